@@ -1,0 +1,68 @@
+# Short words in front of CMake. Each target installs what is missing and builds first.
+#   demo   run the demo batch to its results      test   build and run every test
+#   bench  native against interpreter, batch, scheduler
+#   asan, tsan   the tests under sanitizers       fuzz   every fuzzer, FUZZ_SECONDS each
+#   docs   check the documents                    format, tidy   style
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+BUILD ?= build
+JOBS ?= $(shell nproc)
+FUZZ_SECONDS ?= 30
+CTEST = ctest --test-dir $(1) --output-on-failure --no-tests=error
+
+.PHONY: help deps tools build demo test bench asan tsan fuzz docs guests format tidy install clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+deps:
+	@sh scripts/install-deps.sh
+tools:
+	@sh scripts/install-deps.sh --tools
+
+build: deps
+	@cmake -S . -B $(BUILD) -G Ninja >/dev/null
+	@cmake --build $(BUILD) -j $(JOBS)
+
+demo: build
+	@sh guest/demo/run.sh $(BUILD)
+
+test: build
+	@$(call CTEST,$(BUILD))
+
+bench: build
+	@sh bench/run.sh $(BUILD)
+
+asan: deps
+	@cmake -S . -B $(BUILD)-asan -G Ninja -DJAVM_SANITIZE=address,undefined >/dev/null
+	@cmake --build $(BUILD)-asan -j $(JOBS)
+	@$(call CTEST,$(BUILD)-asan)
+
+tsan: deps
+	@cmake -S . -B $(BUILD)-tsan -G Ninja -DJAVM_SANITIZE=thread >/dev/null
+	@cmake --build $(BUILD)-tsan -j $(JOBS)
+	@$(call CTEST,$(BUILD)-tsan) -LE notsan
+
+fuzz: deps tools
+	@cmake -S . -B $(BUILD)-fuzz -G Ninja -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ \
+	    -DJAVM_SANITIZE=address,undefined -DJAVM_FUZZ=ON >/dev/null
+	@cmake --build $(BUILD)-fuzz -j $(JOBS) --target fuzzers
+	@sh scripts/fuzz.sh $(BUILD)-fuzz $(FUZZ_SECONDS)
+
+docs: build
+	@sh scripts/check-docs.sh $(BUILD)
+
+guests: build
+	@sh scripts/install-deps.sh --guests
+	@sh guest/build.sh
+
+format: tools
+	@git ls-files '*.c' '*.h' '*.cpp' | xargs clang-format -i
+tidy: build tools
+	@sh scripts/tidy.sh $(BUILD)
+
+install: build
+	@cmake --install $(BUILD)
+
+clean:
+	@rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-fuzz

@@ -1,0 +1,140 @@
+/* The engine below the driver: decoded programs, guest memory, one execution.
+ *
+ * Most users want vm.h. This level is for tools that run bare machine states (vectors, fuzzers,
+ * benchmarks, linkers): no caps, no kernel. Registers are in slot order: φ[0..12], x3, x4.
+ *
+ * Thread rules: a program is immutable and may be shared; a memory and an execution belong to one
+ * thread. */
+#ifndef JAVM_ENGINE_H
+#define JAVM_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "javm/cap.h"
+#include "javm/image.h"
+#include "javm/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- programs --------------------------------------------------------------------------- */
+
+struct javm_program;
+
+/* A decoded program is a pure function of these. */
+struct javm_program_key {
+    uint64_t footprint_pages; /* data pages the image declares: picks the memory tier (PVM2 9.4) */
+    uint64_t cow_cost;        /* 0: no copy-on-write accounting (PVM2 9.6) */
+};
+
+/* Decode PVM2 code: linear walk, block starts, block costs, dispatch table. Never rejects an
+ * encoding; LIMIT when code_len > JAVM_CODE_MAX, NOMEM. `code` is borrowed for the life of the
+ * program. */
+enum javm_status javm_program_decode_pvm2(const uint8_t *code, uint64_t code_len,
+                                          const struct javm_program_key *key,
+                                          struct javm_program **program, struct javm_error *err);
+void javm_program_free(struct javm_program *program);
+/* Bytes allocated for it, the borrowed code not counted. */
+uint64_t javm_program_bytes(const struct javm_program *program);
+
+/* Read-only facts, for tools and tests. Offsets are byte offsets into the code. */
+struct javm_block_info {
+    uint64_t start;
+    uint64_t cost;   /* 0 for an ecall block, which is charged dynamically */
+    uint64_t stores; /* number of store instructions */
+    bool ecall;
+};
+uint64_t javm_program_end(const struct javm_program *program); /* where the walk ended */
+uint64_t
+javm_program_instructions(const struct javm_program *program); /* how many the walk found */
+uint64_t javm_program_blocks(const struct javm_program *program);
+void javm_program_block(const struct javm_program *program, uint64_t i,
+                        struct javm_block_info *info); /* i < blocks; ascending start */
+bool javm_program_is_start(const struct javm_program *program, uint64_t offset);
+
+/* ---- guest memory ----------------------------------------------------------------------- */
+
+/* One 4 GiB guest address space with guard regions around it. Pages become real on first touch
+ * and go back to "untouched" on reset, at a cost that follows the pages touched. */
+struct javm_memory;
+
+enum javm_region_kind {
+    JAVM_REGION_ZERO, /* zero pages */
+    JAVM_REGION_DATA, /* pages of a Data cap, copied on first touch; zero past its end */
+    JAVM_REGION_BYTES /* a plain byte range, zero past its end; this is how code is mapped */
+};
+
+struct javm_region {
+    uint32_t first_page, pages; /* guest page numbers; regions ascend and do not overlap */
+    enum javm_region_kind kind;
+    bool writable;
+    const struct javm_cap *data; /* DATA: borrowed until the next attach */
+    const uint8_t *bytes;        /* BYTES: borrowed until the next attach */
+    uint64_t len;                /* BYTES: how many */
+};
+
+/* NOMEM when the reservation fails. */
+enum javm_status javm_memory_create(struct javm_memory **memory, struct javm_error *err);
+void javm_memory_destroy(struct javm_memory *memory);
+/* Forget the present layout (reset) and take a new one. The array is copied. NOMEM. */
+enum javm_status javm_memory_attach(struct javm_memory *memory, const struct javm_region *regions,
+                                    size_t count);
+/* Back to the attached layout, nothing touched. */
+void javm_memory_reset(struct javm_memory *memory);
+/* Host access with guest permissions, all or nothing; false: some page does not allow it. Reads are
+ * not seen as dirty; writes are. Addresses do not wrap. */
+bool javm_memory_read(struct javm_memory *memory, uint32_t address, void *to, size_t len);
+bool javm_memory_write(struct javm_memory *memory, uint32_t address, const void *from, size_t len);
+/* Pages written since attach or reset, in no particular order; valid until the next guest access.
+ */
+size_t javm_memory_dirty(const struct javm_memory *memory, const uint32_t **pages);
+/* The present content of a page of the layout, or NULL when it was never touched. */
+const uint8_t *javm_memory_page(const struct javm_memory *memory, uint32_t page);
+
+/* ---- executions ------------------------------------------------------------------------- */
+
+enum javm_exit {
+    JAVM_EXIT_NONE = 0,
+    JAVM_EXIT_HOST_CALL,  /* arg: selector, signed */
+    JAVM_EXIT_ECALL_JAR,  /* arg 0; operation in φ[11] */
+    JAVM_EXIT_OUT_OF_GAS, /* resumable at pc */
+    JAVM_EXIT_TRAP,
+    JAVM_EXIT_PANIC,
+    JAVM_EXIT_PAGE_FAULT, /* arg: page of the first byte; fault_addr, fault_write have it whole */
+    JAVM_EXIT_HALT        /* PVM only: jump to the halt address */
+};
+const char *javm_exit_name(enum javm_exit exit); /* as in vectors: "host_call", ... */
+
+enum javm_engine { JAVM_ENGINE_INTERP = 0, JAVM_ENGINE_JIT = 1 };
+/* False when the engine is not part of this build. */
+bool javm_engine_available(enum javm_engine engine);
+
+#define JAVM_HOST_CALL_FLOOR  100u
+#define JAVM_MANAGEMENT_FLOOR 100u
+
+struct javm_exec {
+    const struct javm_program *program; /* borrowed */
+    struct javm_memory *memory;         /* borrowed, attached */
+    enum javm_engine engine;
+    uint64_t regs[JAVM_NUM_SLOTS];
+    uint64_t pc; /* in: where to enter; out: see PVM2 section 7 */
+    uint64_t gas;
+    /* out */
+    enum javm_exit exit;
+    int64_t exit_arg;
+    uint64_t fault_addr;
+    bool fault_write;
+};
+
+/* Run to the next exit and fill in the out fields. An ecall's floor is charged here (PVM2 9.5).
+ * deadline_ns: CLOCK_MONOTONIC time after which the run stops at a block start with JAVM_EXIT_NONE,
+ * resumable; 0 for none. */
+void javm_exec_run(struct javm_exec *exec, uint64_t deadline_ns);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

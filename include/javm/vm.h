@@ -1,0 +1,112 @@
+/* The Vm driver: invocations of Instances (spec: v3 kernel).
+ *
+ * A Vm belongs to one worker thread and owns what an invocation needs: call stack, decoded-program
+ * cache, guest memory. The directory is borrowed for the time of a call, through the worker's own
+ * javm_dir_thread. */
+#ifndef JAVM_VM_H
+#define JAVM_VM_H
+
+#include "javm/cap.h"
+#include "javm/directory.h"
+#include "javm/engine.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct javm_vm;
+
+enum javm_gas_model { JAVM_GAS_EXEC = 0, JAVM_GAS_FULL = 1 /* not in this version */ };
+
+struct javm_vm_options {
+    enum javm_engine engine;
+    enum javm_gas_model gas_model;
+    uint32_t max_depth;           /* call stack entries; 0: 256 */
+    uint64_t program_cache_bytes; /* decoded programs kept; 0: 1 GiB; the one in use always stays */
+};
+
+/* options may be NULL for the defaults. UNSUPPORTED for an engine or gas model that is not built.
+ */
+enum javm_status javm_vm_create(const struct javm_vm_options *options, struct javm_vm **vm,
+                                struct javm_error *err);
+void javm_vm_destroy(struct javm_vm *vm);
+
+enum javm_end {
+    JAVM_END_HALT = 0,
+    JAVM_END_PAUSED,
+    JAVM_END_FAULTED,
+    JAVM_END_HOST_CALL,
+    JAVM_END_TIMEOUT
+};
+
+/* Why an invocation faulted. Frozen numbers (φ[7] of the caller, later). */
+enum javm_fault {
+    JAVM_FAULT_NONE = 0,
+    JAVM_FAULT_TRAP = 1,
+    JAVM_FAULT_PANIC = 2,
+    JAVM_FAULT_PAGE_FAULT = 3,
+    JAVM_FAULT_OUT_OF_GAS = 4,
+    JAVM_FAULT_YIELD_UNHANDLED = 5,
+    JAVM_FAULT_BAD_OPERAND = 6,
+    JAVM_FAULT_DEPTH_LIMIT = 7,
+    JAVM_FAULT_STORAGE = 8
+};
+const char *javm_fault_name(enum javm_fault fault);
+
+struct javm_call {
+    struct javm_hash instance; /* a published Instance */
+    uint32_t endpoint;
+    uint64_t args[4];
+    uint64_t gas;
+    const struct javm_cap
+        *scratchpad;      /* slot[0] at entry, borrowed; NULL leaves slot[0] as published */
+    uint64_t deadline_ns; /* CLOCK_MONOTONIC; 0: none */
+    bool want_post;       /* build post_instance at HALT */
+    bool want_slot0;      /* build slot0 at the end */
+};
+
+/* What an invocation came to. Everything but the caps is plain data. */
+struct javm_call_result {
+    enum javm_end end;
+    enum javm_fault fault; /* FAULTED */
+    uint64_t value;        /* HALT: φ[7] */
+    uint64_t address;      /* PAGE_FAULT: argument of the exit (page); full address in fault_addr */
+    uint64_t fault_addr;
+    int64_t selector;       /* HOST_CALL: the operation that this version does not serve */
+    bool selector_is_ecall; /* it came from ecall.jar: selector is φ[11] */
+    uint64_t gas_used;
+    uint64_t pc;                    /* where it ended, for reports */
+    struct javm_key yield_key;      /* PAUSED */
+    struct javm_cap *post_instance; /* HALT with want_post: an Idle Instance, owned by the caller */
+    struct javm_cap *slot0;         /* with want_slot0: a Data or other cap, owned; NULL: empty */
+};
+
+/* Run one invocation to its end. API errors (no such instance, wrong kind, endpoint out of range, a
+ * Data longer than its mapping) are statuses; whatever the guest does is in *result. The caller
+ * clears the result. */
+enum javm_status javm_vm_invoke(struct javm_vm *vm, struct javm_dir_thread *dir,
+                                const struct javm_call *call, struct javm_call_result *result,
+                                struct javm_error *err);
+/* The driver's classic form: no scratchpad, no deadline, post instance and slot[0] wanted. */
+enum javm_status javm_vm_invoke_cached(struct javm_vm *vm, struct javm_dir_thread *dir,
+                                       const struct javm_hash *instance, uint32_t endpoint,
+                                       const uint64_t args[4], uint64_t gas_budget,
+                                       struct javm_call_result *result, struct javm_error *err);
+void javm_call_result_clear(struct javm_call_result *result);
+
+/* A fresh Idle Instance of a published image: chain at genesis, empty root cnode, empty mem. The
+ * cnode is published as needed; *instance is the hash of the published Instance. */
+enum javm_status javm_vm_instantiate(struct javm_dir_thread *dir, const struct javm_hash *image,
+                                     struct javm_hash *instance, struct javm_error *err);
+
+struct javm_vm_stats {
+    uint64_t invocations, program_hits, program_misses, decode_ns, program_bytes, pages_touched;
+};
+void javm_vm_stats(const struct javm_vm *vm, struct javm_vm_stats *stats);
+/* Forget everything cached (decoded programs, held counts on caps). */
+void javm_vm_flush(struct javm_vm *vm);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,72 @@
+/* Running an execution to its next exit: engine choice, deadline slices, ecall floors. */
+#include <time.h>
+
+#include "vm/interp.h"
+
+/* With a deadline the gas is handed to the engine in slices, so that engines need no clock. About a
+ * millisecond of interpreted work. */
+#define SLICE UINT64_C(2000000)
+
+const char *javm_exit_name(enum javm_exit exit)
+{
+    static const char *const names[] = {"none", "host_call", "ecall_jar",  "out_of_gas",
+                                        "trap", "panic",     "page_fault", "halt"};
+    return (unsigned)exit < sizeof names / sizeof *names ? names[exit] : "unknown";
+}
+
+bool javm_engine_available(enum javm_engine engine)
+{
+    return engine == JAVM_ENGINE_INTERP;
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+/* True when the run came to an exit of its own, false at the deadline. */
+static bool run_sliced(struct javm_exec *exec, uint64_t deadline_ns)
+{
+    uint64_t held = 0; /* gas kept back from the engine */
+    uint64_t slice = SLICE;
+    for (;;) {
+        if (exec->gas > slice) {
+            held += exec->gas - slice;
+            exec->gas = slice;
+        }
+        const uint64_t given = exec->gas;
+        interp_run(exec);
+        const bool hungry = exec->exit == JAVM_EXIT_OUT_OF_GAS && held != 0;
+        /* A block that costs more than a slice needs a larger one. */
+        slice = hungry && exec->gas == given && slice <= UINT64_MAX / 2 ? slice * 2 : SLICE;
+        exec->gas += held;
+        held = 0;
+        if (!hungry)
+            return true;
+        if (now_ns() >= deadline_ns)
+            return false;
+    }
+}
+
+void javm_exec_run(struct javm_exec *exec, uint64_t deadline_ns)
+{
+    if (deadline_ns == 0) {
+        interp_run(exec);
+    } else if (!run_sliced(exec, deadline_ns)) {
+        exec->exit = JAVM_EXIT_NONE;
+        return;
+    }
+    if (exec->exit != JAVM_EXIT_HOST_CALL && exec->exit != JAVM_EXIT_ECALL_JAR)
+        return;
+    const uint64_t floor =
+        exec->exit == JAVM_EXIT_HOST_CALL ? JAVM_HOST_CALL_FLOOR : JAVM_MANAGEMENT_FLOOR;
+    if (exec->gas < floor) {
+        exec->exit = JAVM_EXIT_OUT_OF_GAS;
+        exec->exit_arg = 0;
+        return;
+    }
+    exec->gas -= floor;
+    exec->pc += 4; /* both ecalls are 4 bytes long */
+}

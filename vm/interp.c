@@ -1,0 +1,389 @@
+/* The interpreter: direct-threaded code over the internal form.
+ *
+ * The register file is a local array, so that a guest register is one host access with a scaled
+ * index. A result that is used by the next instruction would wait there for a store to be forwarded
+ * to a load, which takes longer than the operation; so each handler also leaves its result in the
+ * local `acc`, and each operation has several handlers: operands from the file (N), the first one
+ * from acc (A), the second one from acc (B), the first one where the result goes (M: one index less
+ * to load), that and the second one from acc (C). Groups of handlers that often follow each other
+ * are fused (interp_groups.h). Which handler runs where is chosen once, by interp_prepare.
+ *
+ * Handlers end in an indirect jump of their own, which gives the branch predictor one site each.
+ * Everything unusual leaves through a label: `touch` makes memory ready and runs the plain
+ * operation again, or faults. Gas lives in a local and is written back at the exit. */
+#include "vm/interp.h"
+
+#include "vm/interp_groups.h"
+#include "vm/interp_ops.h"
+#include "vm/memory.h"
+
+#ifndef INTERP_RUN
+#define INTERP_RUN interp_run_plain
+#endif
+
+/* What `run` can hold. The N handler of an operation has the operation's own number. */
+enum {
+    RUN_N = 0,
+    RUN_A = IR_OP_COUNT,
+    RUN_B = 2 * IR_OP_COUNT,
+    RUN_M = 3 * IR_OP_COUNT,
+    RUN_C = 4 * IR_OP_COUNT,
+    RUN_BAD_BRANCH = 5 * IR_OP_COUNT, /* a branch whose target is no block */
+#define X2(a, v1, b, v2)               RUN_##a##v1##_##b##v2,
+#define X3(a, v1, b, v2, c, v3)        RUN_##a##v1##_##b##v2##_##c##v3,
+#define X4(a, v1, b, v2, c, v3, d, v4) RUN_##a##v1##_##b##v2##_##c##v3##_##d##v4,
+    IR_GROUPS(X2, X3, X4)
+#undef X2
+#undef X3
+#undef X4
+        RUN_COUNT
+};
+_Static_assert(RUN_COUNT <= UINT16_MAX, "run is 16 bits wide");
+
+void INTERP_RUN(struct javm_exec *exec);
+
+static uint32_t access_width(uint16_t op)
+{
+    switch (op) {
+    case IR_LB:
+    case IR_LBU:
+    case IR_SB:
+        return 1;
+    case IR_LH:
+    case IR_LHU:
+    case IR_SH:
+        return 2;
+    case IR_LW:
+    case IR_LWU:
+    case IR_SW:
+        return 4;
+    default:
+        return 8;
+    }
+}
+
+/* Leave the fast path at instruction I. */
+#define LEAVE(I, label) \
+    do {                \
+        ip = (I);       \
+        goto label;     \
+    } while (0)
+
+#define D(I, value)       \
+    do {                  \
+        acc = (value);    \
+        r[(I)->rd] = acc; \
+    } while (0)
+
+#ifdef INTERP_PROFILE
+/* Counts executions per instruction for `javm-bench --pairs`; see bench/. */
+extern uint64_t *interp_profile;
+#define NEXT                          \
+    do {                              \
+        interp_profile[ip - insns]++; \
+        goto *run[ip->op];            \
+    } while (0)
+#else
+#define NEXT goto *run[ip->run]
+#endif
+
+/* Instantiate an operation with its operands: variant letter, instruction. */
+#define OPERANDS_N(name, I) BODY_##name(I, r[(I)->ra], r[(I)->rb])
+#define OPERANDS_A(name, I) BODY_##name(I, acc, r[(I)->rb])
+#define OPERANDS_B(name, I) BODY_##name(I, r[(I)->ra], acc)
+#define OPERANDS_M(name, I) BODY_##name(I, r[(I)->rd], r[(I)->rb])
+#define OPERANDS_C(name, I) BODY_##name(I, r[(I)->rd], acc)
+
+#define HANDLER(name, variant)                         \
+    do_##name##variant : OPERANDS_##variant(name, ip); \
+    ip++;                                              \
+    NEXT;
+
+/* Handlers by operand shape: only the variants that the shape can have. */
+#define VARIANTS_R3(name) \
+    HANDLER(name, N) HANDLER(name, A) HANDLER(name, B) HANDLER(name, M) HANDLER(name, C)
+#define VARIANTS_R2(name)  HANDLER(name, N) HANDLER(name, A) HANDLER(name, M)
+#define VARIANTS_RI(name)  VARIANTS_R2(name)
+#define VARIANTS_LI(name)  HANDLER(name, N)
+#define VARIANTS_LD(name)  HANDLER(name, N) HANDLER(name, A)
+#define VARIANTS_ST(name)  HANDLER(name, N) HANDLER(name, A) HANDLER(name, B)
+#define VARIANTS_BR(name)  HANDLER(name, N) HANDLER(name, A) HANDLER(name, B)
+#define VARIANTS_CTL(name) /* written out below */
+
+#define LABEL(name, variant) [RUN_##variant + IR_##name] = &&do_##name##variant,
+#define LABELS_R3(name)      LABEL(name, N) LABEL(name, A) LABEL(name, B) LABEL(name, M) LABEL(name, C)
+#define LABELS_R2(name)      LABEL(name, N) LABEL(name, A) LABEL(name, M)
+#define LABELS_RI(name)      LABELS_R2(name)
+#define LABELS_LI(name)      LABEL(name, N)
+#define LABELS_LD(name)      LABEL(name, N) LABEL(name, A)
+#define LABELS_ST(name)      LABEL(name, N) LABEL(name, A) LABEL(name, B)
+#define LABELS_BR(name)      LABELS_ST(name)
+#define LABELS_CTL(name)     LABEL(name, N)
+
+#if defined(__clang__)
+#pragma clang diagnostic ignored "-Wgnu-label-as-value"
+#else
+#pragma GCC diagnostic ignored "-Wpedantic"
+#endif
+
+void INTERP_RUN(struct javm_exec *exec)
+{
+    static const void *const run[RUN_COUNT] = {
+#define X(name, shape) LABELS_##shape(name)
+        IR_OPS(X)
+#undef X
+#define X2(a, v1, b, v2) [RUN_##a##v1##_##b##v2] = &&do_##a##v1##_##b##v2,
+#define X3(a, v1, b, v2, c, v3) \
+    [RUN_##a##v1##_##b##v2##_##c##v3] = &&do_##a##v1##_##b##v2##_##c##v3,
+#define X4(a, v1, b, v2, c, v3, d, v4) \
+    [RUN_##a##v1##_##b##v2##_##c##v3##_##d##v4] = &&do_##a##v1##_##b##v2##_##c##v3##_##d##v4,
+            IR_GROUPS(X2, X3, X4)
+#undef X2
+#undef X3
+#undef X4
+                [RUN_BAD_BRANCH] = &&bad_branch,
+    };
+    const struct javm_program *program = exec->program;
+    const struct ir_insn *const insns = program->insns;
+    const uint32_t *const landing = program->landing;
+    const uint32_t landing_count = (uint32_t)program->landing_count;
+    uint8_t *const base = exec->memory->base;
+    const uint8_t *const access = exec->memory->access;
+    uint64_t gas = exec->gas;
+    uint64_t acc = 0;
+    uint64_t r[IR_REGS];
+    memcpy(r, exec->regs, sizeof exec->regs);
+    r[IR_ZERO] = r[IR_SINK] = 0;
+
+    const struct ir_insn *ip = insns + program_landing(program, exec->pc);
+    exec->exit_arg = 0;
+    exec->fault_addr = 0;
+    exec->fault_write = false;
+    if (ip == insns) { /* not a block start: nothing is charged, pc stays */
+        exec->exit = JAVM_EXIT_PANIC;
+        return;
+    }
+    ENTER(ip);
+
+#define X(name, shape) VARIANTS_##shape(name)
+    IR_OPS(X)
+#undef X
+
+#define X2(a, v1, b, v2)                         \
+    do_##a##v1##_##b##v2 : OPERANDS_##v1(a, ip); \
+    OPERANDS_##v2(b, ip + 1);                    \
+    ip += 2;                                     \
+    NEXT;
+#define X3(a, v1, b, v2, c, v3)                            \
+    do_##a##v1##_##b##v2##_##c##v3 : OPERANDS_##v1(a, ip); \
+    OPERANDS_##v2(b, ip + 1);                              \
+    OPERANDS_##v3(c, ip + 2);                              \
+    ip += 3;                                               \
+    NEXT;
+#define X4(a, v1, b, v2, c, v3, d, v4)                               \
+    do_##a##v1##_##b##v2##_##c##v3##_##d##v4 : OPERANDS_##v1(a, ip); \
+    OPERANDS_##v2(b, ip + 1);                                        \
+    OPERANDS_##v3(c, ip + 2);                                        \
+    OPERANDS_##v4(d, ip + 3);                                        \
+    ip += 4;                                                         \
+    NEXT;
+    IR_GROUPS(X2, X3, X4)
+#undef X2
+#undef X3
+#undef X4
+
+do_JUMPN:
+    BODY_JUMP(ip, 0, 0);
+do_JALN:
+    BODY_JAL(ip, 0, 0);
+do_JALRN:
+    BODY_JALR(ip, r[ip->ra], 0);
+do_BLOCKN:
+    ENTER(ip);
+do_RESERVEN:
+    gas += IMM(ip);
+    ip++;
+    NEXT;
+
+bad_branch : {
+    bool taken = true;
+    switch (ip->op) {
+#define X(name)                                    \
+    case IR_##name:                                \
+        taken = TEST_##name(r[ip->ra], r[ip->rb]); \
+        break;
+        X(BEQ)
+        X(BNE) X(BLT) X(BGE) X(BLTU) X(BGEU)
+#undef X
+            case IR_JAL : D(ip, (uint32_t)ip->lo);
+        break;
+    default:
+        break;
+    }
+    if (!taken)
+        ENTER(ip + 1);
+    goto panic;
+}
+
+touch : {
+    const bool write = ip->op >= IR_SB && ip->op <= IR_SD;
+    const uint64_t address = r[ip->ra] + IMM(ip);
+    uint32_t fresh = 0;
+    if (memory_touch(exec->memory, (uint32_t)address, access_width(ip->op), write, &fresh)) {
+        gas -= fresh * program->key.cow_cost; /* the block's reserve covers it */
+        goto *run[ip->op];
+    }
+    exec->exit = JAVM_EXIT_PAGE_FAULT;
+    exec->exit_arg = (int64_t)((uint32_t)address & ~(JAVM_PAGE_SIZE - 1));
+    exec->fault_addr = (uint32_t)address;
+    exec->fault_write = write;
+    goto leave;
+}
+
+out_of_gas:
+    exec->exit = JAVM_EXIT_OUT_OF_GAS;
+    goto leave;
+do_ECALLIN:
+    exec->exit = JAVM_EXIT_HOST_CALL;
+    exec->exit_arg = ip->imm;
+    goto leave;
+do_ECALL_JARN:
+    exec->exit = JAVM_EXIT_ECALL_JAR;
+    goto leave;
+do_TRAPN:
+    exec->exit = JAVM_EXIT_TRAP;
+    goto leave;
+do_RESERVEDN:
+do_ENDN:
+panic:
+    exec->exit = JAVM_EXIT_PANIC;
+leave:
+    exec->pc = program->pcs[ip - insns];
+    exec->gas = gas;
+    memcpy(exec->regs, r, sizeof exec->regs);
+}
+
+#ifdef INTERP_PREPARE
+
+/* ---- choosing handlers ------------------------------------------------------------------ */
+
+/* Fused groups, built from the left: (handler, handler that follows) -> handler for both, where the
+ * first may be a group itself. An open-addressed table, filled at load time. */
+#define FUSE_SLOTS 4096u
+static struct {
+    uint16_t first, second, fused;
+} fuse_table[FUSE_SLOTS];
+
+static uint32_t fuse_slot(uint16_t first, uint16_t second)
+{
+    uint32_t at = ((first * 40503u + second) * 2654435761u >> 12) % FUSE_SLOTS;
+    while (fuse_table[at].fused != 0 &&
+           (fuse_table[at].first != first || fuse_table[at].second != second))
+        at = (at + 1) % FUSE_SLOTS;
+    return at;
+}
+
+/* 0 when the two are not fused. */
+static uint16_t fuse(uint16_t first, uint16_t second)
+{
+    return fuse_table[fuse_slot(first, second)].fused;
+}
+
+static void add_group(uint16_t first, uint16_t second, uint16_t fused)
+{
+    uint32_t at = fuse_slot(first, second);
+    fuse_table[at].first = first;
+    fuse_table[at].second = second;
+    fuse_table[at].fused = fused;
+}
+
+__attribute__((constructor)) static void fill_groups(void)
+{
+    _Static_assert(RUN_COUNT - RUN_BAD_BRANCH < FUSE_SLOTS / 2, "the table must stay sparse");
+#define X2(a, v1, b, v2) add_group(RUN_##v1 + IR_##a, RUN_##v2 + IR_##b, RUN_##a##v1##_##b##v2);
+#define X3(a, v1, b, v2, c, v3) \
+    add_group(RUN_##a##v1##_##b##v2, RUN_##v3 + IR_##c, RUN_##a##v1##_##b##v2##_##c##v3);
+#define X4(a, v1, b, v2, c, v3, d, v4)                            \
+    add_group(RUN_##a##v1##_##b##v2##_##c##v3, RUN_##v4 + IR_##d, \
+              RUN_##a##v1##_##b##v2##_##c##v3##_##d##v4);
+    IR_GROUPS(X2, X3, X4)
+#undef X2
+#undef X3
+#undef X4
+}
+
+static enum ir_shape shape_of(uint16_t op)
+{
+    enum { R3 = IR_R3, R2 = IR_R2, RI = IR_RI, LI = IR_SHAPE_LI, LD = IR_LOAD, ST = IR_STORE };
+    enum { BR = IR_BRANCH, CTL = IR_CTL };
+    static const uint8_t shapes[IR_OP_COUNT] = {
+#define X(name, shape) [IR_##name] = shape,
+        IR_OPS(X)
+#undef X
+    };
+    return (enum ir_shape)shapes[op];
+}
+
+#define NO_REG 255
+
+/* The handler of one instruction, given the register whose value acc holds. */
+static uint16_t choose_variant(const struct ir_insn *insn, enum ir_shape shape, uint8_t held)
+{
+    if (insn->op >= IR_BEQ && insn->op <= IR_JAL && insn->hi == IR_NO_TARGET)
+        return RUN_BAD_BRANCH;
+    if (shape == IR_SHAPE_LI || shape == IR_CTL)
+        return insn->op;
+    const bool two = shape == IR_R3 || shape == IR_STORE || shape == IR_BRANCH;
+    const bool in_place = shape <= IR_RI && insn->ra == insn->rd;
+    if (held != NO_REG && insn->ra == held)
+        return (uint16_t)(RUN_A + insn->op);
+    if (held != NO_REG && two && insn->rb == held)
+        return (uint16_t)((in_place ? RUN_C : RUN_B) + insn->op);
+    return (uint16_t)((in_place ? RUN_M : RUN_N) + insn->op);
+}
+
+static bool writes(enum ir_shape shape)
+{
+    return shape <= IR_LOAD;
+}
+
+void interp_prepare(struct javm_program *program)
+{
+    struct ir_insn *insns = program->insns;
+    uint8_t held = NO_REG;
+    for (uint32_t i = 0; i < program->count; i++) {
+        const enum ir_shape shape = shape_of(insns[i].op);
+        insns[i].run = choose_variant(&insns[i], shape, held);
+        if (writes(shape))
+            held = insns[i].rd;
+        else if (shape != IR_STORE) /* stores leave acc alone; a header starts anew */
+            held = NO_REG;
+    }
+    /* Backwards: the fewest dispatches from each place to the end of its block. Each place keeps a
+     * complete handler of its own, so a group may also begin in the middle of another. cost[k] and
+     * single[k] are those of place i + 1 + k; single is 0 from the end of the block on. */
+    uint32_t cost[IR_GROUP_MAX] = {0};
+    uint16_t single[IR_GROUP_MAX] = {0};
+    for (uint32_t i = program->count; i-- > 0;) {
+        const uint16_t own = insns[i].run;
+        uint16_t group = own;
+        uint32_t best = cost[0];
+        for (unsigned k = 0; k + 1 < IR_GROUP_MAX && single[k] != 0; k++) {
+            group = fuse(group, single[k]);
+            if (group == 0)
+                break;
+            if (cost[k + 1] <= best) {
+                best = cost[k + 1];
+                insns[i].run = group;
+            }
+        }
+        const bool header = insns[i].op == IR_BLOCK;
+        for (unsigned k = IR_GROUP_MAX - 1; k > 0; k--) {
+            cost[k] = header ? 0 : cost[k - 1];
+            single[k] = header ? 0 : single[k - 1];
+        }
+        cost[0] = header ? 0 : best + 1;
+        single[0] = header ? 0 : own;
+    }
+}
+#endif

@@ -1,0 +1,49 @@
+/* What a Vm keeps ready between invocations: decoded programs by image hash, and instances whose
+ * image, program and memory layout are resolved. Everything here belongs to one worker; the counts
+ * it holds on published caps spare the directory's shared lines. */
+#ifndef JAVM_VM_PREPARED_H
+#define JAVM_VM_PREPARED_H
+
+#include "javm/directory.h"
+#include "javm/vm.h"
+
+/* A decoded program and the image whose code it borrows. */
+struct cached_program {
+    struct cached_program *next;
+    struct javm_hash image_hash;
+    struct javm_cap *image; /* one reference */
+    struct javm_program *program;
+    uint64_t last_use;
+};
+
+/* A published instance, ready to enter. */
+struct prepared {
+    struct javm_hash hash;
+    struct javm_cap *instance; /* one reference; NULL: this place is free */
+    const struct cached_program *program;
+    /* regions[0] is the code, regions[i + 1] belongs to mappings[i] of the image. The Data of each
+     * is held by the same index in `held`. */
+    struct javm_region *regions;
+    struct javm_cap **held;
+    uint32_t region_count;
+    uint32_t scratch_region; /* the mapping of slot[0], 0: none */
+    uint64_t last_use;
+};
+
+#define PREPARED_SETS 64u
+#define PREPARED_WAYS 4u
+
+struct prepared_cache {
+    struct prepared places[PREPARED_SETS][PREPARED_WAYS];
+    struct cached_program *programs;
+    uint64_t program_bytes, program_limit, clock;
+    struct javm_vm_stats *stats;
+};
+
+/* Find or make the entry of a published instance. It stays valid until the next call. */
+enum javm_status prepared_get(struct prepared_cache *cache, struct javm_dir_thread *dir,
+                              const struct javm_hash *instance, const struct prepared **prepared,
+                              struct javm_error *err);
+void prepared_flush(struct prepared_cache *cache);
+
+#endif
