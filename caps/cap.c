@@ -48,7 +48,7 @@ void javm_cap_release(struct javm_cap *cap)
         data_body_release(&cap->data);
         break;
     case JAVM_CNODE:
-        cnode_body_release(&cap->cnode);
+        cnode_table_release(cap->cnode);
         break;
     case JAVM_IMAGE:
         image_body_release(cap->image);
@@ -68,19 +68,18 @@ struct javm_cap *javm_cap_clone(const struct javm_cap *cap)
     struct javm_cap *copy = cap_alloc(cap->kind);
     if (copy == NULL)
         return NULL;
+    /* Equal values have equal hashes. Plain: the copy is ours alone so far. */
+    if (hash_memo_get(&cap->memo, &copy->memo.hash))
+        copy->memo.state = HASH_DONE;
     switch (cap->kind) {
     case JAVM_DATA:
         data_body_share(&copy->data, &cap->data);
         break;
     case JAVM_CNODE:
-        if (!cnode_body_copy(&copy->cnode, &cap->cnode)) {
-            free(copy);
-            return NULL;
-        }
+        copy->cnode = cnode_table_share(cap->cnode);
         break;
     case JAVM_IMAGE:
-        copy->image = cap->image;
-        image_body_share(copy->image);
+        copy->image = image_body_share(cap->image);
         break;
     case JAVM_INSTANCE:
         copy->instance = cap->instance;
@@ -112,7 +111,9 @@ const struct javm_hash *javm_type_chain(const struct javm_cap *type)
 struct javm_cap *javm_instance_new(const struct javm_instance *fields)
 {
     const bool paused = fields->status == JAVM_PAUSED;
+    const enum javm_target_kind root = fields->root_cnode.kind;
     if (fields->mem == NULL || fields->mem->kind != JAVM_DATA ||
+        (root != JAVM_TARGET_HASH && root != JAVM_TARGET_REF) ||
         (unsigned)fields->status > JAVM_FAULTED || paused != (fields->yield_key.len != 0) ||
         fields->yield_key.len > JAVM_MAX_KEY_LEN)
         return NULL;
@@ -135,95 +136,77 @@ struct javm_instance *javm_instance_mut(struct javm_cap *instance)
 
 /* ---- hashing ---------------------------------------------------------------------------- */
 
-/* A hash over many small fields, without collecting them first. */
-#define CHUNK 512
-struct writer {
-    uint8_t bytes[CHUNK];
-    size_t len;
-};
-
-static void put(struct writer *w, const void *bytes, size_t len)
+void hasher_start_cap(struct hasher *hasher, enum javm_kind kind)
 {
-    memcpy(w->bytes + w->len, bytes, len);
-    w->len += len;
+    hasher_start(hasher, "javm.cap.v1");
+    hasher_number(hasher, (uint64_t)kind, 1);
 }
 
-static void put_number(struct writer *w, uint64_t number, size_t bytes)
+static struct javm_hash hash_data(const struct javm_cap *cap)
 {
-    for (size_t i = 0; i < bytes; i++)
-        w->bytes[w->len++] = (uint8_t)(number >> 8 * i);
+    const struct javm_hash root = javm_data_root(cap);
+    struct hasher hasher;
+    hasher_start_cap(&hasher, JAVM_DATA);
+    hasher_number(&hasher, cap->data.pages * JAVM_PAGE_SIZE, 8);
+    hasher_hash(&hasher, &root);
+    return hasher_end(&hasher);
 }
 
-static struct javm_hash tagged(enum javm_kind kind, const void *body, size_t len)
+static struct javm_hash hash_type(const struct javm_cap *cap)
 {
-    const uint8_t tag = (uint8_t)kind;
-    const struct javm_bytes pieces[] = {{"javm.cap.v1", 11}, {&tag, 1}, {body, len}};
-    return javm_hash_pieces(pieces, 3);
+    struct hasher hasher;
+    hasher_start_cap(&hasher, JAVM_TYPE);
+    hasher_hash(&hasher, &cap->type);
+    return hasher_end(&hasher);
 }
 
-static enum javm_status hash_cnode(const struct cnode_body *body, struct javm_hash *hash)
+static enum javm_status hash_cnode(const struct javm_cap *cap, struct javm_hash *hash)
 {
-    const size_t room = 4 + (size_t)body->count * (1 + JAVM_MAX_KEY_LEN + JAVM_HASH_BYTES);
-    uint8_t *bytes = malloc(room);
-    if (bytes == NULL)
-        return JAVM_E_NOMEM;
-    size_t len = 0;
-    for (unsigned i = 0; i < 4; i++)
-        bytes[len++] = (uint8_t)(body->count >> 8 * i);
-    for (uint32_t i = 0; i < body->count; i++) {
-        const struct cnode_slot *slot = &body->slots[body->order[i]];
-        if (slot->target.kind != JAVM_TARGET_HASH) {
-            free(bytes);
-            return JAVM_E_LIVE;
-        }
-        bytes[len++] = slot->key.len;
-        memcpy(bytes + len, slot->key.bytes, slot->key.len);
-        len += slot->key.len;
-        memcpy(bytes + len, slot->target.hash.bytes, JAVM_HASH_BYTES);
-        len += JAVM_HASH_BYTES;
+    const uint32_t count = javm_cnode_count(cap);
+    struct hasher hasher;
+    if (javm_cap_has_ref(cap))
+        return JAVM_E_LIVE;
+    hasher_start_cap(&hasher, JAVM_CNODE);
+    hasher_number(&hasher, count, 4);
+    for (uint32_t i = 0; i < count; i++) {
+        struct javm_key key;
+        const struct javm_target *target = javm_cnode_at(cap, i, &key);
+        hasher_number(&hasher, key.len, 1);
+        hasher_bytes(&hasher, key.bytes, key.len);
+        hasher_hash(&hasher, &target->hash);
     }
-    *hash = tagged(JAVM_CNODE, bytes, len);
-    free(bytes);
+    *hash = hasher_end(&hasher);
     return JAVM_OK;
 }
 
 static enum javm_status hash_instance(const struct javm_instance *fields, struct javm_hash *hash)
 {
     struct javm_hash mem;
-    struct writer w = {.len = 0};
+    struct hasher hasher;
     if (fields->root_cnode.kind != JAVM_TARGET_HASH)
-        return JAVM_E_LIVE;
+        return fields->root_cnode.kind == JAVM_TARGET_REF ? JAVM_E_LIVE : JAVM_E_STATE;
     const enum javm_status status = javm_cap_hash(fields->mem, &mem);
     if (status != JAVM_OK)
         return status;
-    put(&w, fields->image_hash_chain.bytes, JAVM_HASH_BYTES);
-    put(&w, fields->image_hash.bytes, JAVM_HASH_BYTES);
-    put(&w, fields->root_cnode.hash.bytes, JAVM_HASH_BYTES);
-    put(&w, mem.bytes, JAVM_HASH_BYTES);
+    hasher_start_cap(&hasher, JAVM_INSTANCE);
+    hasher_hash(&hasher, &fields->image_hash_chain);
+    hasher_hash(&hasher, &fields->image_hash);
+    hasher_hash(&hasher, &fields->root_cnode.hash);
+    hasher_hash(&hasher, &mem);
     for (int i = 0; i < JAVM_NUM_SLOTS; i++)
-        put_number(&w, fields->regs[i], 8);
-    put_number(&w, fields->pc, 8);
-    put_number(&w, fields->gas_remaining, 8);
-    put_number(&w, (uint64_t)fields->status, 1);
-    put_number(&w, fields->yield_key.len, 1);
-    put(&w, fields->yield_key.bytes, fields->yield_key.len);
-    *hash = tagged(JAVM_INSTANCE, w.bytes, w.len);
+        hasher_number(&hasher, fields->regs[i], 8);
+    hasher_number(&hasher, fields->pc, 8);
+    hasher_number(&hasher, fields->gas_remaining, 8);
+    hasher_number(&hasher, (uint64_t)fields->status, 1);
+    hasher_number(&hasher, fields->yield_key.len, 1);
+    hasher_bytes(&hasher, fields->yield_key.bytes, fields->yield_key.len);
+    *hash = hasher_end(&hasher);
     return JAVM_OK;
-}
-
-static struct javm_hash hash_data(const struct javm_cap *cap)
-{
-    const struct javm_hash root = javm_data_root(cap);
-    struct writer w = {.len = 0};
-    put_number(&w, cap->data.pages * JAVM_PAGE_SIZE, 8);
-    put(&w, root.bytes, JAVM_HASH_BYTES);
-    return tagged(JAVM_DATA, w.bytes, w.len);
 }
 
 enum javm_status javm_cap_hash(const struct javm_cap *cap, struct javm_hash *hash)
 {
     enum javm_status status = JAVM_OK;
-    bool ok = true;
     if (hash_memo_get(&cap->memo, hash))
         return JAVM_OK;
     switch (cap->kind) {
@@ -231,19 +214,19 @@ enum javm_status javm_cap_hash(const struct javm_cap *cap, struct javm_hash *has
         *hash = hash_data(cap);
         break;
     case JAVM_CNODE:
-        status = hash_cnode(&cap->cnode, hash);
+        status = hash_cnode(cap, hash);
         break;
     case JAVM_IMAGE:
-        *hash = image_hash(cap->image, &ok);
-        status = ok ? JAVM_OK : JAVM_E_NOMEM;
+        *hash = image_hash(&cap->image->image);
         break;
     case JAVM_TYPE:
-        *hash = tagged(JAVM_TYPE, cap->type.bytes, JAVM_HASH_BYTES);
+        *hash = hash_type(cap);
         break;
     case JAVM_INSTANCE:
         status = hash_instance(&cap->instance, hash);
         break;
     }
+    /* The memo is the one part of a shared cap, beside its count, that changes. */
     if (status == JAVM_OK)
         hash_memo_offer((struct hash_memo *)(uintptr_t)&cap->memo, hash);
     return status;
@@ -263,43 +246,56 @@ bool javm_cap_has_ref(const struct javm_cap *cap)
 {
     if (cap->kind == JAVM_INSTANCE)
         return cap->instance.root_cnode.kind == JAVM_TARGET_REF;
-    if (cap->kind != JAVM_CNODE)
-        return false;
-    for (uint32_t i = 0; i < cap->cnode.count; i++)
-        if (cap->cnode.slots[i].target.kind == JAVM_TARGET_REF)
-            return true;
-    return false;
+    return cap->kind == JAVM_CNODE && cap->cnode != NULL && cap->cnode->refs != 0;
 }
 
-static bool visit_hash(const struct javm_hash *hash,
-                       bool (*visit)(void *ctx, const struct javm_hash *hash), void *ctx)
+struct visitor {
+    bool (*visit)(void *ctx, const struct javm_hash *hash);
+    void *ctx;
+};
+
+static bool visit_hash(const struct visitor *v, const struct javm_hash *hash)
 {
-    return javm_hash_is_zero(hash) || visit(ctx, hash);
+    return javm_hash_is_zero(hash) || v->visit(v->ctx, hash);
+}
+
+static bool visit_target(const struct visitor *v, const struct javm_target *target)
+{
+    return target->kind != JAVM_TARGET_HASH || visit_hash(v, &target->hash);
+}
+
+static bool visit_pins(const struct visitor *v, const struct javm_pin *pins, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (!visit_hash(v, &pins[i].hash))
+            return false;
+    return true;
+}
+
+static bool visit_cnode(const struct visitor *v, const struct javm_cap *cap)
+{
+    struct javm_key key;
+    for (uint32_t i = 0; i < javm_cnode_count(cap); i++)
+        if (!visit_target(v, javm_cnode_at(cap, i, &key)))
+            return false;
+    return true;
 }
 
 bool javm_cap_each_hash(const struct javm_cap *cap,
                         bool (*visit)(void *ctx, const struct javm_hash *hash), void *ctx)
 {
+    const struct visitor v = {visit, ctx};
     switch (cap->kind) {
     case JAVM_CNODE:
-        for (uint32_t i = 0; i < cap->cnode.count; i++) {
-            const struct javm_target *target = &cap->cnode.slots[cap->cnode.order[i]].target;
-            if (target->kind == JAVM_TARGET_HASH && !visit_hash(&target->hash, visit, ctx))
-                return false;
-        }
-        return true;
-    case JAVM_IMAGE:
-        for (uint32_t i = 0; i < cap->image->pinned_count; i++)
-            if (!visit_hash(&cap->image->pinned[i].hash, visit, ctx))
-                return false;
-        for (uint32_t i = 0; i < cap->image->initial_count; i++)
-            if (!visit_hash(&cap->image->initial[i].hash, visit, ctx))
-                return false;
-        return true;
+        return visit_cnode(&v, cap);
+    case JAVM_IMAGE: {
+        const struct javm_image *image = &cap->image->image;
+        return visit_pins(&v, image->pinned, image->pinned_count) &&
+               visit_pins(&v, image->initial, image->initial_count);
+    }
     case JAVM_INSTANCE:
-        return visit_hash(&cap->instance.image_hash, visit, ctx) &&
-               (cap->instance.root_cnode.kind != JAVM_TARGET_HASH ||
-                visit_hash(&cap->instance.root_cnode.hash, visit, ctx));
+        return visit_hash(&v, &cap->instance.image_hash) &&
+               visit_target(&v, &cap->instance.root_cnode);
     case JAVM_DATA:
     case JAVM_TYPE:
         break;
@@ -309,18 +305,14 @@ bool javm_cap_each_hash(const struct javm_cap *cap,
 
 uint64_t javm_cap_bytes(const struct javm_cap *cap)
 {
-    uint64_t bytes = sizeof *cap;
+    const uint64_t bytes = sizeof *cap;
     switch (cap->kind) {
     case JAVM_DATA:
         return bytes + data_body_bytes(&cap->data);
     case JAVM_CNODE:
-        return bytes +
-               cap->cnode.room * (uint64_t)(sizeof *cap->cnode.slots + sizeof *cap->cnode.order);
+        return bytes + cnode_table_bytes(cap->cnode);
     case JAVM_IMAGE:
-        return bytes + sizeof(struct image_body) + cap->image->code_len + cap->image->bitmask_len +
-               cap->image->jump_count * (uint64_t)4 +
-               cap->image->endpoint_count * (uint64_t)sizeof(struct javm_endpoint) +
-               cap->image->mapping_count * (uint64_t)sizeof(struct javm_mapping);
+        return bytes + image_body_bytes(cap->image);
     case JAVM_INSTANCE:
         return bytes + javm_cap_bytes(cap->instance.mem);
     case JAVM_TYPE:

@@ -126,38 +126,45 @@ static int compare_keys(const void *a, const void *b)
     return javm_key_compare(a, b);
 }
 
+/* The list as it stands in a receiver's mem; `sorted` has no duplicates. */
+static struct javm_cap *receiver_mem(const struct javm_key *sorted, size_t count)
+{
+    size_t len = 2;
+    for (size_t i = 0; i < count; i++)
+        len += 1 + (size_t)sorted[i].len;
+    uint8_t *bytes = malloc(len);
+    if (bytes == NULL)
+        return NULL;
+    size_t at = 2;
+    bytes[0] = (uint8_t)count;
+    bytes[1] = (uint8_t)(count >> 8);
+    for (size_t i = 0; i < count; i++) {
+        bytes[at++] = sorted[i].len;
+        memcpy(bytes + at, sorted[i].bytes, sorted[i].len);
+        at += sorted[i].len;
+    }
+    struct javm_cap *mem = javm_data_new(bytes, len);
+    free(bytes);
+    return mem;
+}
+
 struct javm_cap *javm_yield_receiver(const struct javm_key *keys, size_t count)
 {
+    for (size_t i = 0; i < count; i++)
+        if (keys[i].len == 0 || keys[i].len > JAVM_MAX_KEY_LEN)
+            return NULL;
     /* The limit is on the set; a list with duplicates may be longer. */
-    struct javm_key *sorted = malloc((count + 1) * sizeof *sorted);
+    struct javm_key *sorted = calloc(count + 1, sizeof *sorted);
     if (sorted == NULL)
         return NULL;
-    size_t unique = 0, len = 2;
-    bool valid = true;
+    size_t unique = 0;
     if (count != 0)
         memcpy(sorted, keys, count * sizeof *sorted);
     qsort(sorted, count, sizeof *sorted, compare_keys);
-    for (size_t i = 0; i < count; i++) {
-        valid = valid && sorted[i].len >= 1 && sorted[i].len <= JAVM_MAX_KEY_LEN;
-        if (unique != 0 && javm_key_compare(&sorted[unique - 1], &sorted[i]) == 0)
-            continue;
-        sorted[unique++] = sorted[i];
-        len += 1 + (size_t)sorted[i].len;
-    }
-    uint8_t *bytes = valid && unique <= KEYS_MAX ? malloc(len) : NULL;
-    struct javm_cap *mem = NULL;
-    if (bytes != NULL) {
-        size_t at = 2;
-        bytes[0] = (uint8_t)unique;
-        bytes[1] = (uint8_t)(unique >> 8);
-        for (size_t i = 0; i < unique; i++) {
-            bytes[at++] = sorted[i].len;
-            memcpy(bytes + at, sorted[i].bytes, sorted[i].len);
-            at += sorted[i].len;
-        }
-        mem = javm_data_new(bytes, len);
-    }
-    free(bytes);
+    for (size_t i = 0; i < count; i++)
+        if (unique == 0 || javm_key_compare(&sorted[unique - 1], &sorted[i]) != 0)
+            sorted[unique++] = sorted[i];
+    struct javm_cap *mem = unique <= KEYS_MAX ? receiver_mem(sorted, unique) : NULL;
     free(sorted);
     return make_handle(JAVM_HANDLE_YIELD_RECEIVER, mem, NULL);
 }

@@ -3,23 +3,63 @@
 #include <sodium.h>
 
 #include "caps/atomic.h"
-#include "caps/cap_impl.h"
+#include "caps/hasher.h"
+
+/* libsodium hashes with its portable code until it is initialised. Before main, because the choice
+ * writes a global. */
+__attribute__((constructor)) static void choose_fast_hash(void)
+{
+    if (sodium_init() < 0)
+        return; /* the portable code stays; its results are the same */
+}
+
+void hasher_start(struct hasher *hasher, const char *label)
+{
+    crypto_generichash_blake2b_init(&hasher->state, NULL, 0, JAVM_HASH_BYTES);
+    hasher_bytes(hasher, label, strlen(label));
+}
+
+void hasher_bytes(struct hasher *hasher, const void *bytes, size_t len)
+{
+    if (len != 0)
+        crypto_generichash_blake2b_update(&hasher->state, bytes, len);
+}
+
+void hasher_hash(struct hasher *hasher, const struct javm_hash *hash)
+{
+    hasher_bytes(hasher, hash->bytes, JAVM_HASH_BYTES);
+}
+
+void hasher_number(struct hasher *hasher, uint64_t number, size_t width)
+{
+    uint8_t bytes[8];
+    for (size_t i = 0; i < width; i++)
+        bytes[i] = (uint8_t)(number >> 8 * i);
+    hasher_bytes(hasher, bytes, width);
+}
+
+struct javm_hash hasher_end(struct hasher *hasher)
+{
+    struct javm_hash hash;
+    crypto_generichash_blake2b_final(&hasher->state, hash.bytes, JAVM_HASH_BYTES);
+    return hash;
+}
 
 struct javm_hash javm_hash_pieces(const struct javm_bytes *pieces, size_t count)
 {
-    struct javm_hash hash;
-    crypto_generichash_blake2b_state state;
-    crypto_generichash_blake2b_init(&state, NULL, 0, JAVM_HASH_BYTES);
+    struct hasher hasher;
+    hasher_start(&hasher, "");
     for (size_t i = 0; i < count; i++)
-        crypto_generichash_blake2b_update(&state, pieces[i].data, pieces[i].len);
-    crypto_generichash_blake2b_final(&state, hash.bytes, JAVM_HASH_BYTES);
-    return hash;
+        hasher_bytes(&hasher, pieces[i].data, pieces[i].len);
+    return hasher_end(&hasher);
 }
 
 struct javm_hash javm_hash_kernel(const char *name)
 {
-    const struct javm_bytes pieces[] = {{"kernel:", 7}, {name, strlen(name)}};
-    return javm_hash_pieces(pieces, 2);
+    struct hasher hasher;
+    hasher_start(&hasher, "kernel:");
+    hasher_bytes(&hasher, name, strlen(name));
+    return hasher_end(&hasher);
 }
 
 bool javm_hash_is_zero(const struct javm_hash *hash)
@@ -46,7 +86,7 @@ bool javm_hash_parse(const char *text, size_t len, struct javm_hash *hash)
 
 bool hash_memo_get(const struct hash_memo *memo, struct javm_hash *hash)
 {
-    /* Acquire: pairs with the release in hash_memo_offer; DONE makes the hash bytes visible. */
+    /* Acquire: partner is the release in hash_memo_offer; DONE makes the hash bytes visible. */
     if (atomic_load32_acquire(&memo->state) != HASH_DONE)
         return false;
     *hash = memo->hash;
