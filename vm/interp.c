@@ -13,9 +13,24 @@
  * operation again, or faults. Gas lives in a local and is written back at the exit. */
 #include "vm/interp.h"
 
-#include "vm/interp_groups.h"
 #include "vm/interp_ops.h"
 #include "vm/memory.h"
+
+#ifdef INTERP_PROFILE
+/* bench/profile.c counts how often each place is run, with nothing fused. */
+#include "vm/profile.h"
+#define IR_GROUP_MAX          2
+#define IR_GROUPS(X2, X3, X4)
+#elif defined(INTERP_CHECKED)
+/* For sanitizers, under which compilers take minutes over the full list and over a jump in each handler: one
+ * group of each size, and one jump for all (see NEXT). */
+#define IR_GROUP_MAX 4
+#define IR_GROUPS(X2, X3, X4)                                                                      \
+    X2(LD, N, ADD, A) X3(LD, N, ADD, A, SD, B)                                                     \
+    X4(LD, N, ADD, A, SD, B, ADDI, M) X2(ADDI, M, BNE, A) X2(XOR, N, RORI, A)
+#else
+#include "vm/interp_groups.h"
+#endif
 
 #ifndef INTERP_RUN
 #define INTERP_RUN interp_run_plain
@@ -62,6 +77,21 @@ static uint32_t access_width(uint16_t op)
     }
 }
 
+/* What a load makes of the low bytes it read. */
+static uint64_t extend(uint16_t op, uint64_t raw)
+{
+    switch (op) {
+    case IR_LB:
+        return U64((int64_t)(int8_t)raw);
+    case IR_LH:
+        return U64((int64_t)(int16_t)raw);
+    case IR_LW:
+        return W(raw);
+    default:
+        return raw;
+    }
+}
+
 /* Leave the fast path at instruction I. */
 #define LEAVE(I, label) \
     do {                \
@@ -76,13 +106,13 @@ static uint32_t access_width(uint16_t op)
     } while (0)
 
 #ifdef INTERP_PROFILE
-/* Counts executions per instruction for `javm-bench --pairs`; see bench/. */
-extern uint64_t *interp_profile;
-#define NEXT                          \
-    do {                              \
-        interp_profile[ip - insns]++; \
-        goto *run[ip->op];            \
+#define NEXT                                                                                       \
+    do {                                                                                           \
+        counts[ip - insns]++;                                                                      \
+        goto *run[ip->run];                                                                        \
     } while (0)
+#elif defined(INTERP_CHECKED)
+#define NEXT goto dispatch
 #else
 #define NEXT goto *run[ip->run]
 #endif
@@ -149,6 +179,9 @@ void INTERP_RUN(struct javm_exec *exec)
     const uint32_t landing_count = (uint32_t)program->landing_count;
     uint8_t *const base = exec->memory->base;
     const uint8_t *const access = exec->memory->access;
+#ifdef INTERP_PROFILE
+    uint64_t *const counts = profile_counts(program);
+#endif
     uint64_t gas = exec->gas;
     uint64_t acc = 0;
     uint64_t r[IR_REGS];
@@ -164,6 +197,10 @@ void INTERP_RUN(struct javm_exec *exec)
         return;
     }
     ENTER(ip);
+#ifdef INTERP_CHECKED
+dispatch:
+    goto *run[ip->run];
+#endif
 
 #define X(name, shape) VARIANTS_##shape(name)
     IR_OPS(X)
@@ -227,11 +264,21 @@ bad_branch : {
 
 touch : {
     const bool write = ip->op >= IR_SB && ip->op <= IR_SD;
+    const uint32_t width = access_width(ip->op);
     const uint64_t address = r[ip->ra] + IMM(ip);
     uint32_t fresh = 0;
-    if (memory_touch(exec->memory, (uint32_t)address, access_width(ip->op), write, &fresh)) {
+    if (memory_touch(exec->memory, (uint32_t)address, width, write, &fresh)) {
         gas -= fresh * program->key.cow_cost; /* the block's reserve covers it */
-        goto *run[ip->op];
+        /* The pages are ready, and neighbours in the reservation as in the guest. */
+        if (write) {
+            memcpy(base + (uint32_t)address, &r[ip->rb], width);
+        } else {
+            uint64_t raw = 0;
+            memcpy(&raw, base + (uint32_t)address, width);
+            D(ip, extend(ip->op, raw));
+        }
+        ip++;
+        NEXT;
     }
     exec->exit = JAVM_EXIT_PAGE_FAULT;
     exec->exit_arg = (int64_t)((uint32_t)address & ~(JAVM_PAGE_SIZE - 1));
@@ -289,7 +336,8 @@ static uint16_t fuse(uint16_t first, uint16_t second)
     return fuse_table[fuse_slot(first, second)].fused;
 }
 
-static void add_group(uint16_t first, uint16_t second, uint16_t fused)
+/* Unused when profiling, where no groups are. */
+__attribute__((unused)) static void add_group(uint16_t first, uint16_t second, uint16_t fused)
 {
     uint32_t at = fuse_slot(first, second);
     fuse_table[at].first = first;

@@ -10,306 +10,406 @@
 
 /* clang-format off */
 #define IR_GROUPS(X2, X3, X4) \
-    X2(ADD, A, LD, N) \
-    X2(ADD, C, LD, N) \
-    X2(ADD, C, MOVE, N) \
+    X2(ADD, A, ADD, A) \
+    X2(ADD, A, LD, A) \
+    X2(ADD, A, MOVE, N) \
+    X2(ADD, A, SLTU, A) \
+    X2(ADD, A, SLTU, B) \
+    X2(ADD, A, ZEXT_W, N) \
+    X2(ADD, C, MUL, A) \
     X2(ADD, C, SD, B) \
-    X2(ADD, C, XOR, C) \
+    X2(ADD, C, SLTU, A) \
+    X2(ADD, C, SLTU, B) \
+    X2(ADD, C, ZEXT_W, N) \
+    X2(ADD, M, ADD, C) \
+    X2(ADD, M, LD, N) \
+    X2(ADD, N, ADD, M) \
     X2(ADD, N, LBU, A) \
     X2(ADD, N, LD, N) \
-    X2(ADD, N, XOR, C) \
+    X2(ADD, N, SB, A) \
     X2(ADDI, M, ADD, M) \
     X2(ADDI, M, ADDI, M) \
-    X2(ADDI, M, ADDI, N) \
     X2(ADDI, M, JALR, N) \
+    X2(ADDI, M, LI, N) \
     X2(ADDI, M, MOVE, N) \
-    X2(ADDI, M, RORI, N) \
     X2(ADDI, M, SD, A) \
+    X2(ADDI, N, ADDI, M) \
+    X2(ADDI, N, BEQ, N) \
+    X2(ADDI, N, BGEU, B) \
     X2(ADDI, N, JAL, N) \
-    X2(ADDI, N, SH3ADD, B) \
-    X2(ADDI, N, SH3ADD, C) \
+    X2(ADDI, N, LD, N) \
+    X2(ADDI, N, LI, N) \
+    X2(ADDI, N, SD, N) \
+    X2(ADDI, N, SH3ADD, N) \
+    X2(ADDW, A, SLLI, A) \
+    X2(AND, A, AND, N) \
+    X2(ANDN, N, OR, A) \
     X2(ANDN, N, XOR, A) \
-    X2(LBU, N, ADD, M) \
+    X2(CZERO_EQZ, B, ADD, A) \
+    X2(CZERO_EQZ, B, ADD, C) \
+    X2(LBU, A, ADDI, N) \
+    X2(LBU, N, ADDI, N) \
+    X2(LBU, N, BLTU, B) \
     X2(LBU, N, LBU, N) \
-    X2(LBU, N, RORI, N) \
-    X2(LBU, N, XOR, N) \
+    X2(LBU, N, SRLI, A) \
+    X2(LBU, N, XOR, C) \
+    X2(LD, A, ADD, M) \
     X2(LD, A, LD, N) \
-    X2(LD, A, RORI, M) \
+    X2(LD, A, LWU, N) \
+    X2(LD, A, XOR, N) \
     X2(LD, N, ADD, A) \
     X2(LD, N, ADD, C) \
+    X2(LD, N, ADD, N) \
     X2(LD, N, ADDI, M) \
     X2(LD, N, ANDN, N) \
+    X2(LD, N, BGEU, B) \
     X2(LD, N, LD, N) \
-    X2(LD, N, RORI, A) \
+    X2(LD, N, LI, N) \
+    X2(LD, N, MOVE, N) \
+    X2(LD, N, SD, B) \
     X2(LD, N, SD, N) \
+    X2(LD, N, SLTU, N) \
     X2(LD, N, XOR, A) \
-    X2(LD, N, XOR, B) \
-    X2(LD, N, XOR, N) \
+    X2(LD, N, XOR, C) \
+    X2(LI, N, BLTU, B) \
     X2(LI, N, MOVE, N) \
+    X2(LI, N, SUB, A) \
+    X2(LW, N, LWU, N) \
+    X2(LW, N, REV8, A) \
+    X2(MOVE, A, MOVE, N) \
+    X2(MOVE, N, ADD, M) \
+    X2(MOVE, N, BGEU, N) \
     X2(MOVE, N, LD, N) \
+    X2(MOVE, N, LI, N) \
+    X2(MOVE, N, MOVE, N) \
+    X2(MOVE, N, MUL, N) \
     X2(MOVE, N, SD, N) \
-    X2(MUL, N, ADDI, M) \
-    X2(RORI, A, ADD, A) \
+    X2(MOVE, N, XOR, M) \
+    X2(MUL, A, MULHU, M) \
+    X2(MULHU, M, SRLI, A) \
     X2(RORI, A, ADD, C) \
-    X2(RORI, A, LD, N) \
-    X2(RORI, A, SD, B) \
-    X2(RORI, M, LBU, N) \
     X2(RORI, N, LD, N) \
-    X2(SB, N, ADD, M) \
-    X2(SB, N, ADDI, M) \
-    X2(SD, A, SH1ADD, N) \
-    X2(SD, B, ADD, A) \
+    X2(RORIW, N, LW, N) \
     X2(SD, B, ADD, M) \
+    X2(SD, B, ADDI, M) \
     X2(SD, B, ANDN, M) \
-    X2(SD, B, LBU, N) \
     X2(SD, B, LD, N) \
-    X2(SD, B, LI, N) \
-    X2(SD, B, SD, N) \
-    X2(SD, B, XOR, A) \
-    X2(SD, B, XOR, M) \
-    X2(SD, B, XOR, N) \
+    X2(SD, B, SH3ADD, N) \
+    X2(SD, N, ADD, N) \
     X2(SD, N, ADDI, M) \
-    X2(SD, N, LBU, N) \
-    X2(SD, N, LD, N) \
-    X2(SD, N, LI, N) \
+    X2(SD, N, BNE, A) \
+    X2(SD, N, MOVE, N) \
     X2(SD, N, SD, N) \
-    X2(SH3ADD, A, LD, A) \
-    X2(SH3ADD, B, LD, A) \
-    X2(SH3ADD, C, LD, A) \
-    X2(SH3ADD, M, LD, A) \
-    X2(SH3ADD, N, ADDI, M) \
-    X2(SLLI, N, SUB, A) \
-    X2(XOR, A, ADD, M) \
-    X2(XOR, A, LD, N) \
-    X2(XOR, A, RORI, A) \
+    X2(SD, N, SLTIU, N) \
+    X2(SH2ADD, M, ADD, A) \
+    X2(SH3ADD, M, SD, A) \
+    X2(SH3ADD, N, JUMP, N) \
+    X2(SH3ADD, N, LD, A) \
+    X2(SLLI, A, XOR, C) \
+    X2(SLLI, M, OR, A) \
+    X2(SLLI, M, SUB, A) \
+    X2(SLLI, N, ADDI, A) \
+    X2(SLLI, N, XOR, C) \
+    X2(SLTU, A, CZERO_EQZ, B) \
+    X2(SLTU, B, CZERO_EQZ, B) \
+    X2(SLTU, M, CZERO_EQZ, B) \
+    X2(SLTU, N, CZERO_EQZ, B) \
+    X2(SRLI, A, ADDI, M) \
+    X2(SRLI, A, SUB, B) \
+    X2(SRLI, N, ADD, A) \
+    X2(SRLI, N, AND, A) \
+    X2(SRLIW, M, XOR, C) \
+    X2(SUB, A, ADD, A) \
+    X2(SUB, B, SLTU, M) \
+    X2(SUB, B, SLTU, N) \
+    X2(SUB, N, LI, N) \
+    X2(SW, B, ADDI, M) \
+    X2(XOR, A, RORIW, N) \
     X2(XOR, A, SD, B) \
-    X2(XOR, B, RORI, A) \
-    X2(XOR, B, XOR, N) \
+    X2(XOR, B, SH3ADD, M) \
+    X2(XOR, C, RORIW, N) \
     X2(XOR, C, SD, B) \
-    X2(XOR, M, RORI, A) \
-    X2(XOR, M, XOR, B) \
-    X2(XOR, N, LBU, N) \
-    X2(XOR, N, RORI, N) \
-    X2(XOR, N, XOR, C) \
-    X3(ADD, A, LD, N, XOR, A) \
-    X3(ADD, C, LD, N, XOR, A) \
-    X3(ADD, C, MOVE, N, MOVE, N) \
-    X3(ADD, C, SD, B, XOR, C) \
-    X3(ADD, C, XOR, C, RORI, A) \
-    X3(ADD, C, XOR, C, SD, B) \
-    X3(ADD, N, LBU, A, BNE, A) \
+    X2(ZEXT_W, N, SLLI, M) \
+    X3(ADD, A, ADD, A, LBU, N) \
+    X3(ADD, A, LD, A, XOR, A) \
+    X3(ADD, A, MOVE, N, RORIW, N) \
+    X3(ADD, A, SLTU, A, CZERO_EQZ, B) \
+    X3(ADD, A, SLTU, B, CZERO_EQZ, B) \
+    X3(ADD, A, ZEXT_W, N, SLLI, M) \
+    X3(ADD, C, MUL, A, MULHU, N) \
+    X3(ADD, C, SD, B, ADDI, M) \
+    X3(ADD, C, SLTU, A, CZERO_EQZ, B) \
+    X3(ADD, C, SLTU, B, CZERO_EQZ, B) \
+    X3(ADD, C, ZEXT_W, N, SLLI, M) \
+    X3(ADD, M, ADD, C, LBU, N) \
+    X3(ADD, M, LD, N, ADD, A) \
+    X3(ADD, N, ADD, M, SB, N) \
+    X3(ADD, N, LBU, A, ADD, N) \
     X3(ADD, N, LD, N, LD, N) \
-    X3(ADD, N, LD, N, SH3ADD, C) \
-    X3(ADD, N, XOR, C, SD, B) \
+    X3(ADD, N, SB, A, LBU, N) \
     X3(ADDI, M, ADD, M, LI, N) \
+    X3(ADDI, M, ADDI, M, ADDI, M) \
+    X3(ADDI, M, ADDI, M, ADDI, N) \
     X3(ADDI, M, ADDI, M, BNE, N) \
-    X3(ADDI, M, ADDI, M, MOVE, N) \
-    X3(ADDI, M, ADDI, N, ADD, M) \
+    X3(ADDI, M, ADDI, M, LD, N) \
+    X3(ADDI, M, LI, N, BNE, B) \
     X3(ADDI, M, MOVE, N, BNE, N) \
-    X3(ADDI, M, RORI, N, LD, N) \
     X3(ADDI, M, SD, A, SD, A) \
-    X3(ADDI, N, SH3ADD, B, LD, A) \
-    X3(ADDI, N, SH3ADD, C, LD, A) \
+    X3(ADDI, N, ADDI, M, BNE, N) \
+    X3(ADDI, N, LD, N, LBU, N) \
+    X3(ADDI, N, LI, N, MOVE, N) \
+    X3(ADDI, N, LI, N, SUB, A) \
+    X3(ADDI, N, SD, N, SD, N) \
+    X3(ADDI, N, SH3ADD, N, ADDI, N) \
+    X3(ADDW, A, SLLI, A, LD, N) \
+    X3(AND, A, AND, N, XOR, A) \
+    X3(ANDN, N, OR, A, LW, N) \
     X3(ANDN, N, XOR, A, SD, B) \
-    X3(LBU, N, ADD, M, ADD, C) \
-    X3(LBU, N, ADD, M, LD, N) \
+    X3(CZERO_EQZ, B, ADD, A, ADDI, N) \
+    X3(CZERO_EQZ, B, ADD, A, SLTU, B) \
+    X3(CZERO_EQZ, B, ADD, A, ZEXT_W, N) \
+    X3(CZERO_EQZ, B, ADD, C, MUL, A) \
+    X3(CZERO_EQZ, B, ADD, C, SD, B) \
+    X3(CZERO_EQZ, B, ADD, C, SLTU, B) \
+    X3(LBU, A, ADDI, N, SH3ADD, C) \
+    X3(LBU, N, ADDI, N, ADDI, N) \
+    X3(LBU, N, LBU, N, LB, N) \
+    X3(LBU, N, LBU, N, LD, N) \
     X3(LBU, N, LBU, N, SH3ADD, M) \
-    X3(LBU, N, RORI, N, LBU, N) \
-    X3(LBU, N, RORI, N, LD, N) \
-    X3(LBU, N, XOR, N, SH3ADD, M) \
-    X3(LD, A, LD, N, LD, N) \
+    X3(LBU, N, SRLI, A, ADDI, M) \
+    X3(LBU, N, XOR, C, ADDI, M) \
+    X3(LD, A, ADD, M, SD, B) \
+    X3(LD, A, LD, N, ADD, A) \
     X3(LD, A, LD, N, XOR, A) \
-    X3(LD, A, RORI, M, SD, B) \
+    X3(LD, A, LWU, N, ADDI, N) \
+    X3(LD, A, XOR, N, SD, B) \
+    X3(LD, N, ADD, A, SLTU, A) \
+    X3(LD, N, ADD, A, SUB, A) \
     X3(LD, N, ADD, A, XOR, A) \
-    X3(LD, N, ADD, A, XOR, C) \
-    X3(LD, N, ADD, C, ADD, C) \
-    X3(LD, N, ADD, C, LBU, N) \
-    X3(LD, N, ADDI, M, ADD, M) \
+    X3(LD, N, ADD, C, SD, N) \
+    X3(LD, N, ADD, C, SRLI, A) \
+    X3(LD, N, ADD, N, LD, N) \
+    X3(LD, N, ADD, N, LI, N) \
+    X3(LD, N, ADDI, M, ADDI, M) \
     X3(LD, N, ANDN, N, XOR, A) \
+    X3(LD, N, LD, N, ADD, C) \
     X3(LD, N, LD, N, LD, N) \
     X3(LD, N, LD, N, MUL, A) \
-    X3(LD, N, LD, N, XOR, A) \
-    X3(LD, N, LD, N, XOR, C) \
-    X3(LD, N, RORI, A, ADD, A) \
+    X3(LD, N, LI, N, LI, N) \
+    X3(LD, N, MOVE, N, SD, N) \
+    X3(LD, N, SD, B, LD, N) \
     X3(LD, N, SD, N, ADDI, M) \
-    X3(LD, N, XOR, A, LD, N) \
+    X3(LD, N, SLTU, N, CZERO_EQZ, B) \
+    X3(LD, N, XOR, A, ADD, M) \
     X3(LD, N, XOR, A, SD, B) \
-    X3(LD, N, XOR, A, XOR, M) \
-    X3(LD, N, XOR, B, ADDI, N) \
-    X3(LD, N, XOR, B, MOVE, N) \
-    X3(LD, N, XOR, N, ADD, C) \
+    X3(LD, N, XOR, C, LD, N) \
     X3(LI, N, MOVE, N, LI, N) \
-    X3(LI, N, MOVE, N, SH3ADD, N) \
-    X3(MOVE, N, LD, N, LD, N) \
-    X3(MOVE, N, SD, N, MOVE, N) \
-    X3(MUL, N, ADDI, M, BLTU, N) \
-    X3(RORI, A, ADD, A, SD, B) \
-    X3(RORI, A, ADD, A, XOR, A) \
+    X3(LI, N, SUB, A, BLTU, A) \
+    X3(LW, N, LWU, N, ADD, M) \
+    X3(LW, N, REV8, A, SRLI, A) \
+    X3(MOVE, A, MOVE, N, BNE, N) \
+    X3(MOVE, N, ADD, M, LBU, A) \
+    X3(MOVE, N, LD, N, ADD, M) \
+    X3(MOVE, N, LD, N, ADDI, N) \
+    X3(MOVE, N, LI, N, BLTU, B) \
+    X3(MOVE, N, MOVE, N, JAL, N) \
+    X3(MOVE, N, MUL, N, MULHU, N) \
+    X3(MOVE, N, SD, N, LBU, N) \
+    X3(MOVE, N, XOR, M, MUL, A) \
+    X3(MUL, A, MULHU, M, SRLI, A) \
+    X3(MULHU, M, SRLI, A, SUB, B) \
     X3(RORI, A, ADD, C, SD, B) \
-    X3(RORI, A, LD, N, ADD, A) \
-    X3(RORI, A, SD, B, ADD, A) \
-    X3(RORI, A, SD, B, LD, N) \
-    X3(RORI, M, LBU, N, ADD, M) \
     X3(RORI, N, LD, N, ADD, A) \
-    X3(SB, N, ADD, M, ADD, M) \
-    X3(SB, N, ADDI, M, BNE, A) \
-    X3(SD, A, SH1ADD, N, SH2ADD, A) \
-    X3(SD, B, ADD, A, ADDI, N) \
-    X3(SD, B, ADD, A, SD, B) \
+    X3(RORIW, N, LW, N, XOR, M) \
     X3(SD, B, ADD, M, LD, N) \
-    X3(SD, B, ADD, M, SD, B) \
+    X3(SD, B, ADDI, M, BNE, A) \
     X3(SD, B, ANDN, M, XOR, A) \
-    X3(SD, B, LBU, N, ADD, M) \
-    X3(SD, B, LD, N, MOVE, N) \
-    X3(SD, B, LD, N, SD, B) \
+    X3(SD, B, LD, N, ADD, A) \
+    X3(SD, B, LD, N, ADD, C) \
     X3(SD, B, LD, N, XOR, A) \
-    X3(SD, B, LD, N, XOR, M) \
-    X3(SD, B, LI, N, ADDI, A) \
-    X3(SD, B, SD, N, LD, N) \
-    X3(SD, B, SD, N, SD, N) \
-    X3(SD, B, XOR, A, RORI, A) \
-    X3(SD, B, XOR, M, SD, B) \
-    X3(SD, B, XOR, N, XOR, C) \
-    X3(SD, N, ADDI, M, SD, B) \
-    X3(SD, N, LBU, N, SH3ADD, A) \
-    X3(SD, N, LD, N, SD, B) \
-    X3(SD, N, LI, N, BNE, B) \
+    X3(SD, B, SH3ADD, N, LD, A) \
+    X3(SD, N, ADD, N, MOVE, N) \
+    X3(SD, N, ADDI, M, ADDI, M) \
+    X3(SD, N, MOVE, N, JUMP, N) \
+    X3(SD, N, MOVE, N, RORIW, N) \
+    X3(SD, N, SD, N, MOVE, N) \
     X3(SD, N, SD, N, SD, N) \
-    X3(SH3ADD, A, LD, A, LD, N) \
-    X3(SH3ADD, B, LD, A, LBU, N) \
-    X3(SH3ADD, C, LD, A, ADD, M) \
-    X3(SH3ADD, C, LD, A, RORI, M) \
-    X3(SH3ADD, C, LD, A, SH3ADD, M) \
-    X3(SH3ADD, M, LD, A, ADD, M) \
-    X3(SH3ADD, M, LD, A, LBU, N) \
-    X3(SH3ADD, M, LD, A, LD, N) \
-    X3(SH3ADD, N, ADDI, M, SD, N) \
-    X3(SLLI, N, SUB, A, ADDI, A) \
-    X3(XOR, A, ADD, M, LD, N) \
-    X3(XOR, A, LD, N, XOR, A) \
-    X3(XOR, A, RORI, A, ADD, A) \
-    X3(XOR, A, RORI, A, ADD, C) \
-    X3(XOR, A, RORI, A, SD, B) \
+    X3(SD, N, SLTIU, N, LI, N) \
+    X3(SH2ADD, M, ADD, A, SRLI, A) \
+    X3(SH3ADD, M, SD, A, ADDI, M) \
+    X3(SH3ADD, N, LD, A, ADD, C) \
+    X3(SH3ADD, N, LD, A, ANDI, A) \
+    X3(SH3ADD, N, LD, A, LBU, N) \
+    X3(SH3ADD, N, LD, A, MOVE, N) \
+    X3(SH3ADD, N, LD, A, SH1ADD, A) \
+    X3(SH3ADD, N, LD, A, SH3ADD, M) \
+    X3(SH3ADD, N, LD, A, SRLI, A) \
+    X3(SLLI, A, XOR, C, SD, B) \
+    X3(SLLI, M, OR, A, ADDI, A) \
+    X3(SLLI, M, SUB, A, ADD, A) \
+    X3(SLLI, N, ADDI, A, MUL, A) \
+    X3(SLLI, N, XOR, C, SRLI, A) \
+    X3(SLTU, A, CZERO_EQZ, B, ADD, A) \
+    X3(SLTU, A, CZERO_EQZ, B, ADD, C) \
+    X3(SLTU, A, CZERO_EQZ, B, LD, N) \
+    X3(SLTU, B, CZERO_EQZ, B, ADD, C) \
+    X3(SLTU, B, CZERO_EQZ, B, ADD, M) \
+    X3(SLTU, M, CZERO_EQZ, B, ADD, C) \
+    X3(SLTU, N, CZERO_EQZ, B, ADD, A) \
+    X3(SRLI, A, ADDI, M, BLTU, N) \
+    X3(SRLI, A, SUB, B, SLTU, M) \
+    X3(SRLI, A, SUB, B, SLTU, N) \
+    X3(SRLI, N, ADD, A, SB, B) \
+    X3(SRLI, N, AND, A, ADD, A) \
+    X3(SRLIW, M, XOR, C, ADD, M) \
+    X3(SUB, A, ADD, A, SLTU, A) \
+    X3(SUB, B, SLTU, M, CZERO_EQZ, B) \
+    X3(SUB, B, SLTU, N, CZERO_EQZ, B) \
+    X3(SUB, N, LI, N, LI, N) \
+    X3(SW, B, ADDI, M, MOVE, N) \
+    X3(XOR, A, RORIW, N, XOR, C) \
+    X3(XOR, A, SD, B, LBU, N) \
     X3(XOR, A, SD, B, LD, N) \
-    X3(XOR, A, SD, B, XOR, N) \
-    X3(XOR, B, RORI, A, LD, N) \
-    X3(XOR, B, XOR, N, XOR, N) \
+    X3(XOR, B, SH3ADD, M, LD, A) \
+    X3(XOR, C, RORIW, N, RORIW, N) \
+    X3(XOR, C, RORIW, N, XOR, B) \
     X3(XOR, C, SD, B, ANDN, N) \
-    X3(XOR, M, RORI, A, SD, B) \
-    X3(XOR, M, RORI, A, XOR, A) \
-    X3(XOR, M, XOR, B, XOR, N) \
-    X3(XOR, N, LBU, N, RORI, N) \
-    X3(XOR, N, RORI, N, XOR, A) \
-    X3(XOR, N, XOR, C, SD, B) \
-    X4(ADD, A, LD, N, XOR, A, RORI, A) \
-    X4(ADD, C, LD, N, XOR, A, ADD, M) \
-    X4(ADD, C, SD, B, XOR, C, LBU, N) \
-    X4(ADD, C, XOR, C, RORI, A, ADD, A) \
-    X4(ADD, C, XOR, C, SD, B, ADD, M) \
+    X3(ZEXT_W, N, SLLI, M, SUB, A) \
+    X4(ADD, A, ADD, A, LBU, N, SH3ADD, M) \
+    X4(ADD, A, LD, A, XOR, A, ADDI, M) \
+    X4(ADD, A, MOVE, N, RORIW, N, RORIW, N) \
+    X4(ADD, A, SLTU, A, CZERO_EQZ, B, ADD, A) \
+    X4(ADD, A, SLTU, A, CZERO_EQZ, B, ADD, C) \
+    X4(ADD, A, SLTU, B, CZERO_EQZ, B, ADD, C) \
+    X4(ADD, A, ZEXT_W, N, SLLI, M, SUB, A) \
+    X4(ADD, C, MUL, A, MULHU, N, SRLI, A) \
+    X4(ADD, C, SD, B, ADDI, M, ADDI, M) \
+    X4(ADD, C, SD, B, ADDI, M, BNE, A) \
+    X4(ADD, C, SLTU, A, CZERO_EQZ, B, ADD, A) \
+    X4(ADD, C, SLTU, B, CZERO_EQZ, B, ADD, C) \
+    X4(ADD, C, ZEXT_W, N, SLLI, M, SUB, A) \
+    X4(ADD, M, ADD, C, LBU, N, SH3ADD, N) \
+    X4(ADD, M, LD, N, ADD, A, ADD, M) \
+    X4(ADD, N, ADD, M, SB, N, BGEU, B) \
+    X4(ADD, N, LBU, A, ADD, N, LBU, A) \
     X4(ADD, N, LD, N, LD, N, LD, N) \
-    X4(ADD, N, LD, N, SH3ADD, C, SD, A) \
-    X4(ADD, N, XOR, C, SD, B, ADD, M) \
+    X4(ADD, N, SB, A, LBU, N, ADDI, M) \
     X4(ADDI, M, ADD, M, LI, N, BLTU, A) \
-    X4(ADDI, M, ADDI, M, MOVE, N, LI, N) \
-    X4(ADDI, M, ADDI, N, ADD, M, MOVE, N) \
-    X4(ADDI, M, RORI, N, LD, N, BNE, B) \
+    X4(ADDI, M, ADDI, M, ADDI, M, BLTU, N) \
+    X4(ADDI, M, ADDI, M, ADDI, N, BNE, B) \
+    X4(ADDI, M, ADDI, M, LD, N, BNE, B) \
     X4(ADDI, M, SD, A, SD, A, SD, A) \
-    X4(ADDI, N, SH3ADD, B, LD, A, ADDI, N) \
-    X4(ADDI, N, SH3ADD, C, LD, A, SH3ADD, M) \
-    X4(ADDI, N, SH3ADD, C, LD, A, SH3ADD, N) \
+    X4(ADDI, N, LD, N, LBU, N, ADD, M) \
+    X4(ADDI, N, LI, N, MOVE, N, JAL, N) \
+    X4(ADDI, N, LI, N, SUB, A, BLTU, A) \
+    X4(ADDI, N, SD, N, SD, N, JUMP, N) \
+    X4(ADDW, A, SLLI, A, LD, N, ADD, A) \
+    X4(AND, A, AND, N, XOR, A, LD, N) \
+    X4(ANDN, N, OR, A, LW, N, LW, N) \
     X4(ANDN, N, XOR, A, SD, B, ANDN, N) \
-    X4(LBU, N, ADD, M, ADD, C, LBU, N) \
-    X4(LBU, N, ADD, M, LD, N, ADD, A) \
+    X4(CZERO_EQZ, B, ADD, A, ADDI, N, BNE, N) \
+    X4(CZERO_EQZ, B, ADD, A, SLTU, B, CZERO_EQZ, B) \
+    X4(CZERO_EQZ, B, ADD, A, ZEXT_W, N, SLLI, M) \
+    X4(CZERO_EQZ, B, ADD, C, MUL, A, MULHU, M) \
+    X4(CZERO_EQZ, B, ADD, C, SD, B, ADDI, M) \
+    X4(CZERO_EQZ, B, ADD, C, SLTU, B, CZERO_EQZ, B) \
+    X4(LBU, A, ADDI, N, SH3ADD, C, LD, A) \
+    X4(LBU, N, ADDI, N, ADDI, N, SB, N) \
+    X4(LBU, N, LBU, N, LB, N, SH3ADD, M) \
+    X4(LBU, N, LBU, N, LD, N, ANDI, A) \
     X4(LBU, N, LBU, N, SH3ADD, M, ROL, M) \
-    X4(LBU, N, RORI, N, LBU, N, ADD, M) \
-    X4(LBU, N, RORI, N, LD, N, ADD, A) \
-    X4(LBU, N, XOR, N, SH3ADD, M, LD, A) \
-    X4(LD, A, LD, N, LD, N, ADD, A) \
-    X4(LD, A, LD, N, XOR, A, SD, B) \
-    X4(LD, A, RORI, M, SD, B, LD, N) \
+    X4(LBU, N, SRLI, A, ADDI, M, BNE, N) \
+    X4(LBU, N, XOR, C, ADDI, M, MUL, M) \
+    X4(LD, A, ADD, M, SD, B, LBU, N) \
+    X4(LD, A, LD, N, ADD, A, ADD, C) \
+    X4(LD, A, LD, N, XOR, A, SH3ADD, N) \
+    X4(LD, A, LWU, N, ADDI, N, JALR, N) \
+    X4(LD, A, XOR, N, SD, B, SH3ADD, M) \
+    X4(LD, N, ADD, A, SLTU, A, CZERO_EQZ, B) \
+    X4(LD, N, ADD, A, SUB, A, SD, N) \
     X4(LD, N, ADD, A, XOR, A, RORI, A) \
-    X4(LD, N, ADD, A, XOR, C, RORI, A) \
-    X4(LD, N, ADD, C, ADD, C, ADDI, N) \
-    X4(LD, N, ADD, C, LBU, N, ADD, N) \
-    X4(LD, N, ADDI, M, ADD, M, BNE, N) \
+    X4(LD, N, ADD, C, SD, N, MOVE, N) \
+    X4(LD, N, ADD, C, SRLI, A, XOR, A) \
+    X4(LD, N, ADD, N, LD, N, ADD, A) \
+    X4(LD, N, ADD, N, LI, N, BLTU, N) \
+    X4(LD, N, ADDI, M, ADDI, M, BLTU, N) \
     X4(LD, N, ANDN, N, XOR, A, SD, B) \
+    X4(LD, N, LD, N, ADD, C, SLTU, A) \
     X4(LD, N, LD, N, LD, N, LD, N) \
     X4(LD, N, LD, N, MUL, A, ADD, C) \
-    X4(LD, N, LD, N, XOR, A, XOR, M) \
-    X4(LD, N, LD, N, XOR, C, LD, N) \
-    X4(LD, N, RORI, A, ADD, A, LD, N) \
+    X4(LD, N, LD, N, MUL, A, MULHU, N) \
+    X4(LD, N, LI, N, LI, N, LD, N) \
+    X4(LD, N, MOVE, N, SD, N, LD, N) \
+    X4(LD, N, SD, B, LD, N, SD, B) \
     X4(LD, N, SD, N, ADDI, M, ADDI, N) \
-    X4(LD, N, XOR, A, LD, N, XOR, B) \
+    X4(LD, N, SLTU, N, CZERO_EQZ, B, ADD, C) \
+    X4(LD, N, XOR, A, ADD, M, LBU, N) \
     X4(LD, N, XOR, A, SD, B, LD, N) \
-    X4(LD, N, XOR, A, XOR, M, SD, B) \
-    X4(LD, N, XOR, B, ADDI, N, SH3ADD, C) \
-    X4(LD, N, XOR, B, MOVE, N, ADDI, N) \
-    X4(LD, N, XOR, N, ADD, C, SD, B) \
+    X4(LD, N, XOR, C, LD, N, XOR, C) \
     X4(LI, N, MOVE, N, LI, N, BLTU, N) \
-    X4(LI, N, MOVE, N, SH3ADD, N, LI, N) \
-    X4(MOVE, N, LD, N, LD, N, SD, B) \
-    X4(MOVE, N, SD, N, MOVE, N, LD, N) \
-    X4(RORI, A, ADD, A, SD, B, XOR, A) \
-    X4(RORI, A, ADD, A, XOR, A, RORI, A) \
-    X4(RORI, A, ADD, C, SD, B, XOR, A) \
-    X4(RORI, A, LD, N, ADD, A, LD, N) \
-    X4(RORI, A, SD, B, ADD, A, SD, B) \
-    X4(RORI, A, SD, B, LD, N, RORI, A) \
-    X4(RORI, M, LBU, N, ADD, M, SD, B) \
+    X4(LW, N, LWU, N, ADD, M, RORIW, N) \
+    X4(LW, N, REV8, A, SRLI, A, SW, B) \
+    X4(MOVE, N, ADD, M, LBU, A, BNE, A) \
+    X4(MOVE, N, LD, N, ADD, M, ADD, A) \
+    X4(MOVE, N, LD, N, ADDI, N, ADDI, M) \
+    X4(MOVE, N, MUL, N, MULHU, N, SRLI, A) \
+    X4(MOVE, N, SD, N, LBU, N, SD, N) \
+    X4(MOVE, N, XOR, M, MUL, A, BEQ, N) \
+    X4(MUL, A, MULHU, M, SRLI, A, SUB, B) \
+    X4(MULHU, M, SRLI, A, SUB, B, SLTU, M) \
     X4(RORI, N, LD, N, ADD, A, LD, N) \
-    X4(RORI, N, LD, N, ADD, A, XOR, C) \
-    X4(SB, N, ADD, M, ADD, M, BGEU, N) \
-    X4(SD, A, SH1ADD, N, SH2ADD, A, ADDI, A) \
-    X4(SD, B, ADD, A, ADDI, N, SD, N) \
-    X4(SD, B, ADD, A, SD, B, XOR, A) \
-    X4(SD, B, ADD, M, LD, N, XOR, C) \
-    X4(SD, B, ADD, M, SD, B, ADD, N) \
+    X4(RORIW, N, LW, N, XOR, M, SRLI, N) \
+    X4(SD, B, ADD, M, LD, N, RORI, A) \
     X4(SD, B, ANDN, M, XOR, A, SD, B) \
-    X4(SD, B, LBU, N, ADD, M, SD, B) \
-    X4(SD, B, LD, N, SD, B, LD, N) \
-    X4(SD, B, LD, N, SD, B, XOR, M) \
-    X4(SD, B, LD, N, SD, B, XOR, N) \
-    X4(SD, B, LD, N, XOR, A, RORI, A) \
+    X4(SD, B, LD, N, ADD, A, ADD, A) \
+    X4(SD, B, LD, N, ADD, C, XOR, C) \
     X4(SD, B, LD, N, XOR, A, SD, B) \
-    X4(SD, B, LD, N, XOR, M, LD, N) \
-    X4(SD, B, LI, N, ADDI, A, LD, N) \
-    X4(SD, B, SD, N, LD, N, XOR, C) \
-    X4(SD, B, SD, N, SD, N, SD, N) \
-    X4(SD, B, XOR, A, RORI, A, SD, B) \
-    X4(SD, B, XOR, M, SD, B, RORI, N) \
-    X4(SD, B, XOR, N, XOR, C, XOR, N) \
-    X4(SD, N, ADDI, M, SD, B, LD, N) \
-    X4(SD, N, LBU, N, SH3ADD, A, LD, A) \
-    X4(SD, N, LD, N, SD, B, LD, N) \
-    X4(SD, N, SD, N, SD, N, LD, N) \
-    X4(SD, N, SD, N, SD, N, MOVE, N) \
-    X4(SH3ADD, A, LD, A, LD, N, ANDN, M) \
-    X4(SH3ADD, B, LD, A, LBU, N, XOR, N) \
-    X4(SH3ADD, C, LD, A, ADD, M, XOR, C) \
-    X4(SH3ADD, C, LD, A, RORI, M, ADD, C) \
-    X4(SH3ADD, C, LD, A, SH3ADD, M, LD, A) \
-    X4(SH3ADD, M, LD, A, ADD, M, SD, B) \
-    X4(SH3ADD, M, LD, A, LBU, N, ADD, M) \
-    X4(SH3ADD, M, LD, A, LD, N, XOR, A) \
-    X4(SH3ADD, N, ADDI, M, SD, N, BNE, A) \
-    X4(SLLI, N, SUB, A, ADDI, A, SH3ADD, N) \
-    X4(XOR, A, ADD, M, LD, N, RORI, A) \
-    X4(XOR, A, LD, N, XOR, A, SD, B) \
-    X4(XOR, A, RORI, A, ADD, A, XOR, A) \
-    X4(XOR, A, RORI, A, ADD, C, LBU, N) \
-    X4(XOR, A, RORI, A, SD, B, RORI, N) \
-    X4(XOR, A, SD, B, LD, N, SD, N) \
+    X4(SD, B, SH3ADD, N, LD, A, SH3ADD, N) \
+    X4(SD, N, ADD, N, MOVE, N, MOVE, N) \
+    X4(SD, N, ADDI, M, ADDI, M, BNE, N) \
+    X4(SD, N, MOVE, N, RORIW, N, RORIW, N) \
+    X4(SD, N, SD, N, MOVE, N, MOVE, N) \
+    X4(SD, N, SD, N, SD, N, SD, N) \
+    X4(SD, N, SLTIU, N, LI, N, CZERO_NEZ, A) \
+    X4(SH2ADD, M, ADD, A, SRLI, A, AND, A) \
+    X4(SH3ADD, M, SD, A, ADDI, M, ADDI, M) \
+    X4(SH3ADD, N, LD, A, ADD, C, JUMP, N) \
+    X4(SH3ADD, N, LD, A, LBU, N, LD, N) \
+    X4(SH3ADD, N, LD, A, MOVE, N, BEQ, N) \
+    X4(SH3ADD, N, LD, A, MOVE, N, MOVE, N) \
+    X4(SH3ADD, N, LD, A, SH1ADD, A, ADDI, A) \
+    X4(SH3ADD, N, LD, A, SH3ADD, M, LD, A) \
+    X4(SLLI, A, XOR, C, SD, B, ADDI, M) \
+    X4(SLLI, M, OR, A, ADDI, A, BGEU, A) \
+    X4(SLLI, M, SUB, A, ADD, A, SLTU, A) \
+    X4(SLLI, N, ADDI, A, MUL, A, ADDI, A) \
+    X4(SLLI, N, XOR, C, SRLI, A, XOR, C) \
+    X4(SLTU, A, CZERO_EQZ, B, ADD, A, SLTU, B) \
+    X4(SLTU, A, CZERO_EQZ, B, ADD, C, SLTU, B) \
+    X4(SLTU, A, CZERO_EQZ, B, LD, N, ADD, M) \
+    X4(SLTU, B, CZERO_EQZ, B, ADD, C, ADD, A) \
+    X4(SLTU, B, CZERO_EQZ, B, ADD, C, MUL, A) \
+    X4(SLTU, B, CZERO_EQZ, B, ADD, M, ADD, A) \
+    X4(SLTU, M, CZERO_EQZ, B, ADD, C, ZEXT_W, N) \
+    X4(SLTU, N, CZERO_EQZ, B, ADD, A, ZEXT_W, N) \
+    X4(SRLI, A, SUB, B, SLTU, M, CZERO_EQZ, B) \
+    X4(SRLI, A, SUB, B, SLTU, N, CZERO_EQZ, B) \
+    X4(SRLI, N, ADD, A, SB, B, ADDI, M) \
+    X4(SRLI, N, AND, A, ADD, A, LD, A) \
+    X4(SRLIW, M, XOR, C, ADD, M, ADD, A) \
+    X4(SUB, A, ADD, A, SLTU, A, CZERO_EQZ, B) \
+    X4(SUB, B, SLTU, M, CZERO_EQZ, B, ADD, A) \
+    X4(SUB, B, SLTU, N, CZERO_EQZ, B, ADD, A) \
+    X4(SUB, N, LI, N, LI, N, BLT, B) \
+    X4(SW, B, ADDI, M, MOVE, N, BNE, N) \
+    X4(XOR, A, RORIW, N, XOR, C, XOR, N) \
+    X4(XOR, A, SD, B, LBU, N, ADD, M) \
     X4(XOR, A, SD, B, LD, N, XOR, A) \
-    X4(XOR, A, SD, B, XOR, N, ADDI, M) \
-    X4(XOR, B, RORI, A, LD, N, ADD, A) \
-    X4(XOR, B, XOR, N, XOR, N, XOR, B) \
+    X4(XOR, B, SH3ADD, M, LD, A, RORI, M) \
+    X4(XOR, C, RORIW, N, RORIW, N, XOR, C) \
+    X4(XOR, C, RORIW, N, XOR, B, AND, N) \
     X4(XOR, C, SD, B, ANDN, N, XOR, A) \
-    X4(XOR, M, RORI, A, SD, B, LD, N) \
-    X4(XOR, M, RORI, A, XOR, A, LD, N) \
-    X4(XOR, M, XOR, B, XOR, N, LD, N) \
-    X4(XOR, N, LBU, N, RORI, N, ADDI, N) \
-    X4(XOR, N, RORI, N, XOR, A, XOR, A) \
-    X4(XOR, N, XOR, C, SD, B, LD, N)
+    X4(ZEXT_W, N, SLLI, M, SUB, A, ADD, A)
 /* clang-format on */
 
 #endif

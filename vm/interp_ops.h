@@ -217,10 +217,11 @@ static inline uint64_t op_ctzw(uint64_t v)
 
 /* ---- memory ----------------------------------------------------------------------------- */
 
-/* Both ends of the access must be on pages that are ready for it; the space between two
- * neighbouring pages needs no check of its own. The wrap at 4 GiB ends on page 0, never mapped. */
-#define READY(at, width, bit) \
-    __builtin_expect(access[(at) >> 12] & access[(uint32_t)((at) + (width)-1) >> 12] & (bit), 1)
+/* The access lies on one page and that page is ready for it. Everything else, straddles included, takes the
+ * way around by `touch`. */
+#define READY(at, width, bit)                                                                      \
+    (__builtin_expect(((at) & (JAVM_PAGE_SIZE - 1)) <= JAVM_PAGE_SIZE - (width), 1) &&             \
+     __builtin_expect(access[(at) >> JAVM_PAGE_SHIFT] & (bit), 1))
 
 #define LOAD_AS(I, a, type, width)                     \
     do {                                               \
