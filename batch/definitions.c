@@ -1,0 +1,581 @@
+#include "batch/definitions.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "batch/text.h"
+#include "javm/handle.h"
+#include "javm/load.h"
+#include "javm/vm.h"
+
+struct definition {
+    char *name; /* not NUL-terminated */
+    size_t name_len;
+    bool is_instance;
+    struct javm_hash image_hash;
+    struct target target;
+};
+
+/* Open addressing over pointers, so that targets never move. Names are hashed under a random key: a
+ * file cannot choose names that collide. */
+struct definitions {
+    struct javm_dir_thread *dir;
+    char *base;
+    struct definition **table;
+    size_t capacity, count; /* capacity: a power of two, at most half full */
+    unsigned char key[crypto_shorthash_KEYBYTES];
+};
+
+#define FIRST_CAPACITY 64
+
+struct definitions *definitions_new(struct javm_dir_thread *dir, const char *base)
+{
+    struct definitions *defs = calloc(1, sizeof *defs);
+    if (defs == NULL)
+        return NULL;
+    defs->dir = dir;
+    defs->base = strdup(base);
+    defs->capacity = FIRST_CAPACITY;
+    defs->table = calloc(defs->capacity, sizeof *defs->table);
+    randombytes_buf(defs->key, sizeof defs->key);
+    if (defs->base == NULL || defs->table == NULL) {
+        definitions_free(defs);
+        return NULL;
+    }
+    return defs;
+}
+
+static void definition_free(struct definition *definition)
+{
+    javm_cap_release(definition->target.image);
+    free(definition->name);
+    free(definition);
+}
+
+void definitions_free(struct definitions *defs)
+{
+    if (defs == NULL)
+        return;
+    for (size_t i = 0; defs->table != NULL && i < defs->capacity; i++)
+        if (defs->table[i] != NULL)
+            definition_free(defs->table[i]);
+    free(defs->table);
+    free(defs->base);
+    free(defs);
+}
+
+uint64_t definitions_count(const struct definitions *defs)
+{
+    return defs->count;
+}
+
+/* The place where `name` is or would go. */
+static struct definition **place(const struct definitions *defs, const char *name, size_t len)
+{
+    unsigned char out[crypto_shorthash_BYTES];
+    size_t i;
+    crypto_shorthash(out, (const unsigned char *)name, len, defs->key);
+    memcpy(&i, out, sizeof i);
+    for (i &= defs->capacity - 1;; i = (i + 1) & (defs->capacity - 1)) {
+        const struct definition *at = defs->table[i];
+        if (at == NULL || (at->name_len == len && memcmp(at->name, name, len) == 0))
+            return &defs->table[i];
+    }
+}
+
+static bool grow(struct definitions *defs)
+{
+    if (defs->count * 2 < defs->capacity)
+        return true;
+    struct definition **old = defs->table;
+    const size_t old_capacity = defs->capacity;
+    struct definition **table = calloc(old_capacity * 2, sizeof *table);
+    if (table == NULL)
+        return false;
+    defs->table = table;
+    defs->capacity = old_capacity * 2;
+    for (size_t i = 0; i < old_capacity; i++)
+        if (old[i] != NULL)
+            *place(defs, old[i]->name, old[i]->name_len) = old[i];
+    free(old);
+    return true;
+}
+
+/* Takes over target->image on success. */
+static const struct target *insert(struct definitions *defs, const char *name, size_t len,
+                                   bool is_instance, const struct javm_hash *image_hash,
+                                   const struct target *target)
+{
+    struct definition *definition = calloc(1, sizeof *definition);
+    if (definition == NULL)
+        return NULL;
+    definition->name = malloc(len);
+    if (definition->name == NULL || !grow(defs)) {
+        free(definition->name);
+        free(definition);
+        return NULL;
+    }
+    memcpy(definition->name, name, len);
+    definition->name_len = len;
+    definition->is_instance = is_instance;
+    definition->image_hash = *image_hash;
+    definition->target = *target;
+    *place(defs, name, len) = definition;
+    defs->count++;
+    return &definition->target;
+}
+
+char *definitions_path(const struct definitions *defs, const struct json_node *node,
+                       const char *text, size_t len, struct problem *problem)
+{
+    if (len == 0 || memchr(text, 0, len) != NULL) {
+        problem_at(problem, node->offset,
+                   len == 0 ? "expected a file name, found an empty string"
+                            : "a file name cannot contain a NUL character");
+        return NULL;
+    }
+    const size_t base = text[0] == '/' ? 0 : strlen(defs->base);
+    char *path = malloc(base + len + 1);
+    if (path == NULL) {
+        problem_at(problem, node->offset, "out of memory");
+        return NULL;
+    }
+    memcpy(path, defs->base, base);
+    memcpy(path + base, text, len);
+    path[base + len] = '\0';
+    return path;
+}
+
+/* ---- image definitions ------------------------------------------------------------------ */
+
+static const struct javm_hash *choose_root(const struct javm_bundle *bundle,
+                                           const struct javm_hash *hashes)
+{
+    for (uint32_t i = 0; i < bundle->root_count; i++)
+        if (strcmp(bundle->roots[i].name, "image") == 0)
+            return &hashes[i];
+    return bundle->root_count == 1 ? &hashes[0] : NULL;
+}
+
+/* Load and publish; *hash is the image's. */
+static bool load_image(struct definitions *defs, const struct json_node *load,
+                       struct javm_hash *hash, struct problem *problem)
+{
+    struct javm_error err;
+    struct javm_bundle bundle;
+    struct javm_hash *hashes = NULL;
+    uint8_t *bytes;
+    size_t len;
+    char *path = definitions_path(defs, load, load->text, load->text_len, problem);
+    if (path == NULL)
+        return false;
+    enum javm_status status = javm_file_read(path, 0, &bytes, &len, &err);
+    if (status != JAVM_OK) { /* the text names the path */
+        free(path);
+        return problem_at(problem, load->offset, "load: %s", err.text);
+    }
+    if (javm_file_sniff(bytes, len) == JAVM_FILE_UNKNOWN) {
+        problem_at(problem, load->offset,
+                   "load: %s: neither a bundle (.jimg, .jbundle) nor a linked RISC-V ELF file",
+                   path);
+        free(bytes);
+        free(path);
+        return false;
+    }
+    status = javm_load(bytes, len, &bundle, &err);
+    free(bytes);
+    if (status == JAVM_OK) {
+        status = javm_bundle_publish(&bundle, defs->dir, &hashes, &err);
+        if (status == JAVM_OK) {
+            const struct javm_hash *root = choose_root(&bundle, hashes);
+            if (root != NULL)
+                *hash = *root;
+            else
+                status =
+                    javm_fail(&err, JAVM_E_MISSING, JAVM_NOWHERE,
+                              "expected a root named image, found %u others", bundle.root_count);
+        }
+        free(hashes);
+        javm_bundle_clear(&bundle);
+    }
+    if (status != JAVM_OK)
+        problem_at(problem, load->offset, "load: %s: %s", path, err.text);
+    free(path);
+    return status == JAVM_OK;
+}
+
+/* The fresh Instance of a published image. On success target->image has a reference. */
+static bool target_of_image(struct definitions *defs, const struct javm_hash *hash, size_t offset,
+                            struct target *target, struct problem *problem)
+{
+    struct javm_error err;
+    struct javm_cap *cap = javm_directory_get(defs->dir, hash);
+    if (cap == NULL || javm_cap_kind(cap) != JAVM_IMAGE) {
+        problem_at(problem, offset, "expected an Image, found %s",
+                   cap == NULL ? "nothing" : javm_kind_name(javm_cap_kind(cap)));
+        javm_cap_release(cap);
+        return false;
+    }
+    if (javm_vm_instantiate(defs->dir, hash, &target->instance, &err) != JAVM_OK) {
+        javm_cap_release(cap);
+        return problem_at(problem, offset, "%s", err.text);
+    }
+    target->image = cap;
+    return true;
+}
+
+static bool check_name(struct definitions *defs, const struct json_node *node, const char *what,
+                       struct problem *problem)
+{
+    char quoted[QUOTE_SIZE];
+    if (!field_string(node, what, problem))
+        return false;
+    if (node->text_len == 0)
+        return problem_at(problem, node->offset, "%s: expected a name, found an empty string",
+                          what);
+    if (field_is_hex(node))
+        return problem_at(problem, node->offset,
+                          "%s: a name cannot start with 0x, that would read as a hash", what);
+    if (*place(defs, node->text, node->text_len) != NULL)
+        return problem_at(problem, node->offset, "%s: the name %s is already defined", what,
+                          quote(quoted, node->text, node->text_len));
+    return true;
+}
+
+static bool unknown_field(const struct json_node *node, const char *known, struct problem *problem)
+{
+    char quoted[QUOTE_SIZE];
+    return problem_at(problem, node->key_offset, "unknown field %s; known here: %s, x-...",
+                      quote(quoted, node->key, node->key_len), known);
+}
+
+static bool no_memory(const struct json_node *node, struct problem *problem)
+{
+    return problem_at(problem, node->offset, "out of memory");
+}
+
+static bool add_image(struct definitions *defs, const struct fields *fields,
+                      struct problem *problem)
+{
+    const struct json_node *nodes = fields->nodes, *name = NULL, *load = NULL;
+    for (uint32_t i = nodes[0].first; i != 0; i = nodes[i].next) {
+        if (field_key_is(&nodes[i], "image"))
+            name = &nodes[i];
+        else if (field_key_is(&nodes[i], "load"))
+            load = &nodes[i];
+        else if (!field_is_extension(&nodes[i]))
+            return unknown_field(&nodes[i], "image, load", problem);
+    }
+    if (!check_name(defs, name, "image", problem))
+        return false;
+    if (load == NULL)
+        return problem_at(problem, nodes[0].offset,
+                          "image: expected a field load with the file's name");
+    if (!field_string(load, "load", problem))
+        return false;
+    struct javm_hash hash;
+    struct target target;
+    if (!load_image(defs, load, &hash, problem) ||
+        !target_of_image(defs, &hash, load->offset, &target, problem))
+        return false;
+    if (insert(defs, name->text, name->text_len, false, &hash, &target) == NULL) {
+        javm_cap_release(target.image);
+        return no_memory(name, problem);
+    }
+    return true;
+}
+
+/* ---- instance definitions --------------------------------------------------------------- */
+
+/* "5" or "0x5ce": a number in a member's name. */
+static bool slot_key(const struct json_node *node, struct javm_key *key, struct problem *problem)
+{
+    uint64_t number = 0;
+    const bool hex = node->key_len > 2 && node->key[0] == '0' && (node->key[1] | 32) == 'x';
+    bool good = node->key_len > 0 && node->key_len <= (hex ? 18 : 20);
+    for (uint32_t i = hex ? 2 : 0; good && i < node->key_len; i++) {
+        const int digit = hex_digit(node->key[i]);
+        const uint64_t base = hex ? 16 : 10;
+        good =
+            digit >= 0 && (uint64_t)digit < base && number <= (UINT64_MAX - (uint64_t)digit) / base;
+        if (good)
+            number = number * base + (uint64_t)digit;
+    }
+    char quoted[QUOTE_SIZE];
+    if (!good)
+        return problem_at(problem, node->key_offset,
+                          "slots: expected a slot number (decimal or 0x...), found %s",
+                          quote(quoted, node->key, node->key_len));
+    *key = javm_key_from_u64(number);
+    return true;
+}
+
+/* {"data": file or "0x.."}: a published Data. *bytes: its length before padding. */
+static bool slot_data(struct definitions *defs, const struct fields *fields,
+                      const struct json_node *node, struct javm_hash *hash, uint64_t *pages,
+                      struct problem *problem)
+{
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    struct javm_error err;
+    if (!field_string(node, "data", problem))
+        return false;
+    if (field_is_hex(node)) {
+        bytes = malloc(node->text_len);
+        if (bytes == NULL)
+            return no_memory(node, problem);
+        if (!field_bytes(fields, node, "data", bytes, &len, problem)) {
+            free(bytes);
+            return false;
+        }
+    } else {
+        char *path = definitions_path(defs, node, node->text, node->text_len, problem);
+        if (path == NULL)
+            return false;
+        const enum javm_status status = javm_file_read(path, 0, &bytes, &len, &err);
+        free(path);
+        if (status != JAVM_OK)
+            return problem_at(problem, node->offset, "data: %s", err.text);
+    }
+    struct javm_cap *data = javm_data_new(bytes, len);
+    free(bytes);
+    if (data == NULL)
+        return no_memory(node, problem);
+    *pages = javm_data_pages(data);
+    const enum javm_status status = javm_directory_put(defs->dir, data, hash, &err);
+    javm_cap_release(data);
+    return status == JAVM_OK || problem_at(problem, node->offset, "data: %s", err.text);
+}
+
+static const struct definition *named(const struct definitions *defs, const struct json_node *node,
+                                      bool instance, struct problem *problem)
+{
+    const char *what = instance ? "instance" : "image";
+    char quoted[QUOTE_SIZE];
+    if (!field_string(node, what, problem))
+        return NULL;
+    const struct definition *found = *place(defs, node->text, node->text_len);
+    if (found == NULL)
+        problem_at(problem, node->offset, "%s: the name %s is not defined before this line", what,
+                   quote(quoted, node->text, node->text_len));
+    else if (found->is_instance != instance)
+        problem_at(problem, node->offset, "%s: %s names an %s", what,
+                   quote(quoted, node->text, node->text_len), instance ? "image" : "instance");
+    else
+        return found;
+    return NULL;
+}
+
+/* What a slot is to hold: its hash, and its pages when it is a Data. */
+static bool slot_content(struct definitions *defs, const struct fields *fields,
+                         const struct json_node *slot, struct javm_hash *hash, bool *is_data,
+                         uint64_t *pages, struct problem *problem)
+{
+    static const char EXPECTED[] =
+        "slots: expected {\"data\": file or \"0x..\"}, {\"instance\": name} or {\"image\": name}";
+    if (slot->type != JSON_OBJECT || slot->count != 1)
+        return problem_at(problem, slot->offset, "%s", EXPECTED);
+    const struct json_node *content = &fields->nodes[slot->first];
+    *is_data = field_key_is(content, "data");
+    if (*is_data)
+        return slot_data(defs, fields, content, hash, pages, problem);
+    const bool instance = field_key_is(content, "instance");
+    if (!instance && !field_key_is(content, "image"))
+        return problem_at(problem, content->key_offset, "%s", EXPECTED);
+    const struct definition *found = named(defs, content, instance, problem);
+    if (found == NULL)
+        return false;
+    *hash = instance ? found->target.instance : found->image_hash;
+    return true;
+}
+
+/* Refuse now what every CALL would refuse: a pinned slot, or content that does not fit its mapping.
+ */
+static bool check_slot(const struct javm_image *image, const struct json_node *slot,
+                       const struct javm_key *key, bool is_data, uint64_t pages,
+                       struct problem *problem)
+{
+    if (javm_image_pinned(image, key) != NULL)
+        return problem_at(problem, slot->key_offset,
+                          "slots: the image pins this slot; it cannot be filled here");
+    for (uint32_t i = 0; i < image->mapping_count; i++) {
+        const struct javm_mapping *mapping = &image->mappings[i];
+        if (mapping->depth != 1 || javm_key_compare(&mapping->path[0], key) != 0)
+            continue;
+        if (!is_data)
+            return problem_at(problem, slot->offset,
+                              "slots: the image maps this slot as memory; expected data");
+        if (pages > mapping->size / JAVM_PAGE_SIZE)
+            return problem_at(problem, slot->offset,
+                              "slots: %llu pages of data; the image maps %llu for this slot",
+                              (unsigned long long)pages,
+                              (unsigned long long)(mapping->size / JAVM_PAGE_SIZE));
+    }
+    return true;
+}
+
+/* A published CNode from a "slots" object. */
+static bool build_cnode(struct definitions *defs, const struct fields *fields,
+                        const struct json_node *slots, const struct javm_image *image,
+                        struct javm_hash *hash, struct problem *problem)
+{
+    struct javm_error err;
+    struct javm_cap *cnode = javm_cnode_new();
+    if (cnode == NULL)
+        return no_memory(slots, problem);
+    bool good = true;
+    for (uint32_t i = slots->first; good && i != 0; i = fields->nodes[i].next) {
+        const struct json_node *slot = &fields->nodes[i];
+        struct javm_key key;
+        struct javm_hash content;
+        bool is_data = false;
+        uint64_t pages = 0;
+        good = slot_key(slot, &key, problem);
+        if (good && javm_cnode_get(cnode, &key) != NULL)
+            good = problem_at(problem, slot->key_offset, "slots: this slot is filled twice");
+        good = good && slot_content(defs, fields, slot, &content, &is_data, &pages, problem) &&
+               check_slot(image, slot, &key, is_data, pages, problem);
+        struct javm_target target = {.kind = JAVM_TARGET_EMPTY};
+        if (good)
+            target = javm_target_hash(&content);
+        if (good && javm_cnode_set(cnode, &key, &target) != JAVM_OK)
+            good = no_memory(slot, problem);
+    }
+    if (good && javm_directory_put(defs->dir, cnode, hash, &err) != JAVM_OK)
+        good = problem_at(problem, slots->offset, "slots: %s", err.text);
+    javm_cap_release(cnode);
+    return good;
+}
+
+/* The genesis Instance with another root cnode, published. */
+static bool with_cnode(struct definitions *defs, const struct javm_hash *cnode,
+                       const struct json_node *at, struct javm_hash *instance,
+                       struct problem *problem)
+{
+    struct javm_error err;
+    struct javm_cap *genesis = javm_directory_get(defs->dir, instance);
+    struct javm_cap *filled = genesis == NULL ? NULL : javm_cap_clone(genesis);
+    javm_cap_release(genesis);
+    if (filled == NULL)
+        return no_memory(at, problem);
+    struct javm_instance *fields = javm_instance_mut(filled);
+    javm_target_drop(&fields->root_cnode);
+    fields->root_cnode = javm_target_hash(cnode);
+    const enum javm_status status = javm_directory_put(defs->dir, filled, instance, &err);
+    javm_cap_release(filled);
+    return status == JAVM_OK || problem_at(problem, at->offset, "instance: %s", err.text);
+}
+
+static bool add_instance(struct definitions *defs, const struct fields *fields,
+                         struct problem *problem)
+{
+    const struct json_node *nodes = fields->nodes, *name = NULL, *image = NULL, *slots = NULL;
+    for (uint32_t i = nodes[0].first; i != 0; i = nodes[i].next) {
+        if (field_key_is(&nodes[i], "instance"))
+            name = &nodes[i];
+        else if (field_key_is(&nodes[i], "image"))
+            image = &nodes[i];
+        else if (field_key_is(&nodes[i], "slots"))
+            slots = &nodes[i];
+        else if (!field_is_extension(&nodes[i]))
+            return unknown_field(&nodes[i], "instance, image, slots", problem);
+    }
+    if (!check_name(defs, name, "instance", problem))
+        return false;
+    if (image == NULL)
+        return problem_at(problem, nodes[0].offset,
+                          "instance: expected a field image with a defined image's name");
+    const struct definition *of = named(defs, image, false, problem);
+    if (of == NULL)
+        return false;
+    struct target target = of->target;
+    if (slots != NULL && slots->type != JSON_OBJECT)
+        return problem_at(problem, slots->offset, "slots: expected an object");
+    if (slots != NULL && slots->count > 0) {
+        struct javm_hash cnode;
+        if (!build_cnode(defs, fields, slots, javm_image_of(target.image), &cnode, problem) ||
+            !with_cnode(defs, &cnode, slots, &target.instance, problem))
+            return false;
+    }
+    const struct javm_hash image_hash = of->image_hash;
+    javm_cap_retain(target.image);
+    if (insert(defs, name->text, name->text_len, true, &image_hash, &target) == NULL) {
+        javm_cap_release(target.image);
+        return no_memory(name, problem);
+    }
+    return true;
+}
+
+bool definitions_add(struct definitions *defs, const struct fields *fields, struct problem *problem)
+{
+    /* An instance has an "image" member, too: its kind. */
+    if (json_member(fields->nodes, fields->nodes, "instance") != NULL)
+        return add_instance(defs, fields, problem);
+    return add_image(defs, fields, problem);
+}
+
+/* ---- lookup ----------------------------------------------------------------------------- */
+
+/* A hash given literally: an Instance or an Image that some loaded file brought along. */
+static const struct target *find_hash(struct definitions *defs, const struct json_node *node,
+                                      struct problem *problem)
+{
+    struct javm_hash hash;
+    char text[JAVM_HASH_TEXT];
+    if (!javm_hash_parse(node->text, node->text_len, &hash)) {
+        problem_at(problem, node->offset, "invoke: expected 0x and 64 hex digits, or a name");
+        return NULL;
+    }
+    javm_hash_format(&hash, text);
+    const size_t len = JAVM_HASH_TEXT - 1;
+    const struct definition *known = *place(defs, text, len);
+    if (known != NULL)
+        return &known->target;
+    struct target target = {.instance = hash};
+    struct javm_cap *cap = javm_directory_get(defs->dir, &hash);
+    struct javm_hash image_hash = hash;
+    if (cap == NULL) {
+        problem_at(problem, node->offset, "invoke: nothing loaded so far has this hash");
+        return NULL;
+    }
+    bool good = false;
+    if (javm_cap_kind(cap) == JAVM_IMAGE) {
+        good = target_of_image(defs, &hash, node->offset, &target, problem);
+    } else if (javm_cap_kind(cap) == JAVM_INSTANCE && javm_handle_kind(cap) == JAVM_HANDLE_NONE) {
+        image_hash = javm_instance_of(cap)->image_hash;
+        target.image = javm_directory_get(defs->dir, &image_hash);
+        good = target.image != NULL;
+        if (!good)
+            problem_at(problem, node->offset, "invoke: the image of this instance is not loaded");
+    } else {
+        problem_at(problem, node->offset, "invoke: expected an Instance or an Image, found a %s",
+                   javm_cap_kind(cap) == JAVM_INSTANCE ? "kernel handle"
+                                                       : javm_kind_name(javm_cap_kind(cap)));
+    }
+    javm_cap_release(cap);
+    if (!good)
+        return NULL;
+    const struct target *inserted = insert(defs, text, len, true, &image_hash, &target);
+    if (inserted == NULL) {
+        javm_cap_release(target.image);
+        no_memory(node, problem);
+    }
+    return inserted;
+}
+
+const struct target *definitions_find(struct definitions *defs, const struct json_node *node,
+                                      struct problem *problem)
+{
+    char quoted[QUOTE_SIZE];
+    if (!field_string(node, "invoke", problem))
+        return NULL;
+    if (field_is_hex(node))
+        return find_hash(defs, node, problem);
+    const struct definition *found = *place(defs, node->text, node->text_len);
+    if (found != NULL)
+        return &found->target;
+    problem_at(problem, node->offset, "invoke: the name %s is not defined before this line",
+               quote(quoted, node->text, node->text_len));
+    return NULL;
+}

@@ -1,0 +1,262 @@
+#include "batch/info.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "batch/diag.h"
+#include "batch/text.h"
+#include "javm/engine.h"
+#include "javm/handle.h"
+#include "javm/load.h"
+#include "vm/pvm2.h"
+
+static const char *hash_text(const struct javm_hash *hash, char text[JAVM_HASH_TEXT])
+{
+    javm_hash_format(hash, text);
+    return text;
+}
+
+/* Keys up to eight bytes that are a number print as one; it is how jobs files name slots. */
+static const char *key_text(const struct javm_key *key, char text[32])
+{
+    snprintf(text, 32, key->len == 1 ? "%" PRIu64 : "0x%" PRIx64, javm_key_pack(key));
+    return text;
+}
+
+static uint64_t tier_of(uint64_t pages)
+{
+    return pages <= 2048 ? 1 : pages <= 8192 ? 2 : pages <= 65536 ? 3 : 4;
+}
+
+__attribute__((format(printf, 2, 3))) static void row(const char *label, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    printf("  %-14s", label);
+    vprintf(fmt, args);
+    putchar('\n');
+    va_end(args);
+}
+
+/* ---- code ------------------------------------------------------------------------------- */
+
+/* From an instruction to the next, each block start marked with its gas. */
+static void disassemble(const struct javm_image *image, const struct javm_program *program)
+{
+    struct pvm2_insn insn;
+    uint64_t block = 0;
+    char text[64];
+    puts("\n  code (* starts a block)");
+    for (uint64_t at = 0;
+         at < javm_program_end(program) && pvm2_decode(image->code, image->code_len, at, &insn);
+         at += insn.len) {
+        for (uint32_t i = 0; i < image->endpoint_count; i++)
+            if (image->endpoints[i].entry_pc == at)
+                printf("endpoint %u:\n", image->endpoints[i].index);
+        const bool start = javm_program_is_start(program, at);
+        pvm2_format(&insn, text, sizeof text);
+        printf("%c %06" PRIx64 "  %-32s", start ? '*' : ' ', at, text);
+        struct javm_block_info info;
+        while (start && block < javm_program_blocks(program)) {
+            javm_program_block(program, block, &info);
+            if (info.start >= at)
+                break;
+            block++;
+        }
+        if (start && block < javm_program_blocks(program) && info.start == at) {
+            if (info.ecall)
+                printf(" ; gas 100, at the call");
+            else
+                printf(" ; gas %" PRIu64, info.cost);
+        }
+        putchar('\n');
+    }
+}
+
+static bool print_code(const struct javm_image *image, bool assembly)
+{
+    struct javm_program *program;
+    struct javm_error err;
+    char a[32];
+    row("code", "%s bytes", text_grouped(a, image->code_len));
+    if (image->isa != JAVM_ISA_PVM2)
+        return true;
+    const struct javm_program_key key = {javm_image_footprint(image), 0};
+    if (javm_program_decode_pvm2(image->code, image->code_len, &key, &program, &err) != JAVM_OK) {
+        complain("%s", err.text);
+        return false;
+    }
+    row("instructions", "%s", text_grouped(a, javm_program_instructions(program)));
+    row("blocks", "%s", text_grouped(a, javm_program_blocks(program)));
+    if (assembly)
+        disassemble(image, program);
+    javm_program_free(program);
+    return true;
+}
+
+/* ---- caps ------------------------------------------------------------------------------- */
+
+static void print_mapping(const struct javm_image *image, const struct javm_mapping *mapping)
+{
+    char size[32], key[32];
+    printf("  %-14s0x%08" PRIx64 "..0x%08" PRIx64 "  %s  ", "mapping", mapping->start,
+           mapping->start + mapping->size, text_size(size, mapping->size));
+    if (mapping->depth == 0) {
+        puts("ephemeral");
+        return;
+    }
+    printf("slot ");
+    for (unsigned i = 0; i < mapping->depth; i++)
+        printf("%s%s", i == 0 ? "" : "/", key_text(&mapping->path[i], key));
+    /* Only a path of one step can be told here: pinned slots belong to the image. */
+    puts(mapping->depth == 1 && javm_image_pinned(image, &mapping->path[0]) != NULL
+             ? ", read-only"
+             : ", read-write");
+}
+
+static void print_endpoint(const struct javm_endpoint *endpoint)
+{
+    char key[32];
+    printf("  endpoint %-5u"
+           "entry 0x%06" PRIx64 "  stack top 0x%" PRIx64,
+           endpoint->index, endpoint->entry_pc, endpoint->stack_top);
+    if (endpoint->arg_cnode_slot.len > 0)
+        printf("  arguments in slot %s (%u)", key_text(&endpoint->arg_cnode_slot, key),
+               endpoint->arg_cnode_size);
+    for (unsigned i = 0; i < JAVM_NUM_REGS; i++)
+        if (endpoint->initial_regs[i] != 0)
+            printf("  r%u=0x%" PRIx64, i, endpoint->initial_regs[i]);
+    putchar('\n');
+}
+
+static void print_pins(const char *label, const struct javm_pin *pins, uint32_t count)
+{
+    char key[32], hash[JAVM_HASH_TEXT];
+    for (uint32_t i = 0; i < count; i++)
+        row(label, "slot %-4s %s", key_text(&pins[i].key, key), hash_text(&pins[i].hash, hash));
+}
+
+static bool print_image(const struct javm_cap *cap, bool assembly)
+{
+    const struct javm_image *image = javm_image_of(cap);
+    const uint64_t pages = javm_image_footprint(image);
+    char a[32], key[32];
+    row("isa", "%s", image->isa == JAVM_ISA_PVM2 ? "PVM2" : "PVM");
+    for (uint32_t i = 0; i < image->endpoint_count; i++)
+        print_endpoint(&image->endpoints[i]);
+    for (uint32_t i = 0; i < image->mapping_count; i++)
+        print_mapping(image, &image->mappings[i]);
+    print_pins("pinned", image->pinned, image->pinned_count);
+    print_pins("initial", image->initial, image->initial_count);
+    for (uint32_t i = 0; i < image->gas_slot_count; i++)
+        row("gas slot", "%s", key_text(&image->gas_slots[i], key));
+    for (uint32_t i = 0; i < image->quota_slot_count; i++)
+        row("quota slot", "%s", key_text(&image->quota_slots[i], key));
+    if (image->yield_receiver_slot.len > 0)
+        row("yields in slot", "%s", key_text(&image->yield_receiver_slot, key));
+    row("footprint", "%s pages, gas tier %" PRIu64, text_grouped(a, pages), tier_of(pages));
+    return print_code(image, assembly);
+}
+
+static void print_target(const char *label, const struct javm_target *target)
+{
+    char hash[JAVM_HASH_TEXT];
+    row(label, "%s",
+        target->kind == JAVM_TARGET_HASH  ? hash_text(&target->hash, hash)
+        : target->kind == JAVM_TARGET_REF ? "live"
+                                          : "empty");
+}
+
+static void print_instance(const struct javm_cap *cap)
+{
+    static const char *const STATUS[] = {"idle", "paused", "faulted"};
+    const struct javm_instance *instance = javm_instance_of(cap);
+    char hash[JAVM_HASH_TEXT], a[32];
+    if (javm_handle_kind(cap) != JAVM_HANDLE_NONE)
+        row("handle", "of the kernel");
+    row("status", "%s", STATUS[instance->status]);
+    row("image", "%s", hash_text(&instance->image_hash, hash));
+    row("chain", "%s", hash_text(&instance->image_hash_chain, hash));
+    print_target("slots", &instance->root_cnode);
+    row("memory", "%s pages", text_grouped(a, javm_data_pages(instance->mem)));
+    row("pc", "0x%" PRIx64, instance->pc);
+}
+
+static void print_cnode(const struct javm_cap *cap)
+{
+    char key[32], label[48];
+    for (uint32_t i = 0; i < javm_cnode_count(cap); i++) {
+        struct javm_key name;
+        const struct javm_target *target = javm_cnode_at(cap, i, &name);
+        snprintf(label, sizeof label, "slot %s", key_text(&name, key));
+        print_target(label, target);
+    }
+}
+
+static bool print_cap(const struct javm_bundle *bundle, uint32_t index, bool assembly)
+{
+    const struct javm_cap *cap = bundle->caps[index];
+    struct javm_hash hash;
+    char text[JAVM_HASH_TEXT], a[32], b[32];
+    javm_cap_hash(cap, &hash); /* caps of a bundle are settled */
+    printf("\n%s %s", javm_kind_name(javm_cap_kind(cap)), hash_text(&hash, text));
+    for (uint32_t i = 0; i < bundle->root_count; i++)
+        if (bundle->roots[i].cap == index)
+            printf("  root \"%s\"", bundle->roots[i].name);
+    putchar('\n');
+    switch (javm_cap_kind(cap)) {
+    case JAVM_IMAGE:
+        return print_image(cap, assembly);
+    case JAVM_INSTANCE:
+        print_instance(cap);
+        return true;
+    case JAVM_DATA:
+        row("size", "%s pages, %s", text_grouped(a, javm_data_pages(cap)),
+            text_size(b, javm_data_pages(cap) * JAVM_PAGE_SIZE));
+        return true;
+    case JAVM_CNODE:
+        print_cnode(cap);
+        return true;
+    case JAVM_TYPE:
+        row("chain", "%s", hash_text(javm_type_chain(cap), text));
+        return true;
+    }
+    return true;
+}
+
+int info_file(const struct options *options)
+{
+    static const char *const KINDS[] = {"unknown", "bundle", "RISC-V ELF, linked on the fly"};
+    struct javm_error err;
+    struct javm_bundle bundle;
+    uint8_t *bytes;
+    size_t len;
+    char size[32];
+    if (javm_file_read(options->path, 0, &bytes, &len, &err) != JAVM_OK) {
+        complain("%s", err.text);
+        return 2;
+    }
+    const enum javm_file_kind kind = javm_file_sniff(bytes, len);
+    if (kind == JAVM_FILE_UNKNOWN) {
+        free(bytes);
+        complain("%s: neither a bundle (.jimg, .jbundle) nor a linked RISC-V ELF file",
+                 options->path);
+        return 2;
+    }
+    const enum javm_status status = javm_load(bytes, len, &bundle, &err);
+    free(bytes);
+    if (status != JAVM_OK) {
+        complain("%s: %s", options->path, err.text);
+        return status == JAVM_E_NOMEM ? 3 : 2;
+    }
+    printf("%s: %s, %s, %" PRIu32 " caps\n", options->path, KINDS[kind], text_size(size, len),
+           bundle.cap_count);
+    bool good = true;
+    for (uint32_t i = bundle.cap_count; good && i-- > 0;) /* parents first reads better */
+        good = print_cap(&bundle, i, options->disassemble);
+    javm_bundle_clear(&bundle);
+    return good && fflush(stdout) == 0 ? 0 : 3;
+}

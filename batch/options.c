@@ -1,0 +1,365 @@
+#include "batch/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "batch/diag.h"
+
+static const char HELP[] =
+    "javm-batch: run many metered, sandboxed programs on all cores.\n"
+    "\n"
+    "Usage:\n"
+    "  javm-batch [run] [OPTIONS] JOBS.ndjson   run the jobs; '-' reads standard input\n"
+    "  javm-batch check [OPTIONS] JOBS.ndjson   report every problem, run nothing\n"
+    "  javm-batch info [--asm] FILE             what an image, bundle or ELF file holds\n"
+    "\n"
+    "JOBS and results may be compressed (.gz, .zst).\n"
+    "\n"
+    "Jobs:\n"
+    "  --gas N             gas of jobs that name none (default 1000000000)\n"
+    "  --timeout MS        wall-clock guard for each job; its result is an error\n"
+    "  --engine E          interp or jit (default: jit where this build has it)\n"
+    "  --gas-model M       exec (default)\n"
+    "  --post              report the hash of each instance after its job\n"
+    "\n"
+    "Results:\n"
+    "  --output FILE       default JOBS.results.ndjson, '-' is standard output\n"
+    "  --ordered           in the order of the jobs, with bounded memory\n"
+    "  --reproducible      leave out us and worker: same jobs, same bytes\n"
+    "  --stats FILE        figures of the whole batch as JSON\n"
+    "\n"
+    "Trouble:\n"
+    "  --keep-going        a bad line becomes an error result and the batch goes on\n"
+    "  --fail-fast         stop at the first error, crash or unexpected result\n"
+    "\n"
+    "Machine:\n"
+    "  --workers N         default: one for each core this process may use\n"
+    "  --max-in-flight N   jobs read but not yet written, at most (default 65536)\n"
+    "  --numa auto|off     bind workers and their memory (default auto)\n"
+    "\n"
+    "Display:\n"
+    "  --progress P        auto (default), bar, plain or none; always on standard error\n"
+    "  --help, --version\n"
+    "\n"
+    "Exit code: 0 all ran; 1 an expect differed or a job was an error; 2 bad usage or\n"
+    "input; 3 the batch could not finish; 130 interrupted.\n";
+
+enum option_id {
+    OPT_GAS = 256,
+    OPT_TIMEOUT,
+    OPT_ENGINE,
+    OPT_GAS_MODEL,
+    OPT_POST,
+    OPT_OUTPUT,
+    OPT_ORDERED,
+    OPT_REPRODUCIBLE,
+    OPT_STATS,
+    OPT_KEEP_GOING,
+    OPT_FAIL_FAST,
+    OPT_WORKERS,
+    OPT_MAX_IN_FLIGHT,
+    OPT_NUMA,
+    OPT_PROGRESS,
+    OPT_ASM,
+    OPT_ISOLATION,
+    OPT_LATER
+};
+
+static const struct option OPTIONS[] = {
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {"gas", required_argument, NULL, OPT_GAS},
+    {"timeout", required_argument, NULL, OPT_TIMEOUT},
+    {"engine", required_argument, NULL, OPT_ENGINE},
+    {"gas-model", required_argument, NULL, OPT_GAS_MODEL},
+    {"post", no_argument, NULL, OPT_POST},
+    {"output", required_argument, NULL, OPT_OUTPUT},
+    {"ordered", no_argument, NULL, OPT_ORDERED},
+    {"reproducible", no_argument, NULL, OPT_REPRODUCIBLE},
+    {"stats", required_argument, NULL, OPT_STATS},
+    {"keep-going", no_argument, NULL, OPT_KEEP_GOING},
+    {"fail-fast", no_argument, NULL, OPT_FAIL_FAST},
+    {"workers", required_argument, NULL, OPT_WORKERS},
+    {"max-in-flight", required_argument, NULL, OPT_MAX_IN_FLIGHT},
+    {"numa", required_argument, NULL, OPT_NUMA},
+    {"progress", required_argument, NULL, OPT_PROGRESS},
+    {"asm", no_argument, NULL, OPT_ASM},
+    {"isolation", required_argument, NULL, OPT_ISOLATION},
+    /* Known, but not in this version; optional, so that a value or none both reach the message. */
+    {"resume", no_argument, NULL, OPT_LATER},
+    {"trace", optional_argument, NULL, OPT_LATER},
+    {"report", optional_argument, NULL, OPT_LATER},
+    {"cache", optional_argument, NULL, OPT_LATER},
+    {"shard", optional_argument, NULL, OPT_LATER},
+    {"mpi", no_argument, NULL, OPT_LATER},
+    {"metrics", optional_argument, NULL, OPT_LATER},
+    {"mem-limit", optional_argument, NULL, OPT_LATER},
+    {NULL, 0, NULL, 0}};
+
+static enum options_end bad(void)
+{
+    fputs("Try 'javm-batch --help'.\n", stderr);
+    return OPTIONS_BAD;
+}
+
+static bool number(const char *name, const char *text, uint64_t min, uint64_t max, uint64_t *value)
+{
+    char *end;
+    errno = 0;
+    const bool hex = text[0] == '0' && (text[1] | 32) == 'x';
+    const bool digit = text[0] >= '0' && text[0] <= '9'; /* strtoull would take blanks and signs */
+    *value = strtoull(text, &end, hex ? 16 : 10);
+    if (digit && *end == '\0' && errno == 0 && *value >= min && *value <= max)
+        return true;
+    complain("--%s: expected an integer %llu..%llu, found '%s'", name, (unsigned long long)min,
+             (unsigned long long)max, text);
+    return false;
+}
+
+/* The index of `text` in the list, or -1 with a message. */
+static int choice(const char *name, const char *text, const char *const *list)
+{
+    for (int i = 0; list[i] != NULL; i++)
+        if (strcmp(text, list[i]) == 0)
+            return i;
+    char known[128] = "";
+    size_t used = 0;
+    for (int i = 0; list[i] != NULL; i++)
+        used += (size_t)snprintf(known + used, sizeof known - used, "%s%s",
+                                 i == 0                ? ""
+                                 : list[i + 1] == NULL ? " or "
+                                                       : ", ",
+                                 list[i]);
+    complain("--%s: expected %s, found '%s'", name, known, text);
+    return -1;
+}
+
+static bool not_yet(const char *what)
+{
+    complain("%s is not in this version", what);
+    return false;
+}
+
+static bool set_engine(const char *text, struct options *options)
+{
+    static const char *const ENGINES[] = {"interp", "jit", NULL};
+    const int engine = choice("engine", text, ENGINES);
+    if (engine < 0)
+        return false;
+    options->engine = engine == 1 ? JAVM_ENGINE_JIT : JAVM_ENGINE_INTERP;
+    if (javm_engine_available(options->engine))
+        return true;
+    complain("--engine %s: not in this build", text);
+    return false;
+}
+
+static bool set_mode(int id, const char *text, struct options *options)
+{
+    static const char *const GAS_MODELS[] = {"exec", "full", NULL};
+    static const char *const NUMA[] = {"auto", "off", NULL};
+    static const char *const PROGRESS[] = {"auto", "bar", "plain", "none", NULL};
+    static const char *const ISOLATION[] = {"thread", "process", "kvm", NULL};
+    int index;
+    switch (id) {
+    case OPT_GAS_MODEL:
+        index = choice("gas-model", text, GAS_MODELS);
+        return index == 1 ? not_yet("--gas-model full") : index == 0;
+    case OPT_ISOLATION:
+        index = choice("isolation", text, ISOLATION);
+        return index == 1   ? not_yet("--isolation process")
+               : index == 2 ? not_yet("--isolation kvm")
+                            : index == 0;
+    case OPT_NUMA:
+        index = choice("numa", text, NUMA);
+        options->numa = index == 1 ? JAVM_NUMA_OFF : JAVM_NUMA_AUTO;
+        return index >= 0;
+    default:
+        index = choice("progress", text, PROGRESS);
+        options->progress = (enum progress_mode)index;
+        return index >= 0;
+    }
+}
+
+static bool set_option(int id, int index, struct options *options)
+{
+    uint64_t value;
+    char name[64];
+    switch (id) {
+    case OPT_GAS:
+        return number("gas", optarg, 0, UINT64_MAX, &options->gas);
+    case OPT_TIMEOUT:
+        return number("timeout", optarg, 1, 1u << 31, &options->timeout_ms);
+    case OPT_MAX_IN_FLIGHT:
+        return number("max-in-flight", optarg, 1, MAX_IN_FLIGHT, &options->max_in_flight);
+    case OPT_WORKERS:
+        if (!number("workers", optarg, 1, MAX_WORKERS, &value))
+            return false;
+        options->workers = (unsigned)value;
+        return true;
+    case OPT_ENGINE:
+        return set_engine(optarg, options);
+    case OPT_GAS_MODEL:
+    case OPT_ISOLATION:
+    case OPT_NUMA:
+    case OPT_PROGRESS:
+        return set_mode(id, optarg, options);
+    case OPT_POST:
+        options->post = true;
+        return true;
+    case OPT_OUTPUT:
+        options->output = optarg;
+        return true;
+    case OPT_ORDERED:
+        options->ordered = true;
+        return true;
+    case OPT_REPRODUCIBLE:
+        options->reproducible = true;
+        return true;
+    case OPT_STATS:
+        options->stats = optarg;
+        return true;
+    case OPT_KEEP_GOING:
+        options->keep_going = true;
+        return true;
+    case OPT_FAIL_FAST:
+        options->fail_fast = true;
+        return true;
+    case OPT_ASM:
+        options->disassemble = true;
+        return true;
+    default:
+        snprintf(name, sizeof name, "--%s", OPTIONS[index].name);
+        return not_yet(name);
+    }
+}
+
+/* Does the command know the option? Those of the display and of a wrapper script's habit are fine
+ * anywhere. */
+static bool fits(enum command command, int id)
+{
+    switch (command) {
+    case COMMAND_RUN:
+        return id != OPT_ASM;
+    case COMMAND_CHECK:
+        return id != OPT_ASM;
+    case COMMAND_INFO:
+        return id == OPT_ASM;
+    }
+    return false;
+}
+
+/* Skips the word of the command when there is one. */
+static bool find_command(int *argc, char ***argv, struct options *options)
+{
+    static const struct {
+        const char *name;
+        enum command command;
+    } COMMANDS[] = {{"run", COMMAND_RUN}, {"check", COMMAND_CHECK}, {"info", COMMAND_INFO}};
+    if (*argc < 2)
+        return true;
+    const char *word = (*argv)[1];
+    if (strcmp(word, "verify") == 0)
+        return not_yet("verify");
+    for (size_t i = 0; i < sizeof COMMANDS / sizeof *COMMANDS; i++)
+        if (strcmp(word, COMMANDS[i].name) == 0) {
+            options->command = COMMANDS[i].command;
+            (*argv)[1] = (*argv)[0];
+            ++*argv;
+            --*argc;
+            return true;
+        }
+    return true;
+}
+
+char *options_default_output(const char *jobs)
+{
+    static const char *const ENDS[] = {".gz", ".zst"};
+    size_t len = strlen(jobs);
+    for (size_t i = 0; i < 2; i++) {
+        const size_t end = strlen(ENDS[i]);
+        if (len > end && memcmp(jobs + len - end, ENDS[i], end) == 0) {
+            len -= end;
+            break;
+        }
+    }
+    const size_t end = strlen(".ndjson");
+    if (len > end && memcmp(jobs + len - end, ".ndjson", end) == 0)
+        len -= end;
+    char *name = malloc(len + sizeof ".results.ndjson");
+    if (name != NULL) {
+        memcpy(name, jobs, len);
+        memcpy(name + len, ".results.ndjson", sizeof ".results.ndjson");
+    }
+    return name;
+}
+
+static enum options_end finish(int argc, char **argv, struct options *options)
+{
+    if (optind == argc) {
+        complain("expected a %s", options->command == COMMAND_INFO ? "file" : "jobs file");
+        return bad();
+    }
+    if (argc - optind > 1) {
+        complain("expected one file, found '%s', too", argv[optind + 1]);
+        return bad();
+    }
+    options->path = argv[optind];
+    if (options->output != NULL || options->command != COMMAND_RUN)
+        return OPTIONS_GO;
+    if (strcmp(options->path, "-") == 0) {
+        options->output = "-";
+        return OPTIONS_GO;
+    }
+    options->output = options->output_made = options_default_output(options->path);
+    if (options->output == NULL) {
+        complain("out of memory");
+        return OPTIONS_BAD;
+    }
+    return OPTIONS_GO;
+}
+
+enum options_end options_parse(int argc, char **argv, struct options *options)
+{
+    *options = (struct options){.gas = DEFAULT_GAS, .max_in_flight = DEFAULT_IN_FLIGHT};
+    options->engine = javm_engine_available(JAVM_ENGINE_JIT) ? JAVM_ENGINE_JIT : JAVM_ENGINE_INTERP;
+    if (!find_command(&argc, &argv, options))
+        return bad();
+    opterr = 0;
+    for (;;) {
+        int index = 0;
+        const int id = getopt_long(argc, argv, ":hV", OPTIONS, &index);
+        if (id == -1)
+            return finish(argc, argv, options);
+        if (id == 'h') {
+            fputs(HELP, stdout);
+            return OPTIONS_DONE;
+        }
+        if (id == 'V') {
+            puts("javm-batch " JAVM_VERSION);
+            return OPTIONS_DONE;
+        }
+        if (id == '?' || id == ':') {
+            if (id == '?' && optopt > 0 && optopt < 256) /* a short one, maybe inside a cluster */
+                complain("unknown option '-%c'", optopt);
+            else
+                complain(id == ':' ? "%s: expected a value" : "unknown option '%s'",
+                         argv[optind - 1]);
+            return bad();
+        }
+        if (id != OPT_LATER && !fits(options->command, id)) {
+            complain("--%s: not an option of this command", OPTIONS[index].name);
+            return bad();
+        }
+        if (!set_option(id, index, options))
+            return bad();
+    }
+}
+
+void options_free(struct options *options)
+{
+    free(options->output_made);
+    options->output_made = NULL;
+}

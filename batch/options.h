@@ -1,0 +1,47 @@
+/* The command line of javm-batch. */
+#ifndef JAVM_BATCH_OPTIONS_H
+#define JAVM_BATCH_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "javm/engine.h"
+#include "javm/sched.h"
+
+enum command { COMMAND_RUN, COMMAND_CHECK, COMMAND_INFO };
+enum progress_mode { PROGRESS_AUTO, PROGRESS_BAR, PROGRESS_PLAIN, PROGRESS_NONE };
+
+#define DEFAULT_GAS       1000000000u
+#define DEFAULT_IN_FLIGHT 65536u
+#define MAX_IN_FLIGHT     (1u << 24)
+#define MAX_WORKERS       4096u
+
+struct options {
+    enum command command;
+    const char *path;   /* the jobs file, or the file of info; "-": standard input */
+    const char *output; /* never NULL for run */
+    char *output_made;  /* malloc'ed default of output, or NULL */
+    const char *stats;
+    unsigned workers; /* 0: one per core */
+    enum javm_engine engine;
+    enum javm_numa numa;
+    enum progress_mode progress;
+    uint64_t gas, timeout_ms, max_in_flight;
+    bool ordered, reproducible, post, keep_going, fail_fast, disassemble;
+};
+
+/* What main should do after parsing. */
+enum options_end {
+    OPTIONS_GO,
+    OPTIONS_DONE /* --help, --version: exit 0 */,
+    OPTIONS_BAD /* exit 2 */
+};
+
+/* Messages go to stderr, help and version to stdout. */
+enum options_end options_parse(int argc, char **argv, struct options *options);
+void options_free(struct options *options);
+
+/* JOBS.ndjson[.gz|.zst] -> JOBS.results.ndjson; malloc'ed, NULL: out of memory. */
+char *options_default_output(const char *jobs);
+
+#endif

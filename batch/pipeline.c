@@ -1,0 +1,259 @@
+/* Constant memory: the distance between what was handed out and what the sink has taken is bounded
+ * in jobs
+ * (--max-in-flight) and in bytes. Bytes are known for jobs, but only guessed for results that do
+ * not exist yet: by the average so far. Until there is one, little is handed out. */
+#include "batch/pipeline.h"
+
+#include <stdlib.h>
+
+#include "batch/worker.h"
+
+#define BYTES_IN_FLIGHT (256u << 20)
+#define UNKNOWN_RESULTS 4096 /* units in flight before the size of a result is known */
+#define ESTIMATE_EVERY  16   /* chunks between two looks at the average */
+
+struct pipeline {
+    struct run *run;
+    struct reader *reader;
+    struct progress *progress;
+    struct chunk *chunk; /* being filled, or NULL; one reference */
+    uint64_t seq;        /* of the next unit */
+    uint64_t allowed;    /* units in flight, by the size of results so far */
+    unsigned since_estimate;
+};
+
+/* ---- handing out ------------------------------------------------------------------------ */
+
+static void estimate(struct pipeline *p)
+{
+    struct totals totals = {0};
+    p->since_estimate = 0;
+    run_totals(p->run, &totals, false);
+    const uint64_t limit = p->run->options->max_in_flight;
+    if (totals.done == 0) {
+        p->allowed = limit < UNKNOWN_RESULTS ? limit : UNKNOWN_RESULTS;
+        return;
+    }
+    const uint64_t average = totals.bytes / totals.done + 1;
+    const uint64_t fit = BYTES_IN_FLIGHT / average;
+    const uint64_t least = 4 * (uint64_t)javm_sched_workers(p->run->sched);
+    p->allowed = fit < least ? least : fit;
+    if (p->allowed > limit)
+        p->allowed = limit;
+}
+
+static bool too_much(const struct pipeline *p, uint64_t done, uint64_t units)
+{
+    const uint64_t in_flight = p->seq - units - done;
+    const uint64_t bytes = atomic_load_explicit(&p->run->chunk_bytes, memory_order_relaxed) +
+                           sink_pending(p->run->sink);
+    return in_flight > 0 && (in_flight + units > p->allowed || bytes > BYTES_IN_FLIGHT);
+}
+
+/* Sleep until `units` more may be in flight; they have their sequence numbers already. */
+static void await_room(struct pipeline *p, uint64_t units)
+{
+    if (p->since_estimate++ % ESTIMATE_EVERY == 0)
+        estimate(p);
+    uint64_t done = sink_done(p->run->sink);
+    while (too_much(p, done, units) && run_halted(p->run) == HALT_NONE) {
+        sink_wait(p->run->sink, done, p->run->stop_fd);
+        done = sink_done(p->run->sink);
+        estimate(p);
+    }
+}
+
+/* Give the chunk [low, seq) to the workers; its reference goes along. */
+static bool submit(struct pipeline *p, struct chunk *chunk, uint64_t low)
+{
+    struct run *run = p->run;
+    const uint64_t units = p->seq - low;
+    await_room(p, units);
+    chunk->whole = (struct span){{worker_run_span}, chunk, low, p->seq};
+    chunk->issued = true;
+    atomic_fetch_add_explicit(&run->chunk_bytes, chunk->bytes, memory_order_relaxed);
+    struct javm_task *task = &chunk->whole.task;
+    if (javm_sched_submit(run->sched, &task, 1) != JAVM_OK) {
+        chunk_release(chunk);
+        run_halt(run, HALT_MEMORY);
+        return false;
+    }
+    atomic_fetch_add_explicit(&run->issued, units, memory_order_relaxed);
+    return true;
+}
+
+/* Hand out what was collected, if anything. */
+static bool flush(struct pipeline *p)
+{
+    struct chunk *chunk = p->chunk;
+    p->chunk = NULL;
+    if (chunk == NULL)
+        return true;
+    if (chunk->count == 0) {
+        chunk_release(chunk);
+        return true;
+    }
+    return submit(p, chunk, chunk->jobs[0]->first);
+}
+
+static unsigned chunk_limit(const struct pipeline *p)
+{
+    const uint64_t limit = p->run->options->max_in_flight;
+    return limit < CHUNK_JOBS ? (unsigned)limit : CHUNK_JOBS;
+}
+
+/* A chunk with room for a line of `len` bytes. */
+static bool make_room(struct pipeline *p, size_t len)
+{
+    const size_t room = reader_room(len);
+    if (p->chunk != NULL && chunk_room(p->chunk) >= room)
+        return true;
+    if (!flush(p))
+        return false;
+    p->chunk = chunk_new(p->run, room);
+    if (p->chunk == NULL)
+        run_halt(p->run, HALT_MEMORY);
+    return p->chunk != NULL;
+}
+
+static bool add(struct pipeline *p, struct job *job)
+{
+    struct chunk *chunk = p->chunk;
+    atomic_fetch_add_explicit(&p->run->announced, 1, memory_order_relaxed);
+    job->first = p->seq++;
+    job->units = 1;
+    chunk->jobs[chunk->count++] = job;
+    return chunk->count < chunk_limit(p) || flush(p);
+}
+
+/* A job with repetitions: handed out in pieces as room comes up. They share the memory of the chunk
+ * that the job was read into. */
+static bool add_repeated(struct pipeline *p, const struct job *job, uint64_t repeat)
+{
+    struct run *run = p->run;
+    struct chunk *base = p->chunk;
+    atomic_fetch_add_explicit(&run->announced, repeat, memory_order_relaxed);
+    chunk_retain(base);
+    bool good = flush(p);
+    const uint64_t limit = run->options->max_in_flight;
+    const uint64_t piece = limit < CHUNK_UNITS ? limit : CHUNK_UNITS;
+    for (uint64_t rep = 0; good && rep < repeat && run_halted(run) == HALT_NONE;) {
+        const uint64_t units = repeat - rep < piece ? repeat - rep : piece;
+        struct chunk *chunk = chunk_new_piece(base, job);
+        if (chunk == NULL) {
+            run_halt(run, HALT_MEMORY);
+            good = false;
+            break;
+        }
+        chunk->jobs[0]->first = p->seq;
+        chunk->jobs[0]->rep = rep;
+        chunk->jobs[0]->units = (uint32_t)units;
+        p->seq += units;
+        good = submit(p, chunk, p->seq - units);
+        rep += units;
+    }
+    chunk_release(base);
+    return good;
+}
+
+/* ---- lines ------------------------------------------------------------------------------ */
+
+static void tell(struct pipeline *p, const struct line *line, const struct problem *problem)
+{
+    progress_hide(p->progress);
+    diag_print(stderr, input_name(p->run->input), line->number, line->text, line->len, problem);
+    progress_release(p->progress);
+}
+
+/* False: nothing more is to be read; *end says why. */
+static bool bad_line(struct pipeline *p, const struct line *line, struct job *job,
+                     const struct problem *problem, enum pipeline_end *end)
+{
+    if (!p->run->options->keep_going) {
+        tell(p, line, problem);
+        *end = PIPELINE_BAD;
+        return false;
+    }
+    const char *text = line->text == NULL ? "" : line->text;
+    job = reader_bad_job(job, text, line->len, line->number, p->chunk, problem);
+    *end = PIPELINE_HALTED;
+    return add(p, job);
+}
+
+static bool one_line(struct pipeline *p, const struct line *line, enum pipeline_end *end)
+{
+    struct job *job;
+    struct problem problem;
+    uint64_t repeat;
+    *end = PIPELINE_HALTED;
+    if (!make_room(p, line->len))
+        return false;
+    switch (reader_line(p->reader, line->text, line->len, line->number, p->chunk, &job, &repeat,
+                        &problem)) {
+    case LINE_BLANK:
+    case LINE_DEFINITION:
+        return true;
+    case LINE_JOB:
+        return repeat == 1 ? add(p, job) : add_repeated(p, job, repeat);
+    case LINE_BAD:
+        break;
+    }
+    return bad_line(p, line, job, &problem, end);
+}
+
+static bool long_line(struct pipeline *p, const struct line *line, enum pipeline_end *end)
+{
+    struct problem problem;
+    const struct line shown = {NULL, 0, line->number};
+    problem_at(&problem, 0, "this line is longer than %u bytes; give large inputs as \"@file\"",
+               INPUT_LINE_MAX);
+    *end = PIPELINE_HALTED;
+    return make_room(p, 0) && bad_line(p, &shown, NULL, &problem, end);
+}
+
+static enum pipeline_end input_failed(struct pipeline *p, const struct javm_error *err)
+{
+    progress_hide(p->progress);
+    complain("%s", err->text);
+    progress_release(p->progress);
+    return err->status == JAVM_E_FORMAT ? PIPELINE_BAD : PIPELINE_BROKEN;
+}
+
+static enum pipeline_end read_lines(struct pipeline *p)
+{
+    struct line line;
+    struct javm_error err;
+    enum pipeline_end end;
+    while (run_halted(p->run) == HALT_NONE) {
+        switch (input_next(p->run->input, &line, &err)) {
+        case INPUT_LINE:
+            if (!one_line(p, &line, &end))
+                return end;
+            break;
+        case INPUT_TOO_LONG:
+            if (!long_line(p, &line, &end))
+                return end;
+            break;
+        case INPUT_WAIT: /* whoever types the jobs wants to see results before typing more */
+            if (!flush(p))
+                return PIPELINE_HALTED;
+            input_wait(p->run->input, p->run->stop_fd);
+            break;
+        case INPUT_END:
+            return PIPELINE_READ_ALL;
+        case INPUT_FAILED:
+            return input_failed(p, &err);
+        }
+    }
+    return PIPELINE_HALTED;
+}
+
+enum pipeline_end pipeline_feed(struct run *run, struct reader *reader, struct progress *progress)
+{
+    struct pipeline p = {.run = run, .reader = reader, .progress = progress};
+    const enum pipeline_end end = read_lines(&p);
+    flush(&p); /* jobs before a bad line run; after a halt the workers skip them */
+    if (end == PIPELINE_READ_ALL)
+        atomic_store_explicit(&run->input_ended, true, memory_order_relaxed);
+    return end;
+}

@@ -1,0 +1,336 @@
+#include "batch/reader.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "batch/blob.h"
+#include "batch/expect.h"
+#include "batch/fields.h"
+#include "batch/json.h"
+#include "javm/image.h"
+
+/* Longer inline inputs become a Data when they are read, so that chunks stay small. */
+#define INLINE_INPUT_MAX 1024
+
+struct reader {
+    struct json_parser *json;
+    struct definitions *definitions;
+    struct blob_files *files;
+    struct reader_options options;
+};
+
+/* The members of a job line, found but not yet looked at. */
+struct members {
+    const struct json_node *id, *invoke, *endpoint, *args, *gas, *input, *output, *repeat, *expect;
+};
+
+struct reader *reader_new(struct javm_dir_thread *dir, const char *base,
+                          const struct reader_options *options)
+{
+    struct reader *reader = calloc(1, sizeof *reader);
+    if (reader == NULL)
+        return NULL;
+    reader->options = *options;
+    reader->json = json_parser_new();
+    reader->definitions = definitions_new(dir, base);
+    reader->files = blob_files_new();
+    if (reader->json == NULL || reader->definitions == NULL || reader->files == NULL) {
+        reader_free(reader);
+        return NULL;
+    }
+    return reader;
+}
+
+void reader_free(struct reader *reader)
+{
+    if (reader == NULL)
+        return;
+    json_parser_free(reader->json);
+    definitions_free(reader->definitions);
+    blob_files_free(reader->files);
+    free(reader);
+}
+
+size_t reader_room(size_t len)
+{
+    /* The job, its expect, a blob reference and an error text, each rounded up; unescaped strings
+     * and decoded hex are never longer than the line. */
+    return sizeof(struct job) + sizeof(struct expect) + sizeof(struct blob_ref) +
+           sizeof(struct problem) + 64 + 8 * FIELD_COUNT + len;
+}
+
+static char *keep(struct chunk *chunk, const char *text, size_t len)
+{
+    char *copy = chunk_take(chunk, len);
+    memcpy(copy, text, len);
+    return copy;
+}
+
+static bool find_members(const struct json_node *nodes, struct members *members,
+                         struct problem *problem)
+{
+    const struct {
+        const char *name;
+        const struct json_node **to;
+    } known[] = {{"id", &members->id},
+                 {"invoke", &members->invoke},
+                 {"endpoint", &members->endpoint},
+                 {"args", &members->args},
+                 {"gas", &members->gas},
+                 {"input", &members->input},
+                 {"output", &members->output},
+                 {"repeat", &members->repeat},
+                 {"expect", &members->expect}};
+    static const char *const LATER[] = {"chain", "program", "v2"};
+    for (uint32_t i = nodes[0].first; i != 0; i = nodes[i].next) {
+        bool found = false;
+        for (size_t k = 0; !found && k < sizeof known / sizeof *known; k++)
+            if (field_key_is(&nodes[i], known[k].name)) {
+                *known[k].to = &nodes[i];
+                found = true;
+            }
+        if (found || field_is_extension(&nodes[i]))
+            continue;
+        for (size_t k = 0; k < sizeof LATER / sizeof *LATER; k++)
+            if (field_key_is(&nodes[i], LATER[k]))
+                return problem_at(problem, nodes[i].key_offset, "%s: not in this version",
+                                  LATER[k]);
+        char quoted[QUOTE_SIZE];
+        return problem_at(problem, nodes[i].key_offset,
+                          "unknown field %s; a job has id, invoke, endpoint, args, gas, input, "
+                          "output, repeat, expect, x-...",
+                          quote(quoted, nodes[i].key, nodes[i].key_len));
+    }
+    return true;
+}
+
+static bool read_id(struct chunk *chunk, const struct json_node *node, struct job *job,
+                    struct problem *problem)
+{
+    if (node->type == JSON_STRING) {
+        job->id = keep(chunk, node->text, node->text_len);
+        job->id_len = node->text_len;
+    } else if (node->type == JSON_UINT) {
+        job->id_number = node->u;
+    } else if (node->type == JSON_INT) {
+        job->id_number = (uint64_t)node->i;
+        job->id_negative = true;
+    } else {
+        return problem_at(problem, node->offset, "id: expected a string or an integer");
+    }
+    return true;
+}
+
+static bool read_args(const struct json_node *nodes, const struct json_node *node, struct job *job,
+                      struct problem *problem)
+{
+    if (node->type != JSON_ARRAY)
+        return problem_at(problem, node->offset, "args: expected an array of up to 4 integers");
+    unsigned n = 0;
+    for (uint32_t i = node->first; i != 0; i = nodes[i].next) {
+        if (n == 4)
+            return problem_at(problem, nodes[i].offset, "args: more than 4 of them");
+        if (!field_u64(&nodes[i], "args", UINT64_MAX, &job->args[n++], problem))
+            return false;
+    }
+    return true;
+}
+
+static bool read_endpoint(const struct json_node *node, struct job *job, struct problem *problem)
+{
+    const struct javm_image *image = javm_image_of(job->target->image);
+    uint64_t endpoint = 0;
+    if (node != NULL && !field_u64(node, "endpoint", UINT32_MAX, &endpoint, problem))
+        return false;
+    job->endpoint = (uint32_t)endpoint;
+    if (javm_image_endpoint(image, endpoint) != NULL)
+        return true;
+    char list[128] = "none";
+    size_t used = 0;
+    for (uint32_t i = 0; i < image->endpoint_count && used + 16 < sizeof list; i++)
+        used += (size_t)snprintf(list + used, sizeof list - used, i == 0 ? "%u" : ", %u",
+                                 image->endpoints[i].index);
+    return problem_at(problem, node == NULL ? 0 : node->offset,
+                      "endpoint: the image has no endpoint %llu; it has %s",
+                      (unsigned long long)endpoint, list);
+}
+
+static bool read_output(const struct json_node *node, struct job *job, struct problem *problem)
+{
+    static const char *const MODES[] = {"none", "hash", "bytes"};
+    for (unsigned i = 0; node->type == JSON_STRING && i < 3; i++)
+        if (strlen(MODES[i]) == node->text_len &&
+            memcmp(MODES[i], node->text, node->text_len) == 0) {
+            job->output = (uint8_t)i;
+            return true;
+        }
+    return problem_at(problem, node->offset, "output: expected \"none\", \"hash\" or \"bytes\"");
+}
+
+static bool share_input(struct chunk *chunk, struct blob *blob, bool fresh, struct job *job,
+                        const struct json_node *node, struct problem *problem)
+{
+    if (blob == NULL)
+        return problem_at(problem, node->offset, "input: out of memory");
+    chunk_hold_blob(chunk, blob, fresh);
+    job->blob = blob;
+    job->input = NULL;
+    return true;
+}
+
+static bool read_input_file(struct reader *reader, struct chunk *chunk,
+                            const struct json_node *node, struct job *job, struct problem *problem)
+{
+    struct javm_error err;
+    struct blob *blob;
+    bool fresh;
+    char *path =
+        definitions_path(reader->definitions, node, node->text + 1, node->text_len - 1, problem);
+    if (path == NULL)
+        return false;
+    const enum javm_status status = blob_files_get(reader->files, path, &blob, &fresh, &err);
+    free(path);
+    if (status != JAVM_OK)
+        return problem_at(problem, node->offset, "input: %s", err.text);
+    return share_input(chunk, blob, fresh, job, node, problem);
+}
+
+static bool read_input(struct reader *reader, const struct fields *fields, struct chunk *chunk,
+                       const struct json_node *node, struct job *job, bool repeated,
+                       struct problem *problem)
+{
+    if (node->type != JSON_STRING)
+        return problem_at(problem, node->offset,
+                          "input: expected a string: \"0x..\", \"@file\" or plain text");
+    if (node->text_len > 0 && node->text[0] == '@')
+        return read_input_file(reader, chunk, node, job, problem);
+    if (field_is_hex(node)) {
+        uint8_t *bytes = chunk_take(chunk, node->text_len / 2);
+        if (!field_bytes(fields, node, "input", bytes, &job->input_len, problem))
+            return false;
+        job->input = bytes;
+    } else {
+        job->input = (uint8_t *)keep(chunk, node->text, node->text_len);
+        job->input_len = node->text_len;
+    }
+    if (job->input_len <= INLINE_INPUT_MAX && !repeated)
+        return true;
+    return share_input(chunk, blob_new(job->input, job->input_len), true, job, node, problem);
+}
+
+/* Refuse now what every CALL would refuse: input that does not fit where slot[0] is mapped. */
+static bool check_input(const struct json_node *node, const struct job *job,
+                        struct problem *problem)
+{
+    const struct javm_image *image = javm_image_of(job->target->image);
+    const uint64_t len = job->blob != NULL ? job->blob->len : job->input_len;
+    const struct javm_key zero = javm_key_from_u64(0);
+    for (uint32_t i = 0; i < image->mapping_count; i++)
+        if (image->mappings[i].depth == 1 &&
+            javm_key_compare(&image->mappings[i].path[0], &zero) == 0 &&
+            len > image->mappings[i].size)
+            return problem_at(problem, node->offset,
+                              "input: %llu bytes; the image maps %llu for slot 0",
+                              (unsigned long long)len, (unsigned long long)image->mappings[i].size);
+    return true;
+}
+
+static bool read_job(struct reader *reader, const struct fields *fields, struct chunk *chunk,
+                     struct job *job, bool *has_id, uint64_t *repeat, struct problem *problem)
+{
+    struct members members = {0};
+    const struct json_node *nodes = fields->nodes;
+    const struct json_node *id = json_member(nodes, nodes, "id");
+    if (id != NULL && !read_id(chunk, id, job, problem))
+        return false;
+    *has_id = id != NULL;
+    if (!find_members(nodes, &members, problem))
+        return false;
+    if (members.invoke == NULL)
+        return problem_at(problem, nodes[0].offset,
+                          "expected a definition (image, instance) or a job with a field invoke");
+    job->target = definitions_find(reader->definitions, members.invoke, problem);
+    if (job->target == NULL || !read_endpoint(members.endpoint, job, problem))
+        return false;
+    if (members.args != NULL && !read_args(nodes, members.args, job, problem))
+        return false;
+    job->gas = reader->options.gas;
+    if (members.gas != NULL && !field_u64(members.gas, "gas", UINT64_MAX, &job->gas, problem))
+        return false;
+    job->post = reader->options.post;
+    if (members.output != NULL && !read_output(members.output, job, problem))
+        return false;
+    *repeat = 1;
+    if (members.repeat != NULL) {
+        if (!field_u64(members.repeat, "repeat", UINT64_MAX / 2, repeat, problem))
+            return false;
+        if (*repeat == 0)
+            return problem_at(problem, members.repeat->offset, "repeat: expected at least 1");
+        job->repeated = true;
+    }
+    if (members.input != NULL &&
+        (!read_input(reader, fields, chunk, members.input, job, *repeat > 1, problem) ||
+         !check_input(members.input, job, problem)))
+        return false;
+    return members.expect == NULL ||
+           expect_read(fields, members.expect, members.output != NULL, chunk, job, problem);
+}
+
+/* 1: nothing to read here, 0: a line. */
+static bool is_blank(const char *text, size_t len)
+{
+    size_t at = 0;
+    while (at < len && (text[at] == ' ' || text[at] == '\t' || text[at] == '\r'))
+        at++;
+    return at == len || (len - at >= 2 && text[at] == '/' && text[at + 1] == '/');
+}
+
+enum line_kind reader_line(struct reader *reader, const char *text, size_t len, uint64_t number,
+                           struct chunk *chunk, struct job **out, uint64_t *repeat,
+                           struct problem *problem)
+{
+    *out = NULL;
+    if (is_blank(text, len))
+        return LINE_BLANK;
+    struct fields fields = {text, len, NULL};
+    struct json_problem json_problem;
+    if (!json_parse(reader->json, text, len, &fields.nodes, &json_problem)) {
+        problem_at(problem, json_problem.offset, "%s", json_problem.text);
+        return LINE_BAD;
+    }
+    if (fields.nodes[0].type != JSON_OBJECT) {
+        problem_at(problem, fields.nodes[0].offset, "expected an object {...}");
+        return LINE_BAD;
+    }
+    if (json_member(fields.nodes, fields.nodes, "invoke") == NULL &&
+        (json_member(fields.nodes, fields.nodes, "image") != NULL ||
+         json_member(fields.nodes, fields.nodes, "instance") != NULL))
+        return definitions_add(reader->definitions, &fields, problem) ? LINE_DEFINITION : LINE_BAD;
+    bool has_id = false;
+    struct job *job = chunk_take(chunk, sizeof *job);
+    *job = (struct job){.id_number = number};
+    const bool good = read_job(reader, &fields, chunk, job, &has_id, repeat, problem);
+    if (good || has_id)
+        *out = job;
+    return good ? LINE_JOB : LINE_BAD;
+}
+
+struct job *reader_bad_job(struct job *job, const char *text, size_t len, uint64_t number,
+                           struct chunk *chunk, const struct problem *problem)
+{
+    if (job == NULL) {
+        job = chunk_take(chunk, sizeof *job);
+        *job = (struct job){.id_number = number};
+    }
+    char message[sizeof problem->text + 64];
+    const int n =
+        snprintf(message, sizeof message, "line %llu, column %zu: %s", (unsigned long long)number,
+                 diag_column(text, len, problem->offset), problem->text);
+    job->error = keep(chunk, message, (size_t)n);
+    job->error_len = (size_t)n;
+    job->error_digest = job_digest(text, len);
+    job->target = NULL;
+    job->repeated = false;
+    return job;
+}

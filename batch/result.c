@@ -1,0 +1,219 @@
+#include "batch/result.h"
+
+#include <string.h>
+
+#include "batch/text.h"
+
+/* Room for everything of fixed size in a line: names, punctuation, numbers, three hashes. */
+#define FIXED_MAX 1024
+
+static char *put_hash(char *at, const struct javm_hash *hash)
+{
+    at = put_literal(at, "\"0x");
+    at = put_hex_bytes(at, hash->bytes, JAVM_HASH_BYTES);
+    *at++ = '"';
+    return at;
+}
+
+static char *put_key(char *at, const struct javm_key *key)
+{
+    at = put_literal(at, "\"0x");
+    at = put_hex_bytes(at, key->bytes, key->len);
+    *at++ = '"';
+    return at;
+}
+
+/* The first `len` bytes of a Data as "0x..". */
+static char *put_data(char *at, const struct javm_cap *data, uint64_t len)
+{
+    at = put_literal(at, "\"0x");
+    for (uint64_t done = 0; done < len; done += JAVM_PAGE_SIZE) {
+        const uint8_t *page = javm_data_page(data, done >> JAVM_PAGE_SHIFT);
+        const size_t part = len - done < JAVM_PAGE_SIZE ? (size_t)(len - done) : JAVM_PAGE_SIZE;
+        if (page != NULL) {
+            at = put_hex_bytes(at, page, part);
+        } else {
+            memset(at, '0', 2 * part);
+            at += 2 * part;
+        }
+    }
+    *at++ = '"';
+    return at;
+}
+
+static char *put_name(char *at, const char *name)
+{
+    *at++ = '"';
+    at = put_bytes(at, name, strlen(name));
+    *at++ = '"';
+    return at;
+}
+
+char *result_field(char *at, const struct result *result, enum field field)
+{
+    if ((result->fields & 1u << field) == 0)
+        return put_literal(at, "null");
+    switch (field) {
+    case FIELD_EXIT:
+        return put_name(at, outcome_name(result->outcome));
+    case FIELD_VALUE:
+        return put_u64(at, result->value);
+    case FIELD_ADDR:
+        return put_u64(at, result->addr);
+    case FIELD_SELECTOR:
+        return put_i64(at, result->selector);
+    case FIELD_YIELD_KEY:
+        return put_key(at, &result->yield_key);
+    case FIELD_ERROR:
+        return put_json(at, result->error, strlen(result->error));
+    case FIELD_GAS_USED:
+        return put_u64(at, result->gas_used);
+    case FIELD_OUTPUT:
+        if (result->output_null)
+            return put_literal(at, "null");
+        return put_data(at, result->slot0, result->output_len);
+    case FIELD_OUTPUT_HASH:
+        if (result->output_null)
+            return put_literal(at, "null");
+        return put_hash(at, &result->output_hash);
+    case FIELD_POST:
+        return put_hash(at, &result->post);
+    case FIELD_COUNT:
+        break;
+    }
+    return at;
+}
+
+char *expect_field(char *at, const struct expect *expect, enum field field)
+{
+    if ((expect->present & 1u << field) == 0)
+        return put_literal(at, "null");
+    switch (field) {
+    case FIELD_EXIT:
+        return put_name(at, outcome_name(expect->exit));
+    case FIELD_VALUE:
+        return put_u64(at, expect->value);
+    case FIELD_ADDR:
+        return put_u64(at, expect->addr);
+    case FIELD_SELECTOR:
+        return put_i64(at, expect->selector);
+    case FIELD_YIELD_KEY:
+        return put_key(at, &expect->yield_key);
+    case FIELD_ERROR:
+        return put_json(at, expect->error, expect->error_len);
+    case FIELD_GAS_USED:
+        return put_u64(at, expect->gas_used);
+    case FIELD_OUTPUT:
+        at = put_literal(at, "\"0x");
+        at = put_hex_bytes(at, expect->output, expect->output_len);
+        *at++ = '"';
+        return at;
+    case FIELD_OUTPUT_HASH:
+        return put_hash(at, &expect->output_hash);
+    case FIELD_POST:
+        return put_hash(at, &expect->post);
+    case FIELD_COUNT:
+        break;
+    }
+    return at;
+}
+
+size_t result_field_max(const struct result *result, enum field field)
+{
+    const size_t fixed = 80; /* a hash with its quotes is the longest of the others */
+    if (field == FIELD_ERROR)
+        return fixed + 6 * strlen(result->error);
+    return field == FIELD_OUTPUT ? fixed + 2 * (size_t)result->output_len : fixed;
+}
+
+size_t expect_field_max(const struct expect *expect, enum field field)
+{
+    const size_t fixed = 80;
+    if (field == FIELD_ERROR)
+        return fixed + 6 * expect->error_len;
+    return field == FIELD_OUTPUT ? fixed + 2 * expect->output_len : fixed;
+}
+
+size_t result_line_max(const struct job *job, const struct result *result)
+{
+    size_t max = FIXED_MAX + 6 * job->id_len;
+    if (result->fields & 1u << FIELD_ERROR)
+        max += 6 * strlen(result->error);
+    if (result->fields & 1u << FIELD_OUTPUT)
+        max += 2 * (size_t)result->output_len;
+    if (job->expect != NULL) /* each field may stand again, twice: expected and got */
+        for (unsigned field = 0; field < FIELD_COUNT; field++)
+            max += 64 + result_field_max(result, (enum field)field) +
+                   expect_field_max(job->expect, (enum field)field);
+    return max;
+}
+
+static char *put_id(char *at, const struct job *job)
+{
+    if (job->id != NULL)
+        return put_json(at, job->id, job->id_len);
+    if (job->id_negative)
+        return put_i64(at, (int64_t)job->id_number);
+    return put_u64(at, job->id_number);
+}
+
+static char *put_member(char *at, const struct result *result, enum field field)
+{
+    if ((result->fields & 1u << field) == 0)
+        return at;
+    *at++ = ',';
+    at = put_name(at, field_name(field));
+    *at++ = ':';
+    return result_field(at, result, field);
+}
+
+static char *put_mismatch(char *at, const struct job *job, const struct result *result,
+                          uint32_t mismatch)
+{
+    at = put_literal(at, ",\"mismatch\":{");
+    const char *separator = "";
+    for (unsigned field = 0; field < FIELD_COUNT; field++) {
+        if ((mismatch & 1u << field) == 0)
+            continue;
+        at = put_bytes(at, separator, strlen(separator));
+        at = put_name(at, field_name((enum field)field));
+        at = put_literal(at, ":{\"expected\":");
+        at = expect_field(at, job->expect, (enum field)field);
+        at = put_literal(at, ",\"got\":");
+        at = result_field(at, result, (enum field)field);
+        *at++ = '}';
+        separator = ",";
+    }
+    *at++ = '}';
+    return at;
+}
+
+char *result_line(char *at, const struct job *job, uint64_t rep, const struct result *result,
+                  uint32_t mismatch, const struct result_style *style)
+{
+    at = put_literal(at, "{\"id\":");
+    at = put_id(at, job);
+    at = put_literal(at, ",\"job\":\"");
+    at = put_hex(at, job_hash(job, rep), 16);
+    *at++ = '"';
+    if (job->repeated) {
+        at = put_literal(at, ",\"rep\":");
+        at = put_u64(at, rep);
+    }
+    at = put_member(at, result, FIELD_EXIT);
+    if (result->reason != NULL) {
+        at = put_literal(at, ",\"reason\":");
+        at = put_name(at, result->reason);
+    }
+    for (unsigned field = FIELD_VALUE; field < FIELD_COUNT; field++)
+        at = put_member(at, result, (enum field)field);
+    if (mismatch != 0)
+        at = put_mismatch(at, job, result, mismatch);
+    if (!style->reproducible) {
+        at = put_literal(at, ",\"us\":");
+        at = put_u64(at, result->us);
+        at = put_literal(at, ",\"worker\":");
+        at = put_u64(at, style->worker);
+    }
+    return put_literal(at, "}\n");
+}

@@ -1,0 +1,40 @@
+/* What one unit came to, and its line. */
+#ifndef JAVM_BATCH_RESULT_H
+#define JAVM_BATCH_RESULT_H
+
+#include "batch/job.h"
+
+struct result {
+    enum outcome outcome;
+    uint32_t fields; /* bit per enum field that this result has */
+    uint64_t value, addr, gas_used;
+    int64_t selector;
+    struct javm_key yield_key;
+    struct javm_hash output_hash, post;
+    struct javm_cap *slot0; /* FIELD_OUTPUT: a Data, or NULL for none; one reference */
+    uint64_t output_len;    /* FIELD_OUTPUT: bytes up to the last that is not zero */
+    bool output_null;       /* FIELD_OUTPUT, FIELD_OUTPUT_HASH: slot[0] was empty (or no Data) */
+    const char *reason;     /* a trap of the kernel's: which; static, or NULL */
+    char error[320];
+    uint64_t us;
+};
+
+/* How the lines are to look. */
+struct result_style {
+    bool reproducible; /* without us and worker */
+    unsigned worker;
+};
+
+/* At most this many bytes for the line, newline included. */
+size_t result_line_max(const struct job *job, const struct result *result);
+/* Writes the line at `at`; returns its end. mismatch: bits from expect_compare. */
+char *result_line(char *at, const struct job *job, uint64_t rep, const struct result *result,
+                  uint32_t mismatch, const struct result_style *style);
+/* One field's value as JSON, from the result or from what was expected: for messages. */
+char *result_field(char *at, const struct result *result, enum field field);
+char *expect_field(char *at, const struct expect *expect, enum field field);
+/* The most that result_field / expect_field write for it. */
+size_t result_field_max(const struct result *result, enum field field);
+size_t expect_field_max(const struct expect *expect, enum field field);
+
+#endif

@@ -1,0 +1,295 @@
+#include "batch/run.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "batch/diag.h"
+#include "batch/pipeline.h"
+#include "batch/summary.h"
+#include "batch/watcher.h"
+#include "batch/worker.h"
+
+enum {
+    EXIT_FINE = 0,
+    EXIT_DIFFERENT = 1,
+    EXIT_BAD = 2,
+    EXIT_UNFINISHED = 3,
+    EXIT_INTERRUPTED = 130
+};
+
+int64_t clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+void run_halt(struct run *run, enum halt reason)
+{
+    unsigned none = HALT_NONE;
+    const uint64_t one = 1;
+    /* Relaxed: see run_halted. */
+    if (atomic_compare_exchange_strong_explicit(&run->halt, &none, reason, memory_order_relaxed,
+                                                memory_order_relaxed))
+        (void)!write(run->stop_fd, &one, sizeof one);
+}
+
+void run_totals(struct run *run, struct totals *totals, bool latency)
+{
+    /* Acquire, partner: worker_start; the list only grows at its head. */
+    const struct worker *worker = atomic_load_explicit(&run->workers, memory_order_acquire);
+    for (; worker != NULL; worker = worker->next) {
+        totals_add(totals, &worker->counters);
+        if (latency)
+            totals_add_latency(totals, &worker->counters);
+    }
+}
+
+static void on_sink_failure(void *arg)
+{
+    run_halt(arg, HALT_SINK);
+}
+
+/* The folder of the jobs file with its slash; "" for standard input and the current one. malloc'ed.
+ */
+static char *base_of(const char *path)
+{
+    const char *slash = strcmp(path, "-") == 0 ? NULL : strrchr(path, '/');
+    return strndup(path, slash == NULL ? 0 : (size_t)(slash - path) + 1);
+}
+
+/* ---- set-up, each undone by `dispose` --------------------------------------------------- */
+
+struct parts {
+    struct run run;
+    struct javm_dir_thread *dir;
+    struct reader *reader;
+    struct progress *progress;
+    struct watcher *watcher;
+};
+
+static int fail_setup(enum javm_status status, const struct javm_error *err)
+{
+    complain("%s", err->text);
+    return status == JAVM_E_NOMEM ? EXIT_UNFINISHED : EXIT_BAD;
+}
+
+static int no_memory(void)
+{
+    complain("out of memory");
+    return EXIT_UNFINISHED;
+}
+
+static int open_reader(struct parts *parts)
+{
+    const struct options *options = parts->run.options;
+    const struct reader_options reader_options = {options->gas, options->post};
+    char *base = base_of(options->path);
+    if (base != NULL)
+        parts->reader = reader_new(parts->dir, base, &reader_options);
+    free(base);
+    return parts->reader == NULL ? no_memory() : EXIT_FINE;
+}
+
+static int start_workers(struct parts *parts)
+{
+    struct run *run = &parts->run;
+    struct javm_error err;
+    const struct javm_sched_options options = {.workers = run->options->workers,
+                                               .numa = run->options->numa,
+                                               .start = worker_start,
+                                               .stop = worker_stop,
+                                               .arg = run};
+    const enum javm_status status = javm_sched_create(&options, &run->sched, &err);
+    if (status == JAVM_OK)
+        return EXIT_FINE;
+    /* Acquire, partner: worker_start. */
+    if (atomic_load_explicit(&run->worker_failed, memory_order_acquire))
+        err = run->worker_error;
+    complain("cannot start the workers: %s", err.text);
+    return EXIT_UNFINISHED;
+}
+
+static int set_up(struct parts *parts, const struct options *options)
+{
+    struct run *run = &parts->run;
+    struct javm_error err;
+    run->options = options;
+    pthread_mutex_init(&run->rescue_lock, NULL);
+    run->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (run->stop_fd < 0)
+        return no_memory();
+    enum javm_status status = input_open(options->path, &run->input, &err);
+    if (status != JAVM_OK)
+        return fail_setup(status, &err);
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    const unsigned guess = options->workers > 0 ? options->workers
+                           : cores > 0          ? (unsigned)cores
+                                                : 1;
+    status = javm_directory_create(guess + 1, 0, &run->dir, &err);
+    if (status != JAVM_OK)
+        return fail_setup(status, &err);
+    parts->dir = javm_directory_join(run->dir);
+    if (parts->dir == NULL)
+        return no_memory();
+    int code = open_reader(parts);
+    if (code != EXIT_FINE)
+        return code;
+    watcher_block_signals();
+    const struct sink_options sink_options = {
+        .path = options->output,
+        .input_fd = input_fd(run->input),
+        .ordered = options->ordered,
+        /* A chunk more than may be in flight: the one that waits for room is numbered already. */
+        .window = options->max_in_flight + CHUNK_UNITS + CHUNK_JOBS,
+        .failed = on_sink_failure,
+        .arg = run};
+    status = sink_open(&sink_options, &run->sink, &err);
+    if (status != JAVM_OK)
+        return fail_setup(status, &err);
+    code = start_workers(parts);
+    if (code != EXIT_FINE)
+        return code;
+    run->started_ns = clock_ns();
+    parts->progress = progress_new(options->progress, stderr);
+    parts->watcher = watcher_start(run, parts->progress);
+    return parts->watcher == NULL ? no_memory() : EXIT_FINE;
+}
+
+static void dispose(struct parts *parts)
+{
+    struct run *run = &parts->run;
+    struct javm_error err;
+    watcher_stop(parts->watcher);
+    progress_free(parts->progress);
+    if (run->sched != NULL)
+        javm_sched_destroy(run->sched);
+    if (run->sink != NULL)
+        sink_close(run->sink, &err);
+    sink_free(run->sink);
+    struct worker *worker = atomic_load_explicit(&run->workers, memory_order_relaxed);
+    while (worker != NULL) {
+        struct worker *next = worker->next;
+        free(worker);
+        worker = next;
+    }
+    reader_free(parts->reader);
+    if (parts->dir != NULL)
+        javm_directory_leave(parts->dir);
+    if (run->dir != NULL)
+        javm_directory_destroy(run->dir);
+    input_close(run->input);
+    if (run->stop_fd >= 0)
+        close(run->stop_fd);
+    pthread_mutex_destroy(&run->rescue_lock);
+}
+
+/* ---- the end ---------------------------------------------------------------------------- */
+
+static void collect_sched(const struct run *run, struct summary *summary)
+{
+    summary->workers = javm_sched_workers(run->sched);
+    for (unsigned i = 0; i < summary->workers; i++) {
+        struct javm_worker_stats one;
+        javm_sched_worker_stats(run->sched, i, &one);
+        summary->sched.tasks += one.tasks;
+        summary->sched.spawned += one.spawned;
+        summary->sched.steals_l3 += one.steals_l3;
+        summary->sched.steals_node += one.steals_node;
+        summary->sched.steals_far += one.steals_far;
+        summary->sched.stolen_tasks += one.stolen_tasks;
+        summary->sched.failed_steals += one.failed_steals;
+        summary->sched.parks += one.parks;
+        summary->sched.wakes += one.wakes;
+    }
+}
+
+/* After the workers were stopped. */
+static void collect_vms(struct run *run, struct summary *summary)
+{
+    const struct worker *worker = atomic_load_explicit(&run->workers, memory_order_acquire);
+    for (; worker != NULL; worker = worker->next) {
+        summary->vm.invocations += worker->vm_stats.invocations;
+        summary->vm.program_hits += worker->vm_stats.program_hits;
+        summary->vm.program_misses += worker->vm_stats.program_misses;
+        summary->vm.decode_ns += worker->vm_stats.decode_ns;
+        summary->vm.program_bytes += worker->vm_stats.program_bytes;
+        summary->vm.pages_touched += worker->vm_stats.pages_touched;
+    }
+}
+
+static int exit_code(const struct summary *summary, enum pipeline_end end)
+{
+    if (summary->halt == HALT_SIGNAL)
+        return EXIT_INTERRUPTED;
+    if (summary->halt == HALT_SINK || summary->halt == HALT_MEMORY || end == PIPELINE_BROKEN)
+        return EXIT_UNFINISHED;
+    if (end == PIPELINE_BAD)
+        return EXIT_BAD;
+    return totals_failures(&summary->totals) > 0 ? EXIT_DIFFERENT : EXIT_FINE;
+}
+
+static void tell_sink_failure(const struct summary *summary, const struct javm_error *err)
+{
+    complain("%s; %llu results were written", err->text,
+             (unsigned long long)summary->lines_written);
+}
+
+static int finish(struct parts *parts, enum pipeline_end end)
+{
+    struct run *run = &parts->run;
+    struct summary summary = {0};
+    struct javm_error sink_err, err;
+    struct rusage usage;
+    javm_sched_wait(run->sched);
+    worker_end_rescue(run);
+    javm_sched_wait(run->sched); /* for what a rescue handed back just before */
+    collect_sched(run, &summary);
+    const bool written = sink_close(run->sink, &sink_err);
+    summary.seconds = (double)(clock_ns() - run->started_ns) / 1e9;
+    sink_written(run->sink, &summary.lines_written, &summary.bytes_written);
+    watcher_stop(parts->watcher); /* until here a second signal may want the sink */
+    parts->watcher = NULL;
+    sink_free(run->sink);
+    run->sink = NULL;
+    javm_sched_destroy(run->sched);
+    run->sched = NULL;
+    collect_vms(run, &summary);
+    run_totals(run, &summary.totals, true);
+    summary.announced = atomic_load_explicit(&run->announced, memory_order_relaxed);
+    summary.input_ended = end == PIPELINE_READ_ALL;
+    summary.halt = written ? run_halted(run) : HALT_SINK;
+    if (getrusage(RUSAGE_SELF, &usage) == 0)
+        summary.peak_bytes = (uint64_t)usage.ru_maxrss * 1024;
+    summary.exit_code = exit_code(&summary, end);
+    progress_hide(parts->progress);
+    if (!written)
+        tell_sink_failure(&summary, &sink_err);
+    if (written || sink_err.status != JAVM_E_STATE) /* a reader that went away wants no table */
+        summary_print(stderr, &summary, run);
+    progress_release(parts->progress);
+    if (run->options->stats != NULL &&
+        summary_write_stats(run->options->stats, &summary, run, &err) != JAVM_OK) {
+        complain("%s", err.text);
+        if (summary.exit_code == EXIT_FINE)
+            summary.exit_code = EXIT_UNFINISHED;
+    }
+    return summary.exit_code;
+}
+
+int run_batch(const struct options *options)
+{
+    struct parts *parts = calloc(1, sizeof *parts);
+    if (parts == NULL)
+        return no_memory();
+    int code = set_up(parts, options);
+    if (code == EXIT_FINE)
+        code = finish(parts, pipeline_feed(&parts->run, parts->reader, parts->progress));
+    dispose(parts);
+    free(parts);
+    return code;
+}

@@ -1,0 +1,417 @@
+/* The writer and its two sleeping partners.
+ *
+ * Waking without locks works the same way in both directions: the side that goes to sleep first
+ * announces it
+ * (`writer_state`, `waiting`), then looks again for work, then sleeps on an eventfd; the other side
+ * first publishes its work, then looks for the announcement. All four accesses are sequentially
+ * consistent, so at least one side sees the other: either the sleeper finds the work or it is
+ * woken. */
+#include "batch/sink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "batch/encoder.h"
+
+#define BLOCK_BYTES (512u << 10)
+#define WRITE_BYTES (256u << 10) /* write once this much is there ... */
+#define LINGER_MS   50           /* ... or it has been there for this long */
+
+enum writer_state {
+    WRITER_BUSY,
+    WRITER_IDLE,  /* nothing held: wake it for any segment */
+    WRITER_LINGER /* holds some lines: wake it when much is there */
+};
+
+struct sink {
+    /* set up once */
+    int fd, wake_fd, room_fd, closed_fd;
+    bool own_fd, ordered;
+    const char *name;
+    void (*on_failure)(void *arg);
+    void *arg;
+    pthread_t writer;
+
+    /* workers push, the writer takes */
+    _Alignas(128) _Atomic(struct segment *) head;
+    _Atomic uint64_t pending; /* bytes in the list; an estimate between push and take: relaxed */
+    _Atomic unsigned writer_state;
+
+    /* the writer publishes, others read */
+    _Alignas(128) _Atomic uint64_t done, lines, bytes;
+    _Atomic bool waiting; /* the issuer sleeps on room_fd */
+    _Atomic int error;    /* errno of the failed write, or 0 */
+    _Atomic bool closing, abandoned;
+
+    /* the writer's own */
+    _Alignas(128) struct encoder *encoder;
+    char *block;
+    size_t block_len;
+    uint64_t block_lines;
+    int64_t block_since;   /* ms: when the block's first line came */
+    struct segment **ring; /* ordered: what came before its turn, by first % ring_size */
+    uint64_t ring_mask, next;
+};
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void ring_bell(int fd)
+{
+    const uint64_t one = 1;
+    ssize_t n;
+    do
+        n = write(fd, &one, sizeof one);
+    while (n < 0 && errno == EINTR); /* EAGAIN: it rings already */
+}
+
+static void hush_bell(int fd)
+{
+    uint64_t count;
+    (void)!read(fd, &count, sizeof count); /* non-blocking: empty is fine */
+}
+
+/* ---- the writer ------------------------------------------------------------------------- */
+
+static void fail(struct sink *sink)
+{
+    int none = 0;
+    /* Release, partner: sink_close and others that print the error. Only the writer stores. */
+    if (atomic_compare_exchange_strong_explicit(&sink->error, &none, errno == 0 ? EIO : errno,
+                                                memory_order_release, memory_order_relaxed) &&
+        sink->on_failure != NULL)
+        sink->on_failure(sink->arg);
+}
+
+static bool has_failed(const struct sink *sink)
+{
+    return atomic_load_explicit(&sink->error, memory_order_relaxed) != 0; /* own store */
+}
+
+static uint64_t count_lines(const char *bytes, size_t len)
+{
+    uint64_t lines = 0;
+    for (const char *at = bytes; (at = memchr(at, '\n', len - (size_t)(at - bytes))) != NULL; at++)
+        lines++;
+    return lines;
+}
+
+static void put_out(struct sink *sink, const char *bytes, size_t len, uint64_t lines)
+{
+    size_t whole;
+    if (len == 0 || has_failed(sink))
+        return;
+    const bool good = encoder_write(sink->encoder, bytes, len, &whole);
+    if (!good) {
+        lines = count_lines(bytes, whole);
+        fail(sink);
+    }
+    /* Relaxed: figures for the summary; sink_close orders the last ones by joining. */
+    atomic_fetch_add_explicit(&sink->lines, lines, memory_order_relaxed);
+    atomic_store_explicit(&sink->bytes, encoder_bytes(sink->encoder), memory_order_relaxed);
+}
+
+static void write_block(struct sink *sink)
+{
+    put_out(sink, sink->block, sink->block_len, sink->block_lines);
+    sink->block_len = 0;
+    sink->block_lines = 0;
+}
+
+/* Everything that is held back goes out: the block and what a compressor keeps. */
+static void flush_all(struct sink *sink)
+{
+    write_block(sink);
+    if (!has_failed(sink) && !encoder_flush(sink->encoder))
+        fail(sink);
+    atomic_store_explicit(&sink->bytes, encoder_bytes(sink->encoder), memory_order_relaxed);
+}
+
+static void append(struct sink *sink, struct segment *segment)
+{
+    if (segment->len > BLOCK_BYTES - sink->block_len)
+        write_block(sink);
+    if (segment->len > BLOCK_BYTES) {
+        put_out(sink, segment->bytes, segment->len, segment->lines);
+    } else {
+        if (sink->block_len == 0)
+            sink->block_since = now_ms();
+        memcpy(sink->block + sink->block_len, segment->bytes, segment->len);
+        sink->block_len += segment->len;
+        sink->block_lines += segment->lines;
+    }
+    if (sink->block_len >= WRITE_BYTES)
+        write_block(sink);
+    /* Relaxed: the bound that it serves is approximate. */
+    atomic_fetch_sub_explicit(&sink->pending, segment->len, memory_order_relaxed);
+    /* Sequentially consistent, partner: sink_wait. */
+    atomic_fetch_add_explicit(&sink->done, segment->units, memory_order_seq_cst);
+    free(segment);
+}
+
+/* Put a segment in its place and append what is now due. */
+static void arrange(struct sink *sink, struct segment *segment)
+{
+    sink->ring[segment->first & sink->ring_mask] = segment;
+    while ((segment = sink->ring[sink->next & sink->ring_mask]) != NULL) {
+        sink->ring[sink->next & sink->ring_mask] = NULL;
+        sink->next += segment->units;
+        append(sink, segment);
+    }
+}
+
+/* A list in push order reversed -> every segment dealt with. */
+static void take(struct sink *sink, struct segment *list)
+{
+    struct segment *forward = NULL;
+    while (list != NULL) {
+        struct segment *next = list->next;
+        list->next = forward;
+        forward = list;
+        list = next;
+    }
+    while (forward != NULL) {
+        struct segment *next = forward->next;
+        if (sink->ordered)
+            arrange(sink, forward);
+        else
+            append(sink, forward);
+        forward = next;
+    }
+    /* Sequentially consistent, partner: sink_wait. */
+    if (atomic_exchange_explicit(&sink->waiting, false, memory_order_seq_cst))
+        ring_bell(sink->room_fd);
+}
+
+/* Nothing is there to take: sleep until there is. */
+static void rest(struct sink *sink)
+{
+    const bool holds = sink->block_len > 0;
+    /* Sequentially consistent, partner: sink_push. */
+    atomic_store_explicit(&sink->writer_state, holds ? WRITER_LINGER : WRITER_IDLE,
+                          memory_order_seq_cst);
+    int timeout = -1;
+    if (holds) {
+        const int64_t left = sink->block_since + LINGER_MS - now_ms();
+        timeout = left < 0 ? 0 : left > LINGER_MS ? LINGER_MS : (int)left;
+    }
+    struct pollfd fd = {sink->wake_fd, POLLIN, 0};
+    if (atomic_load_explicit(&sink->head, memory_order_seq_cst) == NULL)
+        poll(&fd, 1, timeout);
+    atomic_store_explicit(&sink->writer_state, WRITER_BUSY, memory_order_relaxed); /* a hint */
+    hush_bell(sink->wake_fd);
+    if (holds && now_ms() - sink->block_since >= LINGER_MS)
+        flush_all(sink);
+}
+
+/* What lies in the ring although something before it never came: a worker ran out of memory. */
+static void append_stragglers(struct sink *sink)
+{
+    for (uint64_t i = 0; sink->ordered && i <= sink->ring_mask; i++) {
+        struct segment *segment = sink->ring[(sink->next + i) & sink->ring_mask];
+        sink->ring[(sink->next + i) & sink->ring_mask] = NULL;
+        if (segment != NULL)
+            append(sink, segment);
+    }
+}
+
+static void *writer_main(void *arg)
+{
+    struct sink *sink = arg;
+    for (;;) {
+        /* Acquire, partner: sink_abandon. */
+        const bool abandoned = atomic_load_explicit(&sink->abandoned, memory_order_acquire);
+        /* Acquire, partner: sink_close. Read before the list: what was pushed before closing is in
+         * it. */
+        const bool closing = atomic_load_explicit(&sink->closing, memory_order_acquire);
+        /* Acquire, partner: sink_push; the segments' content becomes visible. */
+        struct segment *list = atomic_exchange_explicit(&sink->head, NULL, memory_order_acquire);
+        if (list != NULL)
+            take(sink, list);
+        if (abandoned || (closing && list == NULL))
+            break;
+        if (list == NULL)
+            rest(sink);
+    }
+    append_stragglers(sink);
+    write_block(sink);
+    if (!has_failed(sink) && !encoder_finish(sink->encoder))
+        fail(sink);
+    atomic_store_explicit(&sink->bytes, encoder_bytes(sink->encoder), memory_order_relaxed);
+    if (sink->own_fd && close(sink->fd) != 0 && !has_failed(sink))
+        fail(sink);
+    sink->fd = -1;
+    ring_bell(sink->closed_fd);
+    return NULL;
+}
+
+/* ---- everyone else ---------------------------------------------------------------------- */
+
+void sink_push(struct sink *sink, struct segment *segment)
+{
+    /* Relaxed: see append. */
+    const uint64_t before =
+        atomic_fetch_add_explicit(&sink->pending, segment->len, memory_order_relaxed);
+    struct segment *head = atomic_load_explicit(&sink->head, memory_order_relaxed);
+    /* Release publishes the content to the writer's exchange; sequentially consistent, partner:
+     * rest. */
+    do
+        segment->next = head;
+    while (!atomic_compare_exchange_weak_explicit(&sink->head, &head, segment, memory_order_seq_cst,
+                                                  memory_order_relaxed));
+    const unsigned state = atomic_load_explicit(&sink->writer_state, memory_order_seq_cst);
+    if (state == WRITER_BUSY)
+        return;
+    /* Only the first push after a take finds the list empty; nobody else need ring. */
+    const bool first = head == NULL && state == WRITER_IDLE;
+    const bool much = before < WRITE_BYTES && before + segment->len >= WRITE_BYTES;
+    /* Sequentially consistent, partner: sink_wait. */
+    if (first || much || atomic_load_explicit(&sink->waiting, memory_order_seq_cst))
+        ring_bell(sink->wake_fd);
+}
+
+uint64_t sink_done(const struct sink *sink)
+{
+    return atomic_load_explicit(&sink->done, memory_order_relaxed); /* a lower bound is enough */
+}
+
+uint64_t sink_pending(const struct sink *sink)
+{
+    return atomic_load_explicit(&sink->pending, memory_order_relaxed); /* an estimate is enough */
+}
+
+void sink_wait(struct sink *sink, uint64_t done, int stop_fd)
+{
+    /* Both sequentially consistent, partners: append and take. */
+    atomic_store_explicit(&sink->waiting, true, memory_order_seq_cst);
+    if (atomic_load_explicit(&sink->done, memory_order_seq_cst) != done)
+        return;
+    ring_bell(sink->wake_fd); /* the writer may linger on a list that nobody rang for */
+    struct pollfd fds[2] = {{sink->room_fd, POLLIN, 0}, {stop_fd, POLLIN, 0}};
+    poll(fds, 2, -1);
+    hush_bell(sink->room_fd);
+}
+
+void sink_written(const struct sink *sink, uint64_t *lines, uint64_t *bytes)
+{
+    *lines = atomic_load_explicit(&sink->lines, memory_order_relaxed);
+    *bytes = atomic_load_explicit(&sink->bytes, memory_order_relaxed);
+}
+
+bool sink_close(struct sink *sink, struct javm_error *err)
+{
+    /* Release, partner: writer_main; all pushes happen before. */
+    atomic_store_explicit(&sink->closing, true, memory_order_release);
+    ring_bell(sink->wake_fd);
+    pthread_join(sink->writer, NULL);
+    const int error = atomic_load_explicit(&sink->error, memory_order_acquire); /* fail */
+    if (error == 0)
+        return true;
+    javm_fail(err, error == EPIPE ? JAVM_E_STATE : JAVM_E_IO, JAVM_NOWHERE, "%s: %s", sink->name,
+              error == EPIPE ? "the reader went away" : strerror(error));
+    return false;
+}
+
+void sink_abandon(struct sink *sink, int ms)
+{
+    struct pollfd fd = {sink->closed_fd, POLLIN, 0};
+    /* Release, partner: writer_main. */
+    atomic_store_explicit(&sink->abandoned, true, memory_order_release);
+    ring_bell(sink->wake_fd);
+    poll(&fd, 1, ms);
+}
+
+/* ---- set-up ----------------------------------------------------------------------------- */
+
+static enum javm_status open_output(struct sink *sink, const struct sink_options *options,
+                                    struct javm_error *err)
+{
+    struct stat in, out;
+    sink->own_fd = strcmp(options->path, "-") != 0;
+    sink->name = sink->own_fd ? options->path : "<stdout>";
+    /* Not truncated before it is known to be another file than the jobs. */
+    sink->fd =
+        sink->own_fd ? open(options->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666) : STDOUT_FILENO;
+    if (sink->fd < 0 || fstat(sink->fd, &out) != 0)
+        return javm_fail(err, JAVM_E_IO, JAVM_NOWHERE, "%s: %s", sink->name, strerror(errno));
+    if (S_ISREG(out.st_mode) && options->input_fd >= 0 && fstat(options->input_fd, &in) == 0 &&
+        in.st_dev == out.st_dev && in.st_ino == out.st_ino)
+        return javm_fail(err, JAVM_E_EXISTS, JAVM_NOWHERE,
+                         "%s: this is the jobs file; results cannot go there", sink->name);
+    if (sink->own_fd && S_ISREG(out.st_mode) && ftruncate(sink->fd, 0) != 0)
+        return javm_fail(err, JAVM_E_IO, JAVM_NOWHERE, "%s: %s", sink->name, strerror(errno));
+    return JAVM_OK;
+}
+
+void sink_free(struct sink *sink)
+{
+    if (sink == NULL)
+        return;
+    if (sink->own_fd && sink->fd >= 0)
+        close(sink->fd);
+    const int bells[] = {sink->wake_fd, sink->room_fd, sink->closed_fd};
+    for (size_t i = 0; i < sizeof bells / sizeof *bells; i++)
+        if (bells[i] >= 0)
+            close(bells[i]);
+    encoder_free(sink->encoder);
+    free(sink->block);
+    free(sink->ring);
+    free(sink);
+}
+
+static bool allocate(struct sink *sink, const struct sink_options *options)
+{
+    const int flags = EFD_CLOEXEC | EFD_NONBLOCK;
+    sink->wake_fd = eventfd(0, flags);
+    sink->room_fd = eventfd(0, flags);
+    sink->closed_fd = eventfd(0, flags);
+    sink->block = malloc(BLOCK_BYTES);
+    sink->encoder =
+        encoder_new(sink->fd, sink->own_fd ? encoding_of(options->path) : ENCODING_PLAIN);
+    if (options->ordered) {
+        uint64_t size = 1;
+        while (size < options->window)
+            size *= 2;
+        sink->ring = calloc(size, sizeof *sink->ring);
+        sink->ring_mask = size - 1;
+    }
+    return sink->wake_fd >= 0 && sink->room_fd >= 0 && sink->closed_fd >= 0 &&
+           sink->block != NULL && sink->encoder != NULL &&
+           (!options->ordered || sink->ring != NULL);
+}
+
+enum javm_status sink_open(const struct sink_options *options, struct sink **out,
+                           struct javm_error *err)
+{
+    struct sink *sink = aligned_alloc(128, (sizeof *sink + 127) & ~(size_t)127);
+    if (sink == NULL)
+        return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "%s: out of memory", options->path);
+    memset(sink, 0, sizeof *sink);
+    sink->fd = sink->wake_fd = sink->room_fd = sink->closed_fd = -1;
+    sink->ordered = options->ordered;
+    sink->on_failure = options->failed;
+    sink->arg = options->arg;
+    enum javm_status status = open_output(sink, options, err);
+    if (status == JAVM_OK &&
+        (!allocate(sink, options) || pthread_create(&sink->writer, NULL, writer_main, sink) != 0))
+        status = javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "%s: out of memory or threads",
+                           options->path);
+    if (status != JAVM_OK) {
+        sink_free(sink);
+        return status;
+    }
+    *out = sink;
+    return JAVM_OK;
+}

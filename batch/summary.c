@@ -1,0 +1,134 @@
+#include "batch/summary.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "batch/text.h"
+#include "javm/load.h"
+
+#define LABEL_WIDTH 14
+
+__attribute__((format(printf, 3, 4))) static void row(FILE *to, const char *label, const char *fmt,
+                                                      ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    fprintf(to, "  %-*s", LABEL_WIDTH, label);
+    vfprintf(to, fmt, args);
+    fputc('\n', to);
+    va_end(args);
+}
+
+static uint64_t not_run(const struct summary *s)
+{
+    return s->announced > s->totals.done ? s->announced - s->totals.done : 0;
+}
+
+static void print_stop(FILE *to, const struct summary *s)
+{
+    char number[32];
+    if (s->halt == HALT_NONE && s->input_ended)
+        return;
+    static const char *const WHY[] = {"bad input", "interrupted", "the results cannot be written",
+                                      "--fail-fast", "out of memory"};
+    row(to, "stopped", "%s; %s jobs that were read did not run%s", WHY[s->halt],
+        text_grouped(number, not_run(s)),
+        s->input_ended ? "" : ", the rest of the file was not read");
+}
+
+void summary_print(FILE *to, const struct summary *s, const struct run *run)
+{
+    char a[32], b[32];
+    const double seconds = s->seconds > 0 ? s->seconds : 1e-9;
+    const struct options *options = run->options;
+    fprintf(to, "javm-batch: %s%s%s\n", options->path,
+            strcmp(options->path, "-") == 0 ? "" : " -> ",
+            strcmp(options->path, "-") == 0 ? "" : options->output);
+    row(to, "jobs", "%s", text_grouped(a, s->totals.done));
+    for (unsigned i = 0; i < OUTCOME_COUNT; i++)
+        if (s->totals.exits[i] > 0)
+            row(to, "", "%-11s %s", outcome_name((enum outcome)i),
+                text_grouped(a, s->totals.exits[i]));
+    if (s->totals.mismatches > 0)
+        row(to, "mismatches", "%s", text_grouped(a, s->totals.mismatches));
+    print_stop(to, s);
+    row(to, "gas", "%s  (%s/s)", text_grouped(a, s->totals.gas),
+        text_scaled(b, (double)s->totals.gas / seconds));
+    row(to, "time", "%.3f s  (%s jobs/s)", s->seconds,
+        text_scaled(a, (double)s->totals.done / seconds));
+    row(to, "results", "%s lines, %s", text_grouped(a, s->lines_written),
+        text_size(b, s->bytes_written));
+    row(to, "workers", "%u, %s steals", s->workers,
+        text_grouped(a, s->sched.steals_l3 + s->sched.steals_node + s->sched.steals_far));
+    row(to, "peak memory", "%s", text_size(a, s->peak_bytes));
+    unsigned samples = atomic_load_explicit(&run->samples, memory_order_relaxed); /* joined */
+    const uint64_t failures = totals_failures(&s->totals);
+    if (samples > SAMPLES)
+        samples = SAMPLES;
+    if (samples > 0)
+        fprintf(to, "%s of %s failures:\n", failures > samples ? "the first" : "all",
+                text_grouped(a, failures));
+    for (unsigned i = 0; i < samples; i++)
+        fprintf(to, "  %s\n", run->sample[i]);
+    fflush(to);
+}
+
+/* ---- JSON ------------------------------------------------------------------------------- */
+
+static void print_stats(FILE *to, const struct summary *s, const struct run *run)
+{
+    static const char *const HALTS[] = {"", "signal", "sink", "fail-fast", "memory"};
+    static const struct {
+        const char *name;
+        double fraction;
+    } PERCENTILES[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p999", 0.999}, {"max", 1.0}};
+    fprintf(to, "{\"jobs\":%" PRIu64 ",\"exits\":{", s->totals.done);
+    for (unsigned i = 0; i < OUTCOME_COUNT; i++)
+        fprintf(to, "%s\"%s\":%" PRIu64, i == 0 ? "" : ",", outcome_name((enum outcome)i),
+                s->totals.exits[i]);
+    fprintf(to, "},\"mismatches\":%" PRIu64 ",\"not_run\":%" PRIu64 ",\"input_complete\":%s",
+            s->totals.mismatches, not_run(s), s->input_ended ? "true" : "false");
+    fprintf(to, ",\"stopped_by\":\"%s\",\"exit_code\":%d", HALTS[s->halt], s->exit_code);
+    fprintf(to, ",\"gas\":%" PRIu64 ",\"seconds\":%.6f,\"busy_seconds\":%.6f", s->totals.gas,
+            s->seconds, (double)s->totals.busy_ns / 1e9);
+    fprintf(to, ",\"latency_us\":{");
+    for (size_t i = 0; i < sizeof PERCENTILES / sizeof *PERCENTILES; i++)
+        fprintf(to, "%s\"%s\":%.3f", i == 0 ? "" : ",", PERCENTILES[i].name,
+                latency_percentile(&s->totals, PERCENTILES[i].fraction) / 1e3);
+    fprintf(to, "},\"results\":{\"lines\":%" PRIu64 ",\"bytes\":%" PRIu64 "}", s->lines_written,
+            s->bytes_written);
+    fprintf(to,
+            ",\"workers\":%u,\"engine\":\"%s\",\"scheduler\":{\"tasks\":%" PRIu64
+            ",\"spawned\":%" PRIu64 ",\"steals_l3\":%" PRIu64 ",\"steals_node\":%" PRIu64
+            ",\"steals_far\":%" PRIu64 ",\"stolen_tasks\":%" PRIu64 ",\"failed_steals\":%" PRIu64
+            ",\"parks\":%" PRIu64 ",\"wakes\":%" PRIu64 "}",
+            s->workers, run->options->engine == JAVM_ENGINE_JIT ? "jit" : "interp", s->sched.tasks,
+            s->sched.spawned, s->sched.steals_l3, s->sched.steals_node, s->sched.steals_far,
+            s->sched.stolen_tasks, s->sched.failed_steals, s->sched.parks, s->sched.wakes);
+    fprintf(to,
+            ",\"programs\":{\"hits\":%" PRIu64 ",\"misses\":%" PRIu64
+            ",\"decode_seconds\":%.6f,\"bytes\":%" PRIu64 "},\"pages_touched\":%" PRIu64,
+            s->vm.program_hits, s->vm.program_misses, (double)s->vm.decode_ns / 1e9,
+            s->vm.program_bytes, s->vm.pages_touched);
+    fprintf(to, ",\"peak_memory_bytes\":%" PRIu64 "}\n", s->peak_bytes);
+}
+
+enum javm_status summary_write_stats(const char *path, const struct summary *summary,
+                                     const struct run *run, struct javm_error *err)
+{
+    char *bytes = NULL;
+    size_t len = 0;
+    FILE *memory = open_memstream(&bytes, &len);
+    if (memory == NULL)
+        return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "%s: out of memory", path);
+    print_stats(memory, summary, run);
+    if (fclose(memory) != 0) {
+        free(bytes);
+        return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "%s: out of memory", path);
+    }
+    const enum javm_status status = javm_file_write(path, bytes, len, err);
+    free(bytes);
+    return status;
+}

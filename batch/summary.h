@@ -1,0 +1,28 @@
+/* What the batch came to: a table for people, a JSON object for programs. */
+#ifndef JAVM_BATCH_SUMMARY_H
+#define JAVM_BATCH_SUMMARY_H
+
+#include <stdio.h>
+
+#include "batch/run.h"
+
+struct summary {
+    struct totals totals;
+    double seconds;
+    uint64_t lines_written, bytes_written;
+    uint64_t announced; /* units of all lines that were read */
+    bool input_ended;   /* the whole file was read */
+    enum halt halt;
+    unsigned workers;
+    struct javm_worker_stats sched; /* summed over workers; cpu and node unused */
+    struct javm_vm_stats vm;        /* summed over workers */
+    uint64_t peak_bytes;            /* resident, of the whole process */
+    int exit_code;
+};
+
+void summary_print(FILE *to, const struct summary *summary, const struct run *run);
+/* Written as --stats FILE; false: *err. */
+enum javm_status summary_write_stats(const char *path, const struct summary *summary,
+                                     const struct run *run, struct javm_error *err);
+
+#endif

@@ -1,0 +1,332 @@
+#include "batch/worker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "batch/execute.h"
+#include "batch/expect.h"
+#include "batch/text.h"
+
+#define SEGMENT_FIRST  4096
+#define SEGMENT_FULL   (128u << 10)
+#define SEGMENT_OLD_NS 20000000 /* results of slow jobs do not wait longer for company */
+
+void *worker_start(void *arg, unsigned index)
+{
+    struct run *run = arg;
+    struct javm_error err = {.text = "out of memory"};
+    struct worker *worker = aligned_alloc(128, (sizeof *worker + 127) & ~(size_t)127);
+    if (worker != NULL) {
+        memset(worker, 0, sizeof *worker);
+        worker->run = run;
+        worker->index = index;
+        worker->usual_len = SEGMENT_FIRST;
+        worker->dir = javm_directory_join(run->dir);
+        const struct javm_vm_options options = {.engine = run->options->engine};
+        if (worker->dir != NULL && javm_vm_create(&options, &worker->vm, &err) == JAVM_OK) {
+            struct worker *head = atomic_load_explicit(&run->workers, memory_order_relaxed);
+            /* Release, partner: run_totals. */
+            do
+                worker->next = head;
+            while (!atomic_compare_exchange_weak_explicit(
+                &run->workers, &head, worker, memory_order_release, memory_order_relaxed));
+            return worker;
+        }
+        if (worker->dir != NULL)
+            javm_directory_leave(worker->dir);
+        free(worker);
+    }
+    /* Workers start one after the other or not, the first to fail is told. */
+    bool none = false;
+    if (atomic_compare_exchange_strong_explicit(&run->worker_claimed, &none, true,
+                                                memory_order_relaxed, memory_order_relaxed)) {
+        run->worker_error = err;
+        /* Release, partner: the acquire load in run_batch. */
+        atomic_store_explicit(&run->worker_failed, true, memory_order_release);
+    }
+    return NULL;
+}
+
+void worker_stop(void *arg, unsigned index, void *context)
+{
+    (void)arg;
+    (void)index;
+    struct worker *worker = context;
+    javm_vm_stats(worker->vm, &worker->vm_stats);
+    javm_vm_destroy(worker->vm);
+    javm_directory_leave(worker->dir);
+    free(worker->spare);
+    worker->vm = NULL;
+    worker->dir = NULL;
+    worker->spare = NULL;
+}
+
+/* ---- segments --------------------------------------------------------------------------- */
+
+/* An empty segment that begins at `seq`, with `room` bytes. */
+static bool segment_begin(struct worker *worker, uint64_t seq, size_t room)
+{
+    const size_t capacity = worker->usual_len > room ? worker->usual_len : room;
+    struct segment *segment = malloc(sizeof *segment + capacity);
+    if (segment == NULL)
+        return false;
+    *segment = (struct segment){.first = seq, .capacity = capacity};
+    worker->segment = segment;
+    return true;
+}
+
+static bool segment_room(struct worker *worker, uint64_t seq, size_t room)
+{
+    struct segment *segment = worker->segment;
+    if (segment == NULL)
+        return segment_begin(worker, seq, room);
+    if (segment->capacity - segment->len >= room)
+        return true;
+    size_t capacity = segment->capacity * 2;
+    if (capacity - segment->len < room)
+        capacity = segment->len + room;
+    segment = realloc(segment, sizeof *segment + capacity);
+    if (segment == NULL)
+        return false;
+    segment->capacity = capacity;
+    worker->segment = segment;
+    return true;
+}
+
+static void segment_push(struct worker *worker)
+{
+    struct segment *segment = worker->segment;
+    if (segment == NULL)
+        return;
+    worker->segment = NULL;
+    const size_t len = segment->len;
+    worker->usual_len = len < SEGMENT_FIRST  ? SEGMENT_FIRST
+                        : len > SEGMENT_FULL ? SEGMENT_FULL
+                                             : len;
+    sink_push(worker->run->sink, segment);
+}
+
+/* The unit has no line: it was not begun, or there was no memory for one. */
+static void segment_skip(struct worker *worker, uint64_t seq, uint64_t units)
+{
+    counter_add(&worker->counters.skipped, units);
+    if (segment_room(worker, seq, 0))
+        worker->segment->units += units;
+    else
+        run_halt(worker->run, HALT_MEMORY); /* a gap; the sink closes over it */
+}
+
+/* ---- units ------------------------------------------------------------------------------ */
+
+/* Keep the first few failures for the end. */
+static void sample(struct run *run, const struct job *job, const struct result *result,
+                   uint32_t mismatch)
+{
+    /* Relaxed: it only hands out places; they are read after the workers were joined. */
+    if (atomic_load_explicit(&run->samples, memory_order_relaxed) >= SAMPLES)
+        return;
+    const unsigned place = atomic_fetch_add_explicit(&run->samples, 1, memory_order_relaxed);
+    if (place >= SAMPLES)
+        return;
+    char id[QUOTE_SIZE], expected[400], got[400]; /* together below SAMPLE_SIZE */
+    if (job->id != NULL)
+        quote(id, job->id, job->id_len);
+    else if (job->id_negative)
+        snprintf(id, sizeof id, "%lld", (long long)job->id_number);
+    else
+        snprintf(id, sizeof id, "%llu", (unsigned long long)job->id_number);
+    if (mismatch == 0) {
+        snprintf(run->sample[place], SAMPLE_SIZE, "job %s: %s", id, result->error);
+        return;
+    }
+    const enum field field = (enum field)__builtin_ctz(mismatch);
+    strcpy(expected, "...");
+    strcpy(got, "...");
+    if (expect_field_max(job->expect, field) < sizeof expected)
+        *expect_field(expected, job->expect, field) = '\0';
+    if (result_field_max(result, field) < sizeof got)
+        *result_field(got, result, field) = '\0';
+    snprintf(run->sample[place], SAMPLE_SIZE, "job %s: %s: expected %s, got %s", id,
+             field_name(field), expected, got);
+}
+
+/* Run one unit and add its line to the segment. False: no memory for the line. Returns the time in
+ * *now. */
+static bool run_unit(struct worker *worker, const struct job *job, uint64_t seq, int64_t *now)
+{
+    struct run *run = worker->run;
+    const struct options *options = run->options;
+    struct counters *counters = &worker->counters;
+    struct result result;
+    const int64_t begun = *now;
+    counter_add(&worker->begun, 1);
+    /* Release, partner: the exchange in worker_rescue; the lines become visible. */
+    atomic_store_explicit(&worker->parked, worker->segment, memory_order_release);
+    execute(worker->vm, worker->dir, job, begun, options->timeout_ms, &result);
+    /* Relaxed: what comes back is this thread's own. */
+    worker->segment = atomic_exchange_explicit(&worker->parked, NULL, memory_order_relaxed);
+    *now = clock_ns();
+    const uint64_t ns = (uint64_t)(*now - begun);
+    result.us = ns / 1000;
+    const uint32_t mismatch = job->expect == NULL ? 0 : expect_compare(job->expect, &result);
+    const bool room = segment_room(worker, seq, result_line_max(job, &result));
+    if (room) {
+        const struct result_style style = {options->reproducible, worker->index};
+        struct segment *segment = worker->segment;
+        char *at = segment->bytes + segment->len;
+        char *end = result_line(at, job, job->rep + (seq - job->first), &result, mismatch, &style);
+        segment->len += (size_t)(end - at);
+        segment->lines++;
+        segment->units++;
+        counter_add(&counters->bytes, (size_t)(end - at));
+    }
+    counter_add(&counters->exits[result.outcome], 1);
+    counter_add(&counters->busy_ns, ns);
+    counter_add(&counters->latency[latency_bucket(ns)], 1);
+    if (result.fields & 1u << FIELD_GAS_USED)
+        counter_add(&counters->gas, result.gas_used);
+    if (mismatch != 0)
+        counter_add(&counters->mismatches, 1);
+    if (mismatch != 0 || result.outcome == OUTCOME_ERROR || result.outcome == OUTCOME_CRASHED) {
+        sample(run, job, &result, mismatch);
+        if (options->fail_fast)
+            run_halt(run, HALT_FAILURE);
+    }
+    result_clear(&result);
+    return room;
+}
+
+/* Give the upper half of [low, high) to whoever is hungry. Returns the new high. */
+static uint64_t give_away(struct javm_worker *self, struct chunk *chunk, uint64_t low,
+                          uint64_t high)
+{
+    struct span *half = malloc(sizeof *half);
+    if (half == NULL)
+        return high;
+    const uint64_t middle = low + (high - low + 1) / 2;
+    chunk_retain(chunk);
+    *half = (struct span){{worker_run_span}, chunk, middle, high};
+    if (javm_sched_spawn(self, &half->task) == JAVM_OK)
+        return middle;
+    chunk_release(chunk); /* never the last one: the caller's span holds another */
+    free(half);
+    return high;
+}
+
+/* A span for what is left behind the running job; NULL when there is no memory: then it simply
+ * waits. */
+static struct span *make_rest(struct worker *worker, struct chunk *chunk)
+{
+    struct span *rest = worker->spare != NULL ? worker->spare : malloc(sizeof *rest);
+    worker->spare = NULL;
+    if (rest == NULL)
+        return NULL;
+    chunk_retain(chunk);
+    *rest = (struct span){{worker_run_span}, chunk, 0, 0};
+    return rest;
+}
+
+static void drop_rest(struct worker *worker, struct span *rest)
+{
+    if (rest == NULL)
+        return;
+    chunk_release(rest->chunk);
+    worker->spare = rest;
+}
+
+void worker_run_span(struct javm_worker *self, struct javm_task *task)
+{
+    struct worker *worker = javm_worker_context(self);
+    struct span *span = (struct span *)task;
+    struct chunk *chunk = span->chunk;
+    uint64_t high = span->high;
+    uint32_t index = chunk_find(chunk, span->low);
+    int64_t now = clock_ns();
+    struct span *rest = high - span->low > 1 ? make_rest(worker, chunk) : NULL;
+    worker->segment_since = now;
+    for (uint64_t seq = span->low; seq < high; seq++) {
+        if (run_halted(worker->run) != HALT_NONE) {
+            segment_skip(worker, seq, high - seq);
+            break;
+        }
+        if (high - seq > 1 && javm_worker_should_split(self))
+            high = give_away(self, chunk, seq, high);
+        const bool shared = rest != NULL && high - seq > 1;
+        if (shared) {
+            rest->low = seq + 1;
+            rest->high = high;
+            /* Release, partner: the exchange in worker_rescue; low and high become visible. */
+            atomic_store_explicit(&worker->rest, rest, memory_order_release);
+        }
+        const struct job *job = chunk->jobs[index];
+        if (!run_unit(worker, job, seq, &now)) {
+            run_halt(worker->run, HALT_MEMORY);
+            segment_skip(worker, seq, 1);
+        }
+        /* Relaxed: what comes back is this thread's own. */
+        if (shared && atomic_exchange_explicit(&worker->rest, NULL, memory_order_relaxed) == NULL) {
+            rest = NULL; /* rescued, and its reference to the chunk with it */
+            high = seq + 1;
+        }
+        if (seq + 1 == job->first + job->units)
+            index++;
+        if (worker->segment != NULL && (worker->segment->len >= SEGMENT_FULL ||
+                                        now - worker->segment_since >= SEGMENT_OLD_NS)) {
+            segment_push(worker);
+            worker->segment_since = now;
+        }
+    }
+    segment_push(worker);
+    drop_rest(worker, rest);
+    if (span != &chunk->whole)
+        free(span);
+    chunk_release(chunk);
+}
+
+/* ---- from the watcher's thread ---------------------------------------------------------- */
+
+static void submit_rest(struct run *run, struct span *rest)
+{
+    struct javm_task *task = &rest->task;
+    if (javm_sched_submit(run->sched, &task, 1) == JAVM_OK)
+        return;
+    run_halt(run, HALT_MEMORY); /* these units will not run */
+    chunk_release(rest->chunk);
+    free(rest);
+}
+
+static void rescue_one(struct run *run, struct worker *worker, bool all)
+{
+    const uint64_t begun = atomic_load_explicit(&worker->begun, memory_order_relaxed);
+    const bool stuck = begun == worker->begun_before;
+    worker->begun_before = begun;
+    if (!stuck && !all)
+        return;
+    /* Acquire, partner: run_unit. */
+    struct segment *segment = atomic_exchange_explicit(&worker->parked, NULL, memory_order_acquire);
+    if (segment != NULL)
+        sink_push(run->sink, segment);
+    /* Acquire, partner: worker_run_span. */
+    struct span *rest =
+        all ? NULL : atomic_exchange_explicit(&worker->rest, NULL, memory_order_acquire);
+    if (rest != NULL)
+        submit_rest(run, rest);
+}
+
+void worker_rescue(struct run *run, bool all)
+{
+    pthread_mutex_lock(&run->rescue_lock);
+    /* Acquire, partner: worker_start. */
+    struct worker *worker = atomic_load_explicit(&run->workers, memory_order_acquire);
+    for (; worker != NULL && !run->rescue_ended; worker = worker->next)
+        rescue_one(run, worker, all);
+    pthread_mutex_unlock(&run->rescue_lock);
+}
+
+void worker_end_rescue(struct run *run)
+{
+    pthread_mutex_lock(&run->rescue_lock);
+    run->rescue_ended = true;
+    pthread_mutex_unlock(&run->rescue_lock);
+}

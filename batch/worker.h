@@ -1,0 +1,45 @@
+/* A worker's own things, and the task that runs a span of jobs on it. */
+#ifndef JAVM_BATCH_WORKER_H
+#define JAVM_BATCH_WORKER_H
+
+#include "batch/chunk.h"
+#include "batch/counters.h"
+#include "batch/run.h"
+
+struct worker {
+    struct worker *next; /* run->workers */
+    struct run *run;
+    struct javm_dir_thread *dir;
+    struct javm_vm *vm;
+    struct segment *segment; /* being filled, or NULL */
+    size_t usual_len;        /* of recent segments: the next one's first size */
+    int64_t segment_since;   /* ns */
+    unsigned index;
+    struct span *spare;            /* for the next `rest` */
+    struct javm_vm_stats vm_stats; /* final, once stopped */
+
+    /* While a job runs, what does not depend on it lies here for others to take: the results before
+     * it and the units behind it. Whoever exchanges a pointer for NULL owns what it points to. */
+    _Alignas(128) _Atomic(struct segment *) parked;
+    _Atomic(struct span *) rest;
+    _Atomic uint64_t begun; /* jobs; relaxed: only its standing still is looked at */
+    uint64_t begun_before;  /* the watcher's: begun at its last look */
+    _Alignas(128) struct counters counters;
+};
+
+/* For struct javm_sched_options; arg is the run. */
+void *worker_start(void *arg, unsigned index);
+void worker_stop(void *arg, unsigned index, void *context);
+
+/* Once in a while from the watcher's thread: help workers that have been in one job since the last
+ * call. Their parked results go to the sink and the units behind the job to whoever is free. `all`:
+ * results of all workers, no units (the process is about to end). */
+void worker_rescue(struct run *run, bool all);
+/* After javm_sched_wait: no rescue will submit anything from now on. Wait for the scheduler once
+ * more. */
+void worker_end_rescue(struct run *run);
+
+/* struct span's task. */
+void worker_run_span(struct javm_worker *worker, struct javm_task *task);
+
+#endif

@@ -1,0 +1,50 @@
+# Common part of the shell tests. Usage of each test: NAME.sh JAVM_BATCH MKIMAGE
+# Works in a fresh folder that is removed at the end; `fail` tells and counts, `finish` sets the exit code.
+set -u
+BATCH=$1
+MKIMAGE=$2
+DIR=$(mktemp -d "${TMPDIR:-/tmp}/javm-cli-XXXXXX") || exit 1
+trap 'rm -rf "$DIR"' EXIT
+cd "$DIR" || exit 1
+"$MKIMAGE" . || exit 1
+FAILURES=0
+CHECKS=0
+
+fail() {
+    FAILURES=$((FAILURES + 1))
+    echo "FAILED: $*"
+}
+
+# check "what" CONDITION... : the condition is a command
+check() {
+    what=$1
+    shift
+    CHECKS=$((CHECKS + 1))
+    "$@" || fail "$what"
+}
+
+# run EXPECTED_CODE ARGUMENTS... : stdout in ./out, stderr in ./err
+run() {
+    want=$1
+    shift
+    CHECKS=$((CHECKS + 1))
+    "$BATCH" "$@" >out 2>err
+    code=$?
+    [ "$code" -eq "$want" ] || { fail "javm-batch $*: exit code $code, expected $want"; cat err; }
+}
+
+# has FILE TEXT : the file contains the fixed text
+has() {
+    grep -qF -- "$2" "$1" || { echo "$1 does not have: $2"; cat "$1"; return 1; }
+}
+
+lines() {
+    wc -l <"$1" | tr -d ' '
+}
+
+finish() {
+    [ "$CHECKS" -gt 0 ] || fail "nothing was checked"
+    echo "$CHECKS checks, $FAILURES failed"
+    [ "$FAILURES" -eq 0 ]
+    exit
+}

@@ -1,0 +1,95 @@
+#!/bin/sh
+# Defects that this would catch: an option that is accepted without effect or refused without a reason, a wrong exit code for bad
+# usage, help or version on the wrong stream, and options of later versions that look as if they worked.
+HERE=$(cd "$(dirname "$0")" && pwd)
+. "$HERE/lib.sh"
+printf '%s\n' '{"image":"d","load":"demo.jimg"}' '{"invoke":"d"}' >jobs.ndjson
+
+# refuse TEXT ARGUMENTS... : exit code 2, this first line, nothing on standard output
+refuse() {
+    text=$1
+    shift
+    run 2 "$@"
+    [ "$(head -n 1 err)" = "javm-batch: $text" ] || fail "javm-batch $*: says: $(head -n 1 err)"
+    [ ! -s out ] || fail "javm-batch $*: something on standard output"
+}
+
+run 0 --help
+check "help goes to standard output" has out 'Usage:'
+check "and nothing else is said" [ ! -s err ]
+for option in gas timeout engine gas-model post output ordered reproducible stats keep-going fail-fast workers max-in-flight numa progress asm; do
+    check "help has --$option" has out "--$option"
+done
+run 0 --version
+check "version" grep -q '^javm-batch [0-9]*\.[0-9]*\.[0-9]*$' out
+
+refuse 'expected a jobs file'
+refuse 'expected a jobs file' run
+refuse 'expected a jobs file' check
+refuse 'expected a file' info
+refuse "expected one file, found 'b', too" a b
+refuse "unknown option '--frobnicate'" --frobnicate jobs.ndjson
+refuse "unknown option '-x'" -x jobs.ndjson
+refuse "--gas: expected a value" jobs.ndjson --gas
+refuse "--gas: expected an integer 0..18446744073709551615, found 'much'" --gas much jobs.ndjson
+refuse "--gas: expected an integer 0..18446744073709551615, found '-1'" --gas -1 jobs.ndjson
+refuse "--gas: expected an integer 0..18446744073709551615, found '18446744073709551616'" --gas 18446744073709551616 jobs.ndjson
+refuse "--gas: expected an integer 0..18446744073709551615, found '1e6'" --gas=1e6 jobs.ndjson
+refuse "--workers: expected an integer 1..4096, found '0'" --workers 0 jobs.ndjson
+refuse "--timeout: expected an integer 1..2147483648, found '0'" --timeout 0 jobs.ndjson
+refuse "--max-in-flight: expected an integer 1..16777216, found '0'" --max-in-flight 0 jobs.ndjson
+refuse "--engine: expected interp or jit, found 'fast'" --engine fast jobs.ndjson
+refuse "--numa: expected auto or off, found 'interleave'" --numa interleave jobs.ndjson
+refuse "--progress: expected auto, bar, plain or none, found 'loud'" --progress loud jobs.ndjson
+refuse "--gas-model: expected exec or full, found 'x'" --gas-model x jobs.ndjson
+refuse "--asm: not an option of this command" --asm jobs.ndjson
+refuse "--gas: not an option of this command" info --gas 5 demo.jimg
+for option in resume mpi 'trace t' 'trace=t' 'report r' 'cache c' 'shard 1/2' 'metrics 127.0.0.1:1' 'mem-limit 1'; do
+    name=${option%%[ =]*}
+    # shellcheck disable=SC2086
+    refuse "--$name is not in this version" --$option jobs.ndjson
+done
+refuse '--gas-model full is not in this version' --gas-model full jobs.ndjson
+refuse '--isolation process is not in this version' --isolation process jobs.ndjson
+refuse '--isolation kvm is not in this version' --isolation kvm jobs.ndjson
+refuse 'verify is not in this version' verify jobs.ndjson results.ndjson
+refuse 'nowhere.ndjson: No such file or directory' nowhere.ndjson
+refuse '.: Is a directory' .
+refuse 'nowhere.ndjson: No such file or directory' check nowhere.ndjson
+refuse 'no/such/place: No such file or directory' --output no/such/place jobs.ndjson
+refuse 'jobs.ndjson: this is the jobs file; results cannot go there' --output jobs.ndjson jobs.ndjson
+check "the jobs file is as it was" [ "$(lines jobs.ndjson)" -eq 2 ]
+ln jobs.ndjson other-name
+refuse 'other-name: this is the jobs file; results cannot go there' --output other-name jobs.ndjson
+
+# The jit is either there or refused by name.
+"$BATCH" --engine jit --output - jobs.ndjson >out 2>err
+case $? in
+0) check "the jit ran" has out '"exit":"halt"' ;;
+2) check "no jit" has err '--engine jit: not in this build' ;;
+*) fail "--engine jit: $(cat err)" ;;
+esac
+
+# Options may stand behind the file, and -- ends them.
+run 0 jobs.ndjson --output - --reproducible
+check "options behind the file" [ "$(lines out)" -eq 1 ]
+cp jobs.ndjson ./--jobs
+run 0 --output - -- --jobs
+check "a file that looks like an option" [ "$(lines out)" -eq 1 ]
+cp jobs.ndjson run
+run 0 --output - ./run
+run 0 run --output - run
+check "a file named like a command" [ "$(lines out)" -eq 1 ]
+
+# -- info
+run 0 info --asm demo.jimg
+check "info of an image" cmp out "$HERE/golden/info.txt"
+run 0 info two.jbundle
+check "all roots" sh -c 'grep -q "root \"a\"" out && grep -q "root \"b\"" out'
+check "no disassembly unless asked for" sh -c '! grep -q ecalli out'
+run 2 info jobs.ndjson
+check "not an image" has err 'jobs.ndjson: neither a bundle (.jimg, .jbundle) nor a linked RISC-V ELF file'
+run 2 info cut.jimg
+run 2 info flipped.jimg
+run 2 info nowhere.jimg
+finish
