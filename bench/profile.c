@@ -1,0 +1,63 @@
+/* javm-profile IMAGES: runs every guest with counters and prints its blocks, one a line: the share of all that the
+ * guest executed, then the handlers in order (operation/variant). groups.py reads this. */
+#include "vm/profile.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "guest/native/guest_vm.h"
+#include "vm/ir.h"
+
+static const struct javm_program *program;
+static uint64_t *counts;
+
+uint64_t *profile_counts(const struct javm_program *p)
+{
+    if (p != program) {
+        program = p;
+        counts = calloc(p->count, sizeof *counts);
+        if (counts == NULL)
+            abort();
+    }
+    return counts;
+}
+
+static void print_blocks(void)
+{
+    double total = 0;
+    for (uint32_t i = 0; i < program->count; i++)
+        total += (double)counts[i];
+    for (uint32_t b = 0; b < program->block_count; b++) {
+        const uint32_t first = program->blocks[b].header + 1;
+        if (counts[first] == 0)
+            continue;
+        printf("B %.9f", (double)counts[first] / total);
+        for (uint32_t i = first; program->insns[i].op != IR_BLOCK && i < program->count; i++) {
+            const uint16_t run = program->insns[i].run;
+            const unsigned variant = run / IR_OP_COUNT;
+            printf(" %s/%c", ir_op_names[program->insns[i].op], variant < 5 ? "NABMC"[variant] : 'X');
+        }
+        printf("\n");
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct guest_vm *vm = argc == 2 ? guest_vm_open(argv[1]) : NULL;
+    if (vm == NULL) {
+        fprintf(stderr, "usage: javm-profile IMAGES\n");
+        return 2;
+    }
+    for (size_t i = 0; i < guest_native_count; i++) {
+        struct javm_call_result result;
+        struct javm_error err = {.text = ""};
+        if (guest_vm_invoke(vm, i, guest_natives[i].bench, UINT64_MAX / 2, NULL, &result, &err) !=
+            JAVM_OK) {
+            fprintf(stderr, "%s: %s\n", guest_natives[i].name, err.text);
+            return 1;
+        }
+        print_blocks();
+    }
+    guest_vm_close(vm);
+    return 0;
+}
