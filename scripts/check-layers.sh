@@ -1,0 +1,28 @@
+#!/bin/sh
+# The include graph points one way (docs/architecture.md). Prints each include that does not and fails.
+set -eu
+cd "$(dirname "$0")/.."
+bad=0
+# allow FOLDER REGEX: quoted includes of FOLDER's sources must match one of these.
+allow() {
+    found=$(grep -nE '^#include "' "$1"/*.[ch] "$1"/*.cpp 2>/dev/null | grep -vE "#include \"($2)" || true)
+    if [ -n "$found" ]; then
+        printf '%s\n' "$found"
+        bad=1
+    fi
+}
+allow caps 'caps/|javm/(status|hash|cap|image|handle)\.h'
+allow cache 'cache/|javm/(status|hash|cap|image|handle|directory)\.h'
+allow vm 'vm/|javm/(status|hash|cap|image|handle|directory|engine|vm)\.h'
+allow sched 'sched/|javm/(status|sched)\.h'
+allow loaders 'loaders/|vm/pvm2\.h|javm/(status|hash|cap|image|handle|directory|engine|load|version)\.h'
+allow batch 'batch/|vm/pvm2\.h|javm/'
+# Every public header compiles on its own, in C and in C++.
+for header in include/javm/*.h; do
+    for compiler in "${CC:-cc} -std=gnu17 -x c" "${CXX:-c++} -std=c++17 -x c++"; do
+        # shellcheck disable=SC2086 # words
+        $compiler -Iinclude -fsyntax-only -Wall -Wextra -Werror "$header" || bad=1
+    done
+done
+[ "$bad" = 0 ] && echo "layers hold"
+exit $bad

@@ -1,0 +1,20 @@
+# bash completion for javm-batch
+_javm_batch() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+    case $prev in
+    --engine) COMPREPLY=($(compgen -W "interp jit" -- "$cur")) && return ;;
+    --numa) COMPREPLY=($(compgen -W "auto off" -- "$cur")) && return ;;
+    --progress) COMPREPLY=($(compgen -W "auto bar plain none" -- "$cur")) && return ;;
+    --gas-model) COMPREPLY=($(compgen -W "exec" -- "$cur")) && return ;;
+    --gas | --timeout | --workers | --max-in-flight) return ;;
+    esac
+    if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W "--gas --timeout --engine --gas-model --post --output --ordered
+            --reproducible --stats --keep-going --fail-fast --workers --max-in-flight --numa --progress
+            --asm --help --version" -- "$cur"))
+    else
+        COMPREPLY=($(compgen -f -- "$cur"))
+        [[ $COMP_CWORD -eq 1 ]] && COMPREPLY+=($(compgen -W "run check info" -- "$cur"))
+    fi
+}
+complete -o filenames -F _javm_batch javm-batch

@@ -1,0 +1,20 @@
+# fish completion for javm-batch
+complete -c javm-batch -n __fish_use_subcommand -a "run check info"
+complete -c javm-batch -l gas -x -d "gas of jobs that name none"
+complete -c javm-batch -l timeout -x -d "wall-clock guard for each job, in ms"
+complete -c javm-batch -l engine -x -a "interp jit" -d "engine"
+complete -c javm-batch -l gas-model -x -a exec -d "what is charged"
+complete -c javm-batch -l post -d "report the hash of each instance after its job"
+complete -c javm-batch -l output -r -d "where results go"
+complete -c javm-batch -l ordered -d "results in the order of the jobs"
+complete -c javm-batch -l reproducible -d "leave out us and worker"
+complete -c javm-batch -l stats -r -d "figures of the batch as JSON"
+complete -c javm-batch -l keep-going -d "a bad line becomes an error result"
+complete -c javm-batch -l fail-fast -d "stop at the first problem"
+complete -c javm-batch -l workers -x -d "how many"
+complete -c javm-batch -l max-in-flight -x -d "jobs read but not yet written"
+complete -c javm-batch -l numa -x -a "auto off" -d "bind workers and memory"
+complete -c javm-batch -l progress -x -a "auto bar plain none" -d "progress display"
+complete -c javm-batch -l asm -d "disassemble (info)"
+complete -c javm-batch -l help
+complete -c javm-batch -l version
