@@ -50,7 +50,7 @@ fuzz: deps tools
 	@sh scripts/fuzz.sh $(BUILD)-fuzz $(FUZZ_SECONDS)
 
 docs: build
-	@sh scripts/check-docs.sh $(BUILD)
+	@python3 scripts/check-docs.py $(BUILD)
 
 guests: build
 	@sh scripts/install-deps.sh --guests

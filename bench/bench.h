@@ -1,5 +1,5 @@
-/* The C side of the benchmarks: a table of named functions. main.cpp hands each to Google Benchmark, which times it,
- * and prints the ratios at the end. */
+/* The C side of the benchmarks: a table of named functions. main.cpp hands each to Google
+ * Benchmark, which times it, and prints the ratios at the end. */
 #ifndef JAVM_BENCH_BENCH_H
 #define JAVM_BENCH_BENCH_H
 
@@ -12,14 +12,14 @@ extern "C" {
 
 struct bench {
     char name[64];
-    const char *group;   /* rows of one group and name are compared; "native" is the base */
+    const char *group;          /* rows of one group and name are compared; "native" is the base */
     void (*run)(void *context); /* one iteration */
-    void *context;       /* borrowed for the whole run */
-    double items;        /* per iteration, for a rate; 0: none */
+    void *context;              /* borrowed for the whole run */
+    double items;               /* per iteration, and the time printed is of one; 0: of all */
 };
 
-/* Build the table; NULL and a message on stderr when something is missing. `images` is the folder of prebuilt images.
- * The table lives until the process ends. */
+/* Build the table; NULL and a message on stderr when something is missing. `images` is the folder
+ * of prebuilt images. The table lives until the process ends. */
 const struct bench *bench_table(const char *images, size_t *count);
 
 #ifdef __cplusplus

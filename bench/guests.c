@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "bench/bench.h"
+#include "bench/bench_sched.h"
 #include "guest/native/guest_vm.h"
 
 struct row {
@@ -38,7 +39,7 @@ const struct bench *bench_table(const char *images, size_t *count)
 {
     struct guest_vm *vm = guest_vm_open(images);
     const size_t n = guest_native_count;
-    struct bench *table = calloc(2 * n, sizeof *table);
+    struct bench *table = calloc(2 * n + BENCH_SCHED_ROWS, sizeof *table);
     struct row *rows = calloc(n, sizeof *rows);
     if (vm == NULL || table == NULL || rows == NULL)
         return NULL;
@@ -56,5 +57,7 @@ const struct bench *bench_table(const char *images, size_t *count)
             b->context = &rows[i];
         }
     }
+    bench_sched_rows(&table[*count]);
+    *count += BENCH_SCHED_ROWS;
     return table;
 }

@@ -1,6 +1,7 @@
-// Hands the C table of benchmarks to Google Benchmark and prints what the ratios say: each row's median time by
-// group, over the row's "native" time. The only C++ of the benchmarks.
+// Hands the C table of benchmarks to Google Benchmark and prints what the ratios say: each row's
+// median time by group, over the row's "native" time. The only C++ of the benchmarks.
 #include <benchmark/benchmark.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -25,7 +26,8 @@ struct Times {
     }
 };
 
-// Collects every repetition in nanoseconds by row name and group; the console shows nothing until the end.
+// Collects every repetition in nanoseconds by row name and group; the console shows nothing until
+// the end.
 class Collector : public benchmark::BenchmarkReporter
 {
   public:
@@ -40,12 +42,16 @@ class Collector : public benchmark::BenchmarkReporter
                 continue;
             const std::string &name = run.run_name.function_name;
             const size_t slash = name.find('/');
-            const double ns = run.real_accumulated_time / static_cast<double>(run.iterations) * 1e9;
+            const auto items = run.counters.find("items");
+            const double per = items == run.counters.end() ? 1 : items->second.value;
+            const double ns = run.real_accumulated_time / static_cast<double>(run.iterations) / per * 1e9;
             rows[name.substr(slash + 1)][name.substr(0, slash)].samples.push_back(ns);
-            std::fprintf(stderr, "\r%-40s", name.c_str());
+            if (progress)
+                std::fprintf(stderr, "\r%-40s", name.c_str());
         }
     }
     std::map<std::string, std::map<std::string, Times>> rows;
+    const bool progress = isatty(STDERR_FILENO) != 0;
 };
 
 void print_time(double ns)
@@ -93,6 +99,8 @@ void run_one(benchmark::State &state, const struct bench *bench)
 {
     for (auto _ : state)
         bench->run(bench->context);
+    if (bench->items != 0)
+        state.counters["items"] = bench->items;
 }
 
 } // namespace

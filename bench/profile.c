@@ -1,5 +1,6 @@
-/* javm-profile IMAGES: runs every guest with counters and prints its blocks, one a line: the share of all that the
- * guest executed, then the handlers in order (operation/variant). groups.py reads this. */
+/* javm-profile IMAGES: runs every guest with counters and prints its blocks, one a line: the share
+ * of all that the guest executed, then the handlers in order (operation/variant). groups.py reads
+ * this. */
 #include "vm/profile.h"
 
 #include <stdio.h>
@@ -35,7 +36,8 @@ static void print_blocks(void)
         for (uint32_t i = first; program->insns[i].op != IR_BLOCK && i < program->count; i++) {
             const uint16_t run = program->insns[i].run;
             const unsigned variant = run / IR_OP_COUNT;
-            printf(" %s/%c", ir_op_names[program->insns[i].op], variant < 5 ? "NABMC"[variant] : 'X');
+            printf(" %s/%c", ir_op_names[program->insns[i].op],
+                   variant < 5 ? "NABMC"[variant] : 'X');
         }
         printf("\n");
     }

@@ -3,6 +3,9 @@ file(STRINGS include/javm/version.h version_line REGEX "JAVM_VERSION \"")
 if(NOT version_line MATCHES "\"${PROJECT_VERSION}\"")
   message(FATAL_ERROR "include/javm/version.h does not say ${PROJECT_VERSION}")
 endif()
+# Relative, so that --prefix at install time and a moved folder both work.
+file(RELATIVE_PATH JAVM_PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+string(REGEX REPLACE "/$" "" JAVM_PC_PREFIX "${JAVM_PC_PREFIX}")
 configure_file(cmake/javm.pc.in javm.pc @ONLY)
 install(TARGETS javm_static javm_shared
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})

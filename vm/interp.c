@@ -19,15 +19,17 @@
 #ifdef INTERP_PROFILE
 /* bench/profile.c counts how often each place is run, with nothing fused. */
 #include "vm/profile.h"
-#define IR_GROUP_MAX          2
+#define IR_GROUP_MAX 2
 #define IR_GROUPS(X2, X3, X4)
 #elif defined(INTERP_CHECKED)
-/* For sanitizers, under which compilers take minutes over the full list and over a jump in each handler: one
- * group of each size, and one jump for all (see NEXT). */
+/* For sanitizers, under which compilers take minutes over the full list and over a jump in each
+ * handler: one group of each size, and one jump for all (see NEXT). */
 #define IR_GROUP_MAX 4
-#define IR_GROUPS(X2, X3, X4)                                                                      \
-    X2(LD, N, ADD, A) X3(LD, N, ADD, A, SD, B)                                                     \
-    X4(LD, N, ADD, A, SD, B, ADDI, M) X2(ADDI, M, BNE, A) X2(XOR, N, RORI, A)
+/* clang-format off */
+#define IR_GROUPS(X2, X3, X4) \
+    X2(LD, N, ADD, A) X3(LD, N, ADD, A, SD, B) X4(LD, N, ADD, A, SD, B, ADDI, M) \
+    X2(ADDI, M, BNE, A) X2(XOR, N, RORI, A)
+/* clang-format on */
 #else
 #include "vm/interp_groups.h"
 #endif
@@ -106,10 +108,10 @@ static uint64_t extend(uint16_t op, uint64_t raw)
     } while (0)
 
 #ifdef INTERP_PROFILE
-#define NEXT                                                                                       \
-    do {                                                                                           \
-        counts[ip - insns]++;                                                                      \
-        goto *run[ip->run];                                                                        \
+#define NEXT                  \
+    do {                      \
+        counts[ip - insns]++; \
+        goto *run[ip->run];   \
     } while (0)
 #elif defined(INTERP_CHECKED)
 #define NEXT goto dispatch
@@ -128,6 +130,25 @@ static uint64_t extend(uint16_t op, uint64_t raw)
     do_##name##variant : OPERANDS_##variant(name, ip); \
     ip++;                                              \
     NEXT;
+
+/* For the rare branch to no block start, where the answer decides between going on and a panic. */
+static bool branch_taken(uint16_t op, uint64_t a, uint64_t b)
+{
+    switch (op) {
+    case IR_BEQ:
+        return TEST_BEQ(a, b);
+    case IR_BNE:
+        return TEST_BNE(a, b);
+    case IR_BLT:
+        return TEST_BLT(a, b);
+    case IR_BGE:
+        return TEST_BGE(a, b);
+    case IR_BLTU:
+        return TEST_BLTU(a, b);
+    default:
+        return TEST_BGEU(a, b);
+    }
+}
 
 /* Handlers by operand shape: only the variants that the shape can have. */
 #define VARIANTS_R3(name) \
@@ -243,20 +264,9 @@ do_RESERVEN:
     NEXT;
 
 bad_branch : {
-    bool taken = true;
-    switch (ip->op) {
-#define X(name)                                    \
-    case IR_##name:                                \
-        taken = TEST_##name(r[ip->ra], r[ip->rb]); \
-        break;
-        X(BEQ)
-        X(BNE) X(BLT) X(BGE) X(BLTU) X(BGEU)
-#undef X
-            case IR_JAL : D(ip, (uint32_t)ip->lo);
-        break;
-    default:
-        break;
-    }
+    const bool taken = ip->op == IR_JAL || branch_taken(ip->op, r[ip->ra], r[ip->rb]);
+    if (ip->op == IR_JAL)
+        D(ip, (uint32_t)ip->lo);
     if (!taken)
         ENTER(ip + 1);
     goto panic;

@@ -217,10 +217,10 @@ static inline uint64_t op_ctzw(uint64_t v)
 
 /* ---- memory ----------------------------------------------------------------------------- */
 
-/* The access lies on one page and that page is ready for it. Everything else, straddles included, takes the
- * way around by `touch`. */
-#define READY(at, width, bit)                                                                      \
-    (__builtin_expect(((at) & (JAVM_PAGE_SIZE - 1)) <= JAVM_PAGE_SIZE - (width), 1) &&             \
+/* The access lies on one page and that page is ready for it. Everything else, straddles included,
+ * takes the way around by `touch`. */
+#define READY(at, width, bit)                                                          \
+    (__builtin_expect(((at) & (JAVM_PAGE_SIZE - 1)) <= JAVM_PAGE_SIZE - (width), 1) && \
      __builtin_expect(access[(at) >> JAVM_PAGE_SHIFT] & (bit), 1))
 
 #define LOAD_AS(I, a, type, width)                     \

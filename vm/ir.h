@@ -29,10 +29,11 @@
  *   CTL everything else, see the comments */
 #define IR_OPS(X)                                                                                  \
     X(ADD, R3)                                                                                     \
-    X(SUB, R3) X(SLL, R3) X(SLT, R3) X(SLTU, R3) X(XOR, R3) X(SRL, R3) X(SRA, R3) X(OR, R3) X(     \
-        AND, R3) X(MUL, R3) X(MULH, R3) X(MULHSU, R3) X(MULHU, R3) X(DIV, R3) X(DIVU, R3)          \
-        X(REM, R3) X(REMU, R3) X(ANDN, R3) X(ORN, R3) X(XNOR, R3) X(MIN, R3) X(MINU, R3) X(        \
-            MAX, R3) X(MAXU, R3) X(ROL, R3) X(ROR, R3) X(SH1ADD, R3) X(SH2ADD, R3)                 \
+    X(SUB, R3)                                                                                     \
+    X(SLL, R3) X(SLT, R3) X(SLTU, R3) X(XOR, R3) X(SRL, R3) X(SRA, R3) X(OR, R3) X(AND, R3) X(     \
+        MUL, R3) X(MULH, R3) X(MULHSU, R3) X(MULHU, R3) X(DIV, R3) X(DIVU, R3) X(REM, R3)          \
+        X(REMU, R3) X(ANDN, R3) X(ORN, R3) X(XNOR, R3) X(MIN, R3) X(MINU, R3) X(MAX, R3) X(        \
+            MAXU, R3) X(ROL, R3) X(ROR, R3) X(SH1ADD, R3) X(SH2ADD, R3)                            \
             X(SH3ADD, R3) X(BCLR, R3) X(BEXT, R3) X(BINV, R3) X(BSET, R3) X(CZERO_EQZ, R3)         \
                 X(CZERO_NEZ, R3) X(ADDW, R3) X(SUBW, R3) X(SLLW, R3) X(SRLW, R3) X(SRAW, R3) X(    \
                     MULW,                                                                          \

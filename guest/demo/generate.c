@@ -1,5 +1,5 @@
-/* javm-demo-jobs IMAGES COUNT: writes the demo's jobs file to standard output: COUNT jobs over all guests, each with the
- * value that its native twin gives and the gas that the machine took here. */
+/* javm-demo-jobs IMAGES COUNT: writes the demo's jobs file to standard output: COUNT jobs over all
+ * guests, each with the value that its native twin gives and the gas that the machine took here. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +25,10 @@ static void vary(const struct guest_native *guest, uint64_t *state, uint64_t arg
     const uint64_t size = args[0];
     if (size > 1)
         args[0] = size / 2 + next(state) % (size + 1);
+    if (size == 1 && guest->scratch_bytes != 0) { /* signatures: how many, from which vector on */
+        args[0] = 1 + next(state) % 2;
+        args[2] = next(state) % 8;
+    }
     if (guest->scratch_bytes == 0 && args[1] != 0 && strcmp(guest->name, "polyeval") != 0)
         args[1] = 1 + next(state) % 1000;
 }

@@ -2,8 +2,9 @@
  *
  *     uint64_t guest_main(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3);
  *
- * which becomes endpoint 0, or declares its endpoints with JAVM_ENDPOINT. The same source also compiles natively, with
- * JAVM_NATIVE defined: then the scratchpad is a buffer of the caller's and there are no operations. */
+ * which becomes endpoint 0, or declares its endpoints with JAVM_ENDPOINT. The same source also
+ * compiles natively, with JAVM_NATIVE defined: then the scratchpad is a buffer of the caller's and
+ * there are no operations. */
 #ifndef JAVM_GUEST_H
 #define JAVM_GUEST_H
 
@@ -45,20 +46,22 @@ struct javm_mapping_record {
 #define JAVM_JOIN2(a, b) a##b
 #define JAVM_JOIN(a, b)  JAVM_JOIN2(a, b)
 
-/* Endpoint `index` calls function(φ7, φ8, φ9, φ10); its result is the value of the invocation. */
-#define JAVM_ENDPOINT(index, function)                                                             \
-    __attribute__((naked, used)) static void JAVM_JOIN(javm_enter_, function)(void)                \
-    {                                                                                              \
-        __asm__ volatile("call " #function "\n\t.insn i 0x0b, 2, x0, x0, 0");                      \
-    }                                                                                              \
-    __attribute__((section(".javm.endpoints"), used)) static const struct javm_endpoint_record     \
-        JAVM_JOIN(javm_endpoint_, function) = {JAVM_JOIN(javm_enter_, function), index, 4}
+/* Endpoint `index` calls function(φ7, φ8, φ9, φ10); its result is the value of the invocation. A
+ * program with endpoints of its own has only those; guest_main is then not needed. */
+#define JAVM_ENDPOINT(index, function)                                                         \
+    __attribute__((naked, used)) static void JAVM_JOIN(javm_enter_, function)(void)            \
+    {                                                                                          \
+        __asm__ volatile("call %0\n\t.insn i 0x0b, 2, x0, x0, 0" : : "i"(function));           \
+    }                                                                                          \
+    __attribute__((section(".javm.endpoints"), used)) static const struct javm_endpoint_record \
+    JAVM_JOIN(javm_endpoint_, function) = {JAVM_JOIN(javm_enter_, function), index, 4}
 
-/* Map slot[0] at JAVM_SCRATCH_BASE, readable and writable, `bytes` long (a multiple of 4096): what the
- * caller put there can be read, what is written there the caller sees. */
-#define JAVM_SCRATCHPAD(bytes)                                                                     \
-    __attribute__((section(".javm.mappings"), used)) static const struct javm_mapping_record       \
-        javm_scratch_mapping = {JAVM_SCRATCH_BASE, bytes, 1, {0}, {0}}
+/* Map slot[0] at JAVM_SCRATCH_BASE, readable and writable, `bytes` long (a multiple of 4096): what
+ * the caller put there can be read, what is written there the caller sees. */
+#define JAVM_SCRATCHPAD(bytes)                                                             \
+    __attribute__((section(".javm.mappings"),                                              \
+                   used)) static const struct javm_mapping_record javm_scratch_mapping = { \
+        JAVM_SCRATCH_BASE, bytes, 1, {0}, {0}}
 
 static inline uint8_t *javm_scratch(void)
 {
@@ -67,29 +70,30 @@ static inline uint8_t *javm_scratch(void)
 
 /* ---- operations of the kernel ----------------------------------------------------------- */
 
-/* An operation takes φ7..φ12 and may write φ7 and φ8; it may also change any memory that is mapped. */
-#define JAVM_OPERATION(number, a, b, c, d, e, f)                                                   \
-    register uint64_t r7 __asm__("a0") = (a);                                                      \
-    register uint64_t r8 __asm__("a1") = (b);                                                      \
-    register uint64_t r9 __asm__("a2") = (c);                                                      \
-    register uint64_t r10 __asm__("a3") = (d);                                                     \
-    register uint64_t r11 __asm__("a4") = (e);                                                     \
-    register uint64_t r12 __asm__("a5") = (f);                                                     \
-    __asm__ volatile(".insn i 0x0b, 2, x0, x0, %6"                                                 \
-                     : "+r"(r7), "+r"(r8), "+r"(r9), "+r"(r10), "+r"(r11), "+r"(r12)               \
-                     : "i"(number)                                                                 \
+/* An operation takes φ7..φ12 and may write φ7 and φ8; it may also change any memory that is mapped.
+ */
+#define JAVM_OPERATION(number, a, b, c, d, e, f)                                     \
+    register uint64_t r7 __asm__("a0") = (a);                                        \
+    register uint64_t r8 __asm__("a1") = (b);                                        \
+    register uint64_t r9 __asm__("a2") = (c);                                        \
+    register uint64_t r10 __asm__("a3") = (d);                                       \
+    register uint64_t r11 __asm__("a4") = (e);                                       \
+    register uint64_t r12 __asm__("a5") = (f);                                       \
+    __asm__ volatile(".insn i 0x0b, 2, x0, x0, %6"                                   \
+                     : "+r"(r7), "+r"(r8), "+r"(r9), "+r"(r10), "+r"(r11), "+r"(r12) \
+                     : "i"(number)                                                   \
                      : "memory")
 
 struct javm_answer {
     uint64_t value, status; /* φ7, φ8 */
 };
 
-#define JAVM_DEFINE_OPERATION(name, number)                                                        \
-    static inline struct javm_answer name(uint64_t a, uint64_t b, uint64_t c, uint64_t d,          \
-                                          uint64_t e, uint64_t f)                                  \
-    {                                                                                              \
-        JAVM_OPERATION(number, a, b, c, d, e, f);                                                  \
-        return (struct javm_answer){r7, r8};                                                       \
+#define JAVM_DEFINE_OPERATION(name, number)                                               \
+    static inline struct javm_answer name(uint64_t a, uint64_t b, uint64_t c, uint64_t d, \
+                                          uint64_t e, uint64_t f)                         \
+    {                                                                                     \
+        JAVM_OPERATION(number, a, b, c, d, e, f);                                         \
+        return (struct javm_answer){r7, r8};                                              \
     }
 
 /* Arguments are φ7..φ12 in order; unused ones are 0. */

@@ -72,8 +72,8 @@ void guest_vm_close(struct guest_vm *vm)
     free(vm);
 }
 
-enum javm_status guest_vm_invoke(struct guest_vm *vm, size_t i, const uint64_t args[4], uint64_t gas,
-                                 const struct javm_cap *scratchpad,
+enum javm_status guest_vm_invoke(struct guest_vm *vm, size_t i, const uint64_t args[4],
+                                 uint64_t gas, const struct javm_cap *scratchpad,
                                  struct javm_call_result *result, struct javm_error *err)
 {
     const struct javm_call call = {.instance = vm->instances[i],

@@ -1,5 +1,5 @@
-/* An interpreter in the guest: a small stack-less bytecode machine that runs the Collatz problem. a0: finds the start
- * below a0 (<= 2^20) with the longest sequence. Returns start << 32 | steps. */
+/* An interpreter in the guest: a small stack-less bytecode machine that runs the Collatz problem.
+ * a0: finds the start below a0 (<= 2^20) with the longest sequence. Returns start << 32 | steps. */
 #include "javm_guest.h"
 
 enum { LOADI, MOV, ADD, ADDI, SHR1, ODD, TRIPLE, JNZ, JLT, JMP, HALT };
@@ -11,6 +11,7 @@ struct insn {
 };
 
 /* r0 limit, r1 start, r2 n, r3 steps, r4 best steps, r5 best start, r6 scratch, r7 one */
+/* clang-format off */
 static const struct insn program[] = {
     {LOADI, 1, 0, 0, 1},  {LOADI, 4, 0, 0, 0},    {LOADI, 5, 0, 0, 0}, {LOADI, 7, 0, 0, 1},
     /* 4 next start */
@@ -21,6 +22,7 @@ static const struct insn program[] = {
     /* 16: falls in from the step, or arrives from n = 1 at 17 */
     {JMP, 0, 0, -9, 0},   {JLT, 4, 3, 1, 0},      {JMP, 0, 0, 2, 0},   {MOV, 4, 3, 0, 0},
     {MOV, 5, 1, 0, 0},    {ADDI, 1, 0, 0, 1},     {JMP, 0, 0, -19, 0}};
+/* clang-format on */
 
 uint64_t guest_main(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3)
 {

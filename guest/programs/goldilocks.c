@@ -1,7 +1,7 @@
-/* Multiplication in the Goldilocks field, p = 2^64 - 2^32 + 1: eight chains side by side, then an inversion by
- * Fermat as a check. a0: rounds (<= 2^24), a1: seed. */
-#include "javm_guest.h"
+/* Multiplication in the Goldilocks field, p = 2^64 - 2^32 + 1: eight chains side by side, then an
+ * inversion by Fermat as a check. a0: rounds (<= 2^24), a1: seed. */
 #include "goldilocks.h"
+#include "javm_guest.h"
 
 uint64_t guest_main(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3)
 {

@@ -1,13 +1,13 @@
-/* The entry that the hash programs share. a1 = 0: hash a0 bytes (<= 64 KiB) of a counter pattern; else hash
- * the first a1 bytes of the scratchpad (<= 16 KiB). a2: how often (0 is once), each time over the data with the last digest
- * mixed in. Returns the first 8 bytes of the last digest; with a1 the whole digest is written to the
- * scratchpad's start. */
+/* The entry that the hash programs share. a1 = 0: hash a0 bytes (<= 64 KiB) of a counter pattern;
+ * else hash the first a1 bytes of the scratchpad (<= 16 KiB). a2: how often (0 is once), each time
+ * over the data with the last digest mixed in. Returns the first 8 bytes of the last digest; with
+ * a1 the whole digest is written to the scratchpad's start. */
 #ifndef HASH_MAIN_H
 #define HASH_MAIN_H
 
 #include "javm_guest.h"
 
-#define DIGEST 32
+#define DIGEST        32
 #define SCRATCH_BYTES 16384
 #define PATTERN_BYTES 65536
 

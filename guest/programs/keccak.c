@@ -1,4 +1,5 @@
-/* Keccak-256, with the padding of the original submission as Ethereum uses it. Arguments: hash_main.h. */
+/* Keccak-256, with the padding of the original submission as Ethereum uses it. Arguments:
+ * hash_main.h. */
 #include "hash_main.h"
 
 #define RATE 136
@@ -14,8 +15,8 @@ static const uint64_t round_constants[24] = {
     UINT64_C(0x8000000000008080), UINT64_C(0x0000000080000001), UINT64_C(0x8000000080008008)};
 
 /* Along the cycle that rho and pi make of the lanes: where each goes, and how far it is rotated. */
-static const uint8_t lane[24] = {10, 7,  11, 17, 18, 3,  5,  16, 8,  21, 24, 4,
-                                 15, 23, 19, 13, 12, 2,  20, 14, 22, 9,  6,  1};
+static const uint8_t lane[24] = {10, 7,  11, 17, 18, 3, 5,  16, 8,  21, 24, 4,
+                                 15, 23, 19, 13, 12, 2, 20, 14, 22, 9,  6,  1};
 static const uint8_t turn[24] = {1,  3,  6,  10, 15, 21, 28, 36, 45, 55, 2,  14,
                                  27, 41, 56, 8,  25, 43, 62, 18, 39, 61, 20, 44};
 

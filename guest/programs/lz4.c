@@ -1,6 +1,7 @@
 /* Decompresses a block of the LZ4 format and returns a digest of what came out.
- * a1 = 0: compress a0 bytes (<= 64 KiB) of generated text first, decompress it a2 times (0 is once) and compare;
- * else decompress the first a1 bytes of the scratchpad (<= 16 KiB). A malformed block gives 0. */
+ * a1 = 0: compress a0 bytes (<= 64 KiB) of generated text first, decompress it a2 times (0 is once)
+ * and compare; else decompress the first a1 bytes of the scratchpad (<= 16 KiB). A malformed block
+ * gives 0. */
 #include "javm_guest.h"
 
 #define SCRATCH_BYTES 16384
@@ -9,7 +10,8 @@
 
 JAVM_SCRATCHPAD(SCRATCH_BYTES);
 
-static uint8_t plain[PLAIN_BYTES], unpacked[PLAIN_BYTES], packed[PLAIN_BYTES + PLAIN_BYTES / 255 + 16];
+static uint8_t plain[PLAIN_BYTES], unpacked[PLAIN_BYTES],
+    packed[PLAIN_BYTES + PLAIN_BYTES / 255 + 16];
 static uint32_t table[1 << HASH_BITS];
 
 static uint32_t word_at(const uint8_t *p)
@@ -47,7 +49,8 @@ static uint64_t put_sequence(uint64_t at, uint64_t start, uint64_t literals, uin
     return at;
 }
 
-/* Greedy, with a table of the last place of each hash. The last 12 bytes stay literals, as the format wants. */
+/* Greedy, with a table of the last place of each hash. The last 12 bytes stay literals, as the
+ * format wants. */
 static uint64_t compress(uint64_t len)
 {
     uint64_t at = 0, start = 0, i = 1;
@@ -130,7 +133,8 @@ static uint64_t digest(uint64_t len)
 
 uint64_t guest_main(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3)
 {
-    static const char words[8][8] = {"block ", "gas ", "slot ", "the ", "cap ", "image ", "of ", "a "};
+    static const char words[8][8] = {"block ", "gas ",   "slot ", "the ",
+                                     "cap ",   "image ", "of ",   "a "};
     (void)a3;
     if (a1 != 0) {
         const uint64_t len = decompress(javm_scratch(), a1 > SCRATCH_BYTES ? SCRATCH_BYTES : a1);

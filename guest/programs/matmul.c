@@ -1,4 +1,5 @@
-/* Product of two n x n matrices of 64-bit numbers, modulo 2^64. a0: n (<= 96), a1: seed. Returns a digest. */
+/* Product of two n x n matrices of 64-bit numbers, modulo 2^64. a0: n (<= 96), a1: seed. Returns a
+ * digest. */
 #include "javm_guest.h"
 
 #define MAX 96u

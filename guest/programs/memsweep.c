@@ -1,4 +1,5 @@
-/* Reads and writes 512 KiB in strides, then in a data-dependent order. a0: sweeps (<= 4096), a1: seed. */
+/* Reads and writes 512 KiB in strides, then in a data-dependent order. a0: sweeps (<= 4096), a1:
+ * seed. */
 #include "javm_guest.h"
 
 #define WORDS 65536u

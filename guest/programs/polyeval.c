@@ -1,7 +1,7 @@
-/* Evaluates a polynomial over the Goldilocks field at many points, by Horner's rule. a0: degree + 1 (<= 4096),
- * a1: points (<= 65536), a2: seed. */
-#include "javm_guest.h"
+/* Evaluates a polynomial over the Goldilocks field at many points, by Horner's rule. a0: degree + 1
+ * (<= 4096), a1: points (<= 65536), a2: seed. */
 #include "goldilocks.h"
+#include "javm_guest.h"
 
 #define MAX 4096u
 static uint64_t coefficients[MAX];

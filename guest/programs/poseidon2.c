@@ -1,8 +1,8 @@
-/* A permutation in the style of Poseidon2 over the Goldilocks field, width 8: 8 full and 22 partial rounds, x^7. The round
- * constants come from a xorshift generator with a fixed seed, so this is no standard instance. a0:
- * permutations (<= 2^20), a1: seed of the state. */
-#include "javm_guest.h"
+/* A permutation in the style of Poseidon2 over the Goldilocks field, width 8: 8 full and 22 partial
+ * rounds, x^7. The round constants come from a xorshift generator with a fixed seed, so this is no
+ * standard instance. a0: permutations (<= 2^20), a1: seed of the state. */
 #include "goldilocks.h"
+#include "javm_guest.h"
 
 #define WIDTH   8
 #define FULL    8

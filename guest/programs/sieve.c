@@ -1,4 +1,5 @@
-/* Sieve of Eratosthenes over odd numbers, a byte each. a0: how many primes are at most a0 (<= 2000000)? */
+/* Sieve of Eratosthenes over odd numbers, a byte each. a0: how many primes are at most a0 (<=
+ * 2000000)? */
 #include "javm_guest.h"
 
 #define LIMIT 2000000u

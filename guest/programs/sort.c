@@ -1,5 +1,6 @@
-/* Quicksort with insertion sort for short ranges. a0: how many numbers (<= 65536), a1: seed. Returns a digest of the
- * sorted array, or a number with bit 63 clear and 0 in the rest when the order is wrong. */
+/* Quicksort with insertion sort for short ranges. a0: how many numbers (<= 65536), a1: seed.
+ * Returns a digest of the sorted array, or a number with bit 63 clear and 0 in the rest when the
+ * order is wrong. */
 #include "javm_guest.h"
 
 #define MAX 65536u

@@ -1,5 +1,5 @@
-/* The four functions that compilers call by themselves. Unaligned access is fine on this machine, so they move
- * words wherever they are. */
+/* The four functions that compilers call by themselves. Unaligned access is fine on this machine,
+ * so they move words wherever they are. */
 #include <stddef.h>
 #include <stdint.h>
 

@@ -70,13 +70,14 @@ enum javm_status javm_directory_settle(struct javm_dir_thread *self,
 uint64_t javm_directory_sweep(struct javm_dir_thread *self);
 
 struct javm_shard_stats {
-    uint64_t blobs, blob_bytes, instances, capacity;
+    uint64_t blobs, blob_bytes, instances, instance_bytes, capacity;
 };
 struct javm_directory_stats {
-    uint64_t blobs, blob_bytes, instances, shards;
+    uint64_t blobs, blob_bytes, instances, instance_bytes, shards;
     uint64_t puts, put_hits, gets, get_misses, swept; /* since creation */
 };
-/* A snapshot: each number was true at some time during the call. */
+/* A snapshot: each number was true at some time during the call. Bytes as javm_cap_bytes() gives
+ * them, so what several caps share is counted for each. */
 void javm_directory_stats(struct javm_dir_thread *self, struct javm_directory_stats *stats);
 /* shard < stats.shards */
 void javm_directory_shard_stats(struct javm_dir_thread *self, uint64_t shard,

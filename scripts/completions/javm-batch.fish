@@ -14,6 +14,7 @@ complete -c javm-batch -l fail-fast -d "stop at the first problem"
 complete -c javm-batch -l workers -x -d "how many"
 complete -c javm-batch -l max-in-flight -x -d "jobs read but not yet written"
 complete -c javm-batch -l numa -x -a "auto off" -d "bind workers and memory"
+complete -c javm-batch -l isolation -x -a thread -d "where jobs run"
 complete -c javm-batch -l progress -x -a "auto bar plain none" -d "progress display"
 complete -c javm-batch -l asm -d "disassemble (info)"
 complete -c javm-batch -l help

@@ -1,7 +1,8 @@
-/* Every prebuilt guest gives its native twin's result in the machine, for a table of arguments, and costs exactly the
- * gas that gas.txt says. Finds: wrong lowering or interpretation of whatever compilers emit, a linker that moves code
- * wrongly, state that leaks from one invocation into the next, gas that depends on the compiler of the
- * library or on what ran before. JAVM_UPDATE=1 rewrites gas.txt. */
+/* Every prebuilt guest gives its native twin's result in the machine, for a table of arguments, and
+ * costs exactly the gas that gas.txt says. Finds: wrong lowering or interpretation of whatever
+ * compilers emit, a linker that moves code wrongly, state that leaks from one invocation into the
+ * next, gas that depends on the compiler of the library or on what ran before. JAVM_UPDATE=1
+ * rewrites gas.txt. */
 #include <criterion/criterion.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -26,7 +27,8 @@ static void close_vm(void)
 }
 TestSuite(guests, .init = open_vm, .fini = close_vm);
 
-/* Argument sets: the demo's, the benchmarks', zeros, everything at its largest but small enough to end soon. */
+/* Argument sets: the demo's, the benchmarks', zeros, everything at its largest but small enough to
+ * end soon. */
 static size_t argument_sets(const struct guest_native *guest, uint64_t sets[8][4])
 {
     memcpy(sets[0], guest->demo, sizeof sets[0]);

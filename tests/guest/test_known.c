@@ -1,5 +1,5 @@
-/* The native twins compute what their names say: known answers and libsodium. Everything else is only compared
- * with the twins, so a mistake here would be a mistake everywhere. */
+/* The native twins compute what their names say: known answers and libsodium. Everything else is
+ * only compared with the twins, so a mistake here would be a mistake everywhere. */
 #include <criterion/criterion.h>
 #include <sodium.h>
 #include <string.h>
@@ -25,9 +25,9 @@ Test(known, numbers)
     /* Below 10, start 9 has the longest Collatz sequence: 19 steps. Below 100: 97, 118. */
     cr_expect_eq(call("bytecode", 10, 0, 0, NULL), UINT64_C(9) << 32 | 19);
     cr_expect_eq(call("bytecode", 100, 0, 0, NULL), UINT64_C(97) << 32 | 118);
-    cr_expect_neq(call("sort", 10000, 3, 0, NULL), 0); /* 0: out of order */
+    cr_expect_neq(call("sort", 10000, 3, 0, NULL), 0);     /* 0: out of order */
     cr_expect_neq(call("goldilocks", 100, 3, 0, NULL), 0); /* 0: the inverse is none */
-    cr_expect_neq(call("lz4", 60000, 0, 1, NULL), 0); /* 0: not what was compressed */
+    cr_expect_neq(call("lz4", 60000, 0, 1, NULL), 0);      /* 0: not what was compressed */
 }
 
 Test(known, blake2b_and_sha256_equal_libsodium)
