@@ -255,7 +255,8 @@ static void read_image(struct source *s, struct lists *lists, struct javm_image 
         refuse(s, s->at, ": %zu bytes follow, expected none", s->len - s->at);
 }
 
-/* Where a place that was read once begins. Only refused input is read twice. */
+/* Where a place that was read once begins; JAVM_NOWHERE when memory runs out meanwhile. Only
+ * refused input is read twice. */
 static uint64_t locate(const uint8_t *bytes, size_t len, const struct image_place *place)
 {
     struct source s = {.bytes = bytes, .len = len, .wanted = *place, .found_at = JAVM_NOWHERE};

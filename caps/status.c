@@ -3,8 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum javm_status javm_fail(struct javm_error *err, enum javm_status status, uint64_t where,
-                           const char *fmt, ...)
+enum javm_status(javm_fail)(struct javm_error *err, enum javm_status status, uint64_t where,
+                            const char *fmt, ...)
 {
     if (err != NULL) {
         va_list args;
