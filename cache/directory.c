@@ -97,6 +97,7 @@ void javm_directory_destroy(struct javm_directory *dir)
     for (uint64_t i = 0; i < dir->shard_count; i++) {
         trie_walk(&dir->shards[i].instances, free_entry, NULL);
         trie_clear(&dir->shards[i].instances);
+        place_clear(&dir->shards[i].places);
         trie_walk(&dir->shards[i].blobs, free_blob, NULL);
         trie_clear(&dir->shards[i].blobs);
     }
@@ -116,7 +117,9 @@ struct javm_dir_thread *javm_directory_join(struct javm_directory *dir)
     struct javm_dir_thread *head = load_acquire(&dir->threads);
     for (struct javm_dir_thread *at = head; at != NULL; at = at->next) {
         uint32_t taken = 0;
-        /* acquire: partner is store_release in javm_directory_leave; the record as it was left */
+        CACHE_POINT("join.take");
+        /* relaxed: a hint that saves a write to the line of a thread that is busy.
+         * acquire: partner is store_release in javm_directory_leave; the record as it was left */
         if (load_relaxed(&at->taken) == 0 && cas_acquire(&at->taken, &taken, 1))
             return at;
     }
@@ -130,6 +133,7 @@ struct javm_dir_thread *javm_directory_join(struct javm_directory *dir)
     self->home = add_relaxed(&dir->thread_count, 1) & (dir->shard_count - 1);
     ck_epoch_register(&dir->epoch, &self->record, NULL);
     self->next = head;
+    CACHE_POINT("join.link");
     /* release: partners are the acquire loads of `threads`; publishes the fields above. Threads are
      * never unlinked, so an unchanged head means an unchanged list. */
     while (!cas_release(&dir->threads, &self->next, self))
@@ -141,7 +145,8 @@ void javm_directory_leave(struct javm_dir_thread *self)
 {
     if (self == NULL)
         return;
-    epoch_poll(&self->record);
+    thread_poll(self);
+    CACHE_POINT("leave");
     /* release: partners are cas_acquire in join and load_acquire in destroy; all that was done here
      */
     store_release(&self->taken, 0);
@@ -152,13 +157,18 @@ struct javm_directory *javm_directory_of(const struct javm_dir_thread *self)
     return self->dir;
 }
 
-void thread_maintain(struct javm_dir_thread *self)
+void thread_poll(struct javm_dir_thread *self)
 {
-    if (self->record.n_pending < self->poll_at)
-        return;
     CACHE_POINT("epoch.poll");
     epoch_poll(&self->record);
+    /* what still waits does so for another thread: asking again for each object would not help */
     self->poll_at = self->record.n_pending + POLL_EVERY;
+}
+
+void thread_maintain(struct javm_dir_thread *self)
+{
+    if (self->record.n_pending >= self->poll_at)
+        thread_poll(self);
 }
 
 /* ---- published caps --------------------------------------------------------------------- */

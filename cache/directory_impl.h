@@ -29,9 +29,10 @@ struct shard {
     _Alignas(CACHE_LINE) uint64_t blob_count;
     uint64_t blob_bytes;
     uint64_t instance_count;
-    uint64_t nodes; /* inner nodes of both tables, roots not counted */
-    uint64_t
-        sequence; /* of the last entry that was made here; an id is sequence * shards + shard */
+    uint64_t instance_bytes;
+    uint64_t nodes;            /* inner nodes of both tables, roots not counted */
+    uint64_t sequence;         /* of the last entry made here; an id is sequence * shards + shard */
+    struct place_stack places; /* of the entries */
 };
 
 _Static_assert(sizeof(struct trie_node) == CACHE_LINE, "a node is one pair of lines");
@@ -87,8 +88,9 @@ static inline struct shard *shard_of_id(const struct javm_directory *dir, uint64
 /* The blob of this hash, or NULL; counts nothing. */
 const struct blob *blob_find(const struct javm_directory *dir, const struct javm_hash *hash);
 
-/* To be called outside of sections by operations that may have retired something: reclaims now and
- * then. Never waits. */
+/* Reclaims what is past its grace period. Outside of sections. Never waits. */
+void thread_poll(struct javm_dir_thread *self);
+/* The same now and then: for operations that may have retired something. */
 void thread_maintain(struct javm_dir_thread *self);
 
 /* Checks that `ref` was made by this directory and is held by someone besides the directory. */

@@ -13,6 +13,7 @@ static struct version *version_new(struct javm_cap *cap)
         return NULL;
     version->pins = 1;
     version->cap = cap;
+    version->bytes = javm_cap_bytes(cap);
     return version;
 }
 
@@ -52,26 +53,35 @@ static void version_unpin(ck_epoch_record_t *record, struct version *version)
     epoch_retire(record, &version->link, version_reclaim);
 }
 
-struct entry *entry_new(struct javm_cap *cap)
+struct entry *entry_new(ck_epoch_record_t *record, struct place_stack *places, struct javm_cap *cap)
 {
     struct entry *entry = malloc(sizeof *entry);
     struct version *version = version_new(cap);
-    if (entry == NULL || version == NULL) {
+    struct place *place = entry != NULL && version != NULL ? place_take(record, places) : NULL;
+    if (place == NULL) {
         free(entry);
         free(version);
         return NULL;
     }
     entry->cell.count = 2; /* plain: nobody else knows the entry yet */
+    entry->place = place;
     entry->value = version;
     return entry;
 }
 
-struct javm_cap *entry_discard(struct entry *entry)
+void entry_discard(ck_epoch_record_t *record, struct entry *entry)
 {
-    struct javm_cap *cap = entry->value->cap;
     free(entry->value);
-    free(entry);
-    return cap;
+    /* Nobody knows the entry, but its place was on the stack of free ones a moment ago. */
+    epoch_enter(record);
+    entry_retire(record, entry);
+    epoch_exit(record);
+}
+
+uint64_t entry_bytes(const struct entry *entry)
+{
+    /* relaxed: the caller made the entry or has claimed it, see entry_claimed_value */
+    return load_relaxed(&entry->value)->bytes;
 }
 
 void entry_clear(struct entry *entry)
@@ -83,6 +93,7 @@ void entry_clear(struct entry *entry)
 
 void entry_free(struct entry *entry)
 {
+    free(entry->place);
     free(entry);
 }
 
@@ -103,17 +114,22 @@ struct javm_cap *entry_read(ck_epoch_record_t *record, struct entry *entry)
     return cap;
 }
 
-bool entry_replace(ck_epoch_record_t *record, struct entry *entry, struct javm_cap *cap)
+bool entry_replace(ck_epoch_record_t *record, struct entry *entry, struct javm_cap *cap,
+                   uint64_t *bytes)
 {
     struct version *version = version_new(cap);
     if (version == NULL)
         return false;
+    /* relaxed: a statistic. Added before the version is seen, so what is taken off is in the sum.
+     */
+    add_relaxed(bytes, version->bytes);
     epoch_enter(record);
     CACHE_POINT("entry.replace");
     /* acq_rel: release publishes the new version to entry_read; acquire gets the old one's fields
      * from the entry_replace that put it there */
     struct version *old = exchange_acq_rel(&entry->value, version);
     CACHE_POINT("entry.replaced");
+    sub_relaxed(bytes, old->bytes); /* relaxed: as above */
     version_unpin(record, old);
     epoch_exit(record);
     return true;
@@ -145,7 +161,9 @@ void entry_drop_value(ck_epoch_record_t *record, struct entry *entry)
 
 static void entry_reclaim(ck_epoch_entry_t *link)
 {
-    free((char *)link - offsetof(struct entry, link));
+    struct entry *entry = (struct entry *)(void *)((char *)link - offsetof(struct entry, link));
+    place_give(entry->place);
+    free(entry);
 }
 
 void entry_retire(ck_epoch_record_t *record, struct entry *entry)

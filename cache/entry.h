@@ -20,18 +20,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cache/place.h"
 #include "cache/trie.h"
 #include "javm/cap.h"
 
 struct version {
     uint64_t pins;         /* atomic; 0: the cap is gone, the bytes wait for their grace period */
     struct javm_cap *cap;  /* owned; constant */
+    uint64_t bytes;        /* of the cap, for statistics; constant */
     ck_epoch_entry_t link; /* for its retirement */
 };
 
 struct entry {
     struct javm_ref_cell cell; /* first: a CapRef points to it */
     struct trie_leaf leaf;     /* in its shard's table of instances */
+    struct place *place;       /* gives the leaf its key; owned */
     struct version *value;     /* atomic; never NULL */
     ck_epoch_entry_t link;     /* for its retirement */
 };
@@ -48,19 +51,24 @@ static inline struct entry *entry_of_leaf(struct trie_leaf *leaf)
     return (struct entry *)(void *)((char *)leaf - offsetof(struct entry, leaf));
 }
 
-/* Count 2, one version of `cap`, whose reference is taken over on success. NULL: out of memory. */
-struct entry *entry_new(struct javm_cap *cap);
-/* Frees an entry that was never in a table, and returns the cap to the caller. */
-struct javm_cap *entry_discard(struct entry *entry);
+/* Count 2, a place from `places`, one version of `cap`, whose reference is taken over on success.
+ * NULL: out of memory. */
+struct entry *entry_new(ck_epoch_record_t *record, struct place_stack *places,
+                        struct javm_cap *cap);
+/* Gives up an entry that was never in a table; its cap is the caller's again. */
+void entry_discard(ck_epoch_record_t *record, struct entry *entry);
+/* The bytes of the value that the entry has now. Only for who keeps it from being replaced. */
+uint64_t entry_bytes(const struct entry *entry);
 /* Releases the value of an entry that no other thread can reach; then the entry itself. */
 void entry_clear(struct entry *entry);
 void entry_free(struct entry *entry);
 
 /* A counted view of the present value. The caller holds a count of the entry. Lock-free. */
 struct javm_cap *entry_read(ck_epoch_record_t *record, struct entry *entry);
-/* The reference to `cap` is taken over on success; false: out of memory, nothing changed.
- * Lock-free. */
-bool entry_replace(ck_epoch_record_t *record, struct entry *entry, struct javm_cap *cap);
+/* The reference to `cap` is taken over on success; false: out of memory, nothing changed. Keeps
+ * *bytes, the sum over all values of a shard. Lock-free. */
+bool entry_replace(ck_epoch_record_t *record, struct entry *entry, struct javm_cap *cap,
+                   uint64_t *bytes);
 
 /* Sweep only, inside a section. True: the caller, and no one else, owns the entry now. */
 bool entry_claim(struct entry *entry);

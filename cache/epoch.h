@@ -1,9 +1,9 @@
 /* Epoch-based reclamation: ck_epoch of concurrencykit 0.7.1 behind four calls.
  *
- * What is retired here is plain memory and nothing else. Counts of caps and CapRefs are given up at
- * once by whoever gives them up; only the bytes of entries and versions wait for a grace period. A
- * thread that is stopped inside a section therefore keeps memory from being reused, but holds
- * up neither an operation nor a sweep.
+ * What is retired here is plain memory, and the places of entries (place.h). Counts of caps and
+ * CapRefs are given up at once by whoever gives them up; only bytes and places wait for a grace
+ * period. A thread that is stopped inside a section therefore keeps memory from being reused, but
+ * holds up neither an operation nor a sweep.
  *
  * ck_epoch_synchronize and ck_epoch_barrier wait for other threads and are not used.
  * ck_epoch_poll_deferred does not wait: it walks the records once and gives up when one lags.
@@ -11,10 +11,13 @@
  * Version 0.7.1 argues with the order that x86 gives (upstream: "add missing barrier for RMO
  * architectures in begin", "make poll safer to use", June 2026). Two fences make our use of it
  * right on other multi-copy-atomic machines too; on x86 they cost a compiler barrier and, on
- * retirement only, one mfence: epoch_enter   loads of the section stay behind the load of the
- * global epoch, so a record never announces an epoch newer than what its section can see;
- *   epoch_retire  the unlinking is visible before the global epoch is read, so whoever observes the
- *                 next epoch cannot find the object any more. */
+ * retirement only, one mfence.
+ *
+ * epoch_enter: loads of the section stay behind the load of the global epoch, so a record never
+ * announces an epoch newer than what its section can see.
+ *
+ * epoch_retire: the unlinking is visible before the global epoch is read, so whoever observes the
+ * next epoch cannot find the object any more. */
 #ifndef CACHE_EPOCH_H
 #define CACHE_EPOCH_H
 
@@ -48,7 +51,7 @@ static inline void epoch_exit(ck_epoch_record_t *record)
 }
 
 /* Call inside the section in which the object was unlinked. Once no section that could have seen it
- * is left, some later epoch_poll of this record calls reclaim(link), which only frees memory. */
+ * is left, some later epoch_poll of this record calls reclaim(link), which must not wait either. */
 static inline void epoch_retire(ck_epoch_record_t *record, ck_epoch_entry_t *link,
                                 ck_epoch_cb_t *reclaim)
 {

@@ -59,8 +59,8 @@ static enum javm_status check_value(const struct javm_directory *dir, const stru
                      (unsigned long long)check.bad->id);
 }
 
-/* The key of the table is the sequence number, low nibble first: entries that are made one after
- * the other spread evenly, and freed places are used again. */
+/* The key of the table is the place, low nibble first: places are numbered without gaps, so the
+ * table is filled evenly. */
 static void number_entry(struct javm_dir_thread *self, struct entry *entry)
 {
     struct javm_directory *dir = self->dir;
@@ -69,8 +69,8 @@ static void number_entry(struct javm_dir_thread *self, struct entry *entry)
     entry->cell.directory = dir->number;
     entry->cell.id = sequence << dir->shard_bits | self->home;
     memset(&entry->leaf.key, 0, sizeof entry->leaf.key);
-    for (unsigned i = 0; i < sizeof sequence; i++)
-        entry->leaf.key.bytes[i] = (uint8_t)(sequence >> (8 * i));
+    for (unsigned i = 0; i < sizeof entry->place->number; i++)
+        entry->leaf.key.bytes[i] = (uint8_t)(entry->place->number >> (8 * i));
 }
 
 enum javm_status javm_directory_put_instance(struct javm_dir_thread *self, struct javm_cap *cap,
@@ -79,23 +79,24 @@ enum javm_status javm_directory_put_instance(struct javm_dir_thread *self, struc
     enum javm_status status = check_value(self->dir, cap, NULL, err);
     if (status != JAVM_OK)
         return status;
-    struct entry *entry = entry_new(cap);
+    struct shard *shard = &self->dir->shards[self->home];
+    struct entry *entry = entry_new(&self->record, &shard->places, cap);
     if (entry == NULL)
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "put_instance: no memory for an entry");
     number_entry(self, entry);
-    struct shard *shard = &self->dir->shards[self->home];
     uint64_t nodes = 0;
     epoch_enter(&self->record);
     CACHE_POINT("put_instance.insert");
     enum trie_result result = trie_insert(&shard->instances, &entry->leaf, &nodes);
     epoch_exit(&self->record);
     if (result != TRIE_INSERTED) {
-        entry_discard(entry);
+        entry_discard(&self->record, entry);
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE,
                          "put_instance: no memory for a table entry");
     }
     /* relaxed: statistics */
     add_relaxed(&shard->instance_count, 1);
+    add_relaxed(&shard->instance_bytes, entry_bytes(entry));
     add_relaxed(&shard->nodes, nodes);
     ref->kind = JAVM_TARGET_REF;
     ref->ref = &entry->cell;
@@ -147,7 +148,8 @@ enum javm_status javm_directory_replace(struct javm_dir_thread *self,
         status = check_value(self->dir, cap, ref, err);
     if (status != JAVM_OK)
         return status;
-    if (!entry_replace(&self->record, entry_of_ref(ref), cap))
+    if (!entry_replace(&self->record, entry_of_ref(ref), cap,
+                       &shard_of_id(self->dir, ref->id)->instance_bytes))
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "replace: no memory for a version");
     thread_maintain(self);
     return JAVM_OK;

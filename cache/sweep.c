@@ -46,7 +46,9 @@ static void remove_claimed(struct sweep *sweep, struct entry *entry)
     CACHE_POINT("sweep.claimed");
     (void)cap_each_ref(entry_claimed_value(entry), note_ref, sweep);
     trie_remove(&shard->instances, &entry->leaf);
-    sub_relaxed(&shard->instance_count, 1); /* relaxed: statistics */
+    /* relaxed: statistics */
+    sub_relaxed(&shard->instance_count, 1);
+    sub_relaxed(&shard->instance_bytes, entry_bytes(entry));
     CACHE_POINT("sweep.unlinked");
     entry_drop_value(record, entry);
     CACHE_POINT("sweep.dropped");
@@ -81,7 +83,7 @@ uint64_t javm_directory_sweep(struct javm_dir_thread *self)
             epoch_exit(&self->record);
         }
         CACHE_POINT("sweep.pass");
-        epoch_poll(&self->record);
+        thread_poll(self);
     } while (sweep.removed != before);
     free(sweep.noted);
     return sweep.removed;
