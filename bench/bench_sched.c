@@ -1,30 +1,29 @@
+/* One iteration of a row hands empty tasks to a scheduler and waits for them. What is printed is
+ * worker time per task, that is elapsed time x workers / tasks: idle workers count, as does waking
+ * them at the start. */
 #include "bench/bench_sched.h"
 
-#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "javm/sched.h"
 
-#define BATCH 256
+enum { TASKS = 1 << 16, BATCH = 256 };
 
 /* A tree in an array: node i has the children 2i + 1 and 2i + 2. */
 struct node {
     struct javm_task task; /* first: a node is its task */
-    struct tree *tree;
+    uint32_t index;
 };
 
-struct tree {
-    uint64_t count;
-    struct node nodes[];
+struct row {
+    unsigned workers;
+    unsigned tasks;
+    bool tree; /* spawned by each other, not handed in from outside */
+    struct javm_sched *sched;
 };
 
-static double now_ns(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
+static struct node nodes[TASKS];
 
 static void run_leaf(struct javm_worker *worker, struct javm_task *task)
 {
@@ -34,69 +33,69 @@ static void run_leaf(struct javm_worker *worker, struct javm_task *task)
 
 static void run_node(struct javm_worker *worker, struct javm_task *task)
 {
-    const struct node *node = (const struct node *)(const void *)task;
-    struct tree *tree = node->tree;
-    const uint64_t index = (uint64_t)(node - tree->nodes);
-    for (uint64_t child = 2 * index + 1; child <= 2 * index + 2 && child < tree->count; child++)
-        if (javm_sched_spawn(worker, &tree->nodes[child].task) != JAVM_OK)
-            run_node(worker, &tree->nodes[child].task);
+    const uint32_t index = ((const struct node *)(const void *)task)->index;
+    for (uint32_t child = 2 * index + 1; child <= 2 * index + 2 && child < TASKS; child++)
+        if (javm_sched_spawn(worker, &nodes[child].task) != JAVM_OK)
+            run_node(worker, &nodes[child].task);
 }
 
-static struct tree *tree_new(uint64_t count, void (*run)(struct javm_worker *, struct javm_task *))
-{
-    if (count == 0 || count > SIZE_MAX / 2 / sizeof(struct node))
-        return NULL;
-    struct tree *tree = malloc(sizeof *tree + (size_t)count * sizeof tree->nodes[0]);
-    if (tree == NULL)
-        return NULL;
-    tree->count = count;
-    for (uint64_t i = 0; i < count; i++) /* also touches the pages, before the clock runs */
-        tree->nodes[i] = (struct node){.task.run = run, .tree = tree};
-    return tree;
-}
-
-static bool submit_all(struct javm_sched *sched, struct tree *tree)
+static void submit(struct javm_sched *sched, uint32_t first, size_t count)
 {
     struct javm_task *batch[BATCH];
-    for (uint64_t at = 0; at < tree->count;) {
-        size_t size = 0;
-        while (size < BATCH && at < tree->count)
-            batch[size++] = &tree->nodes[at++].task;
-        if (javm_sched_submit(sched, batch, size) != JAVM_OK)
-            return false;
+    for (size_t i = 0; i < count; i++)
+        batch[i] = &nodes[first + i].task;
+    if (javm_sched_submit(sched, batch, count) != JAVM_OK) {
+        fprintf(stderr, "no memory for the tasks of a benchmark\n");
+        abort();
     }
-    return true;
 }
 
-static double measure(unsigned workers, uint64_t tasks, bool outside)
+/* Between two runs nobody reads the nodes, so rows may share them. */
+static void prepare(struct row *row)
 {
-    const struct javm_sched_options options = {.workers = workers};
-    struct javm_sched *sched;
-    struct tree *tree = tree_new(tasks, outside ? run_leaf : run_node);
-    if (tree == NULL)
-        return -1;
-    if (javm_sched_create(&options, &sched, NULL) != JAVM_OK) {
-        free(tree);
-        return -1;
+    const struct javm_sched_options options = {.workers = row->workers};
+    struct javm_error err = {.text = ""};
+    if (row->sched == NULL && javm_sched_create(&options, &row->sched, &err) != JAVM_OK) {
+        fprintf(stderr, "%s\n", err.text);
+        abort();
     }
-    struct javm_task *root = &tree->nodes[0].task;
-    const double begin = now_ns();
-    const bool fine = outside ? submit_all(sched, tree)
-                              : javm_sched_submit(sched, &root, 1) == JAVM_OK;
-    javm_sched_wait(sched);
-    const double elapsed = now_ns() - begin;
-    const double count = (double)javm_sched_workers(sched);
-    javm_sched_destroy(sched);
-    free(tree);
-    return fine ? elapsed * count / (double)tasks : -1;
+    if (nodes[0].task.run == (row->tree ? run_node : run_leaf))
+        return;
+    for (uint32_t i = 0; i < TASKS; i++)
+        nodes[i] = (struct node){{row->tree ? run_node : run_leaf}, i};
 }
 
-double bench_sched_ns_per_task(unsigned workers, uint64_t tasks)
+static void run_row(void *context)
 {
-    return measure(workers, tasks, false);
+    struct row *row = context;
+    prepare(row);
+    if (row->tree)
+        submit(row->sched, 0, 1);
+    for (uint32_t at = 0; at < row->tasks && !row->tree; at += BATCH)
+        submit(row->sched, at, row->tasks - at < BATCH ? row->tasks - at : BATCH);
+    javm_sched_wait(row->sched);
 }
 
-double bench_sched_ns_per_submit(unsigned workers, uint64_t tasks)
+void bench_sched_rows(struct bench *rows)
 {
-    return measure(workers, tasks, true);
+    static struct row kinds[BENCH_SCHED_ROWS] = {
+        {.workers = 1, .tasks = TASKS, .tree = true},
+        {.workers = 2, .tasks = TASKS, .tree = true},
+        {.workers = 1, .tasks = TASKS},
+        {.workers = 2, .tasks = TASKS},
+        {.workers = 1, .tasks = 1},
+        {.workers = 2, .tasks = 1},
+    };
+    for (unsigned i = 0; i < BENCH_SCHED_ROWS; i++) {
+        const struct row *kind = &kinds[i];
+        const char *what = kind->tree         ? "spawn tree"
+                           : kind->tasks != 1 ? "from outside"
+                                              : "one there and back"; /* so a time, not a cost */
+        rows[i].group = "scheduler:";
+        snprintf(rows[i].name, sizeof rows[i].name, "%s, %u worker%s", what, kind->workers,
+                 kind->workers == 1 ? "" : "s");
+        rows[i].run = run_row;
+        rows[i].context = &kinds[i];
+        rows[i].items = kind->tasks == 1 ? 0 : (double)kind->tasks / kind->workers;
+    }
 }

@@ -44,7 +44,8 @@ class Collector : public benchmark::BenchmarkReporter
             const size_t slash = name.find('/');
             const auto items = run.counters.find("items");
             const double per = items == run.counters.end() ? 1 : items->second.value;
-            const double ns = run.real_accumulated_time / static_cast<double>(run.iterations) / per * 1e9;
+            const double ns =
+                run.real_accumulated_time / static_cast<double>(run.iterations) / per * 1e9;
             rows[name.substr(slash + 1)][name.substr(0, slash)].samples.push_back(ns);
             if (progress)
                 std::fprintf(stderr, "\r%-40s", name.c_str());

@@ -1,11 +1,11 @@
 /* The atomic operations of sched/, named by their memory order.
  *
  * They are ck_pr operations and fences. ck_pr is inline assembly, which ThreadSanitizer cannot see,
- * so under it the same names are compiler builtins; a fence is then a read-modify-write of one
- * shared word, because that is the only fence ThreadSanitizer understands.
+ * so under it the same names are compiler builtins. ThreadSanitizer knows no fences; see there.
  *
  * Everything is a 64-bit word (a pointer is kept as uintptr_t): one width, one place to check.
- * tests/sched/model.h replaces this file to run the code above it under a simulated store buffer. */
+ * tests/sched/model.h replaces this file to run the code above it under a simulated store buffer.
+ */
 #ifndef JAVM_SCHED_ATOMIC_H
 #define JAVM_SCHED_ATOMIC_H
 
@@ -46,8 +46,9 @@ static inline void at_store_release(uint64_t *word, uint64_t value)
 
 static inline bool at_cas_seq_cst(uint64_t *word, uint64_t expected, uint64_t value)
 {
+    /* Acquire when it fails: who lost the last item of a deque goes on with the winner's index. */
     return __atomic_compare_exchange_n(word, &expected, value, false, __ATOMIC_SEQ_CST,
-                                       __ATOMIC_RELAXED);
+                                       __ATOMIC_ACQUIRE);
 }
 
 static inline uint64_t at_add_seq_cst(uint64_t *word, uint64_t delta)
@@ -72,9 +73,17 @@ static inline void at_pause(void)
 
 extern uint64_t sched_fence_word; /* idle.c */
 
+/* On x86 a relaxed read-modify-write, which is a locked instruction inside an opaque call: a full
+ * fence for the processor and the compiler, and nothing for ThreadSanitizer. An ordered one would
+ * tell it that everybody synchronises with everybody here, and it would find no missing release or
+ * acquire any more. Elsewhere the fence has to be an ordered one to be a fence at all. */
 static inline void at_fence_seq_cst(void)
 {
-    (void)__atomic_fetch_add(&sched_fence_word, 0, __ATOMIC_SEQ_CST);
+#if defined(__x86_64__)
+    (void)__atomic_fetch_add(&sched_fence_word, 1, __ATOMIC_RELAXED);
+#else
+    (void)__atomic_fetch_add(&sched_fence_word, 1, __ATOMIC_SEQ_CST);
+#endif
 }
 
 #else

@@ -9,11 +9,13 @@
  *     fence between the two, so of an owner and a thief after index b at least one sees the
  *     other's write: the thief sees bottom <= b and gives up, or the owner sees top near b. If top
  *     is b exactly, both must win the same compare-and-swap. If the owner sees top < b, a thief
- *     that would take b has to read top = b first, and so comes after the fence and sees bottom = b.
+ *     that would take b has to read top = b first, and so comes after the fence and sees bottom =
+ * b.
  *  2. push writes the slot, then bottom with release; steal reads bottom with acquire, then the
  *     slot: a thief that sees the index sees the item, and what its pusher did before.
- *  3. push may write slot i + size only after index i has left: top is read with acquire, which
- *     pairs with the thief's compare-and-swap, which comes after its read of the slot.
+ *  3. push may write slot i + size only after index i has left: the owner reads top with acquire
+ *     (in reserve, and in take when that finds the end), which pairs with the thief's
+ *     compare-and-swap, which comes after its read of the slot.
  *  4. Growing copies [top, bottom) and publishes the new buffer with release before bottom can
  *     pass the old size; a thief reads bottom first, the buffer second. With an old buffer it reads
  *     an index that was there before the growth, and nobody writes old buffers.
@@ -21,12 +23,13 @@
  *     compare-and-swap then fails, and the value is dropped unused.
  *
  * Stealing several at once with one compare-and-swap from i to i + n would break rule 1: the owner
- * takes index i + 1 without a compare-and-swap when it sees top = i. So a thief that wants half a deque
- * steals one by one; it costs n compare-and-swaps, on a line that it holds already.
+ * takes index i + 1 without a compare-and-swap when it sees top = i. So a thief that wants half a
+ * deque steals one by one; it costs n compare-and-swaps, on a line that it holds already.
  *
- * bottom is always written with release, also in take, where the papers are content with relaxed: an
- * index below it may have been pushed before by the same owner, and a thief that reads this write has to be
- * ordered after that push without leaning on C11's release sequences, which C++20 cut down. */
+ * bottom is always written with release, also in take, where the papers are content with relaxed:
+ * an index below it may have been pushed before by the same owner, and a thief that reads this
+ * write has to be ordered after that push without leaning on C11's release sequences, which C++20
+ * cut down. */
 #include "sched/deque.h"
 
 #include <stdlib.h>
@@ -132,13 +135,15 @@ uint64_t deque_take(struct deque *deque)
     at_store_release(&deque->bottom, bottom);
     /* Seq_cst; partner: the fence in deque_steal (rule 1). */
     at_fence_seq_cst();
-    /* Relaxed: the fence orders it, and nothing is read through it. */
-    const uint64_t top = at_load_relaxed(&deque->top);
+    /* Acquire; partner: the compare-and-swap in deque_steal. When the deque turns out to be empty,
+     * top_seen becomes this value, and pushes reuse slots on its word (rule 3). */
+    const uint64_t top = at_load_acquire(&deque->top);
     const int64_t left = (int64_t)(bottom - top);
     if (left > 0)
         return at_load_relaxed(&buffer->slots[bottom & buffer->mask]); /* relaxed: own write */
     uint64_t item = 0;
-    /* Seq_cst; partner: the same in deque_steal: the last item goes to one of the two. */
+    /* Seq_cst; partner: the same in deque_steal: the last item goes to one of the two. Acquire when
+     * it fails, for the same reason as the load above. */
     if (left == 0 && at_cas_seq_cst(&deque->top, top, top + 1))
         item = at_load_relaxed(&buffer->slots[bottom & buffer->mask]);
     deque->top_seen = bottom + 1; /* whoever took it, top is here now */
@@ -161,7 +166,8 @@ enum deque_steal deque_steal(struct deque *deque, uint64_t *item)
     struct deque_buffer *buffer = buffer_of(at_load_acquire(&deque->buffer));
     /* Relaxed: rule 2 ordered it after the push; rule 5 covers the rest. */
     *item = at_load_relaxed(&buffer->slots[top & buffer->mask]);
-    /* Seq_cst; partners: the same in deque_take and here, and the acquire load in deque_reserve. */
+    /* Seq_cst; partners: the same in deque_take and here, and the acquire loads of top in
+     * deque_reserve, deque_take and here. */
     return at_cas_seq_cst(&deque->top, top, top + 1) ? DEQUE_STOLEN : DEQUE_LOST;
 }
 

@@ -1,5 +1,5 @@
-/* A work-stealing deque of 64-bit items: the owner pushes and takes at the bottom, any thread steals
- * at the top. The argument for its memory orders stands at the top of deque.c. */
+/* A work-stealing deque of 64-bit items: the owner pushes and takes at the bottom, any thread
+ * steals at the top. The argument for its memory orders stands at the top of deque.c. */
 #ifndef JAVM_SCHED_DEQUE_H
 #define JAVM_SCHED_DEQUE_H
 
@@ -20,9 +20,9 @@ struct deque_buffer {
 
 /* Indices only grow and wrap at 2^64; their differences are what counts, never their order. */
 struct deque {
-    _Alignas(SCHED_LINE) uint64_t top;    /* thieves (and the owner, for the last item) advance it */
-    _Alignas(SCHED_LINE) uint64_t bottom; /* the owner writes, thieves read */
-    uint64_t buffer;                      /* struct deque_buffer *, owned; the owner writes */
+    _Alignas(SCHED_LINE) uint64_t top; /* thieves (and the owner, for the last item) advance it */
+    _Alignas(SCHED_LINE) uint64_t bottom;   /* the owner writes, thieves read */
+    uint64_t buffer;                        /* struct deque_buffer *, owned; the owner writes */
     _Alignas(SCHED_LINE) uint64_t top_seen; /* the owner's own: a lower bound of top */
 };
 
@@ -41,7 +41,8 @@ void deque_push(struct deque *deque, uint64_t item);
 /* Owner: the item pushed last, or 0 when there is none. */
 uint64_t deque_take(struct deque *deque);
 
-/* Any thread but the owner: the oldest item. DEQUE_LOST: another thread was faster; there may be more. */
+/* Any thread, the owner too: the oldest item. DEQUE_LOST: another thread was faster; there may be
+ * more. */
 enum deque_steal deque_steal(struct deque *deque, uint64_t *item);
 
 /* Any thread: about how many items. After a seq_cst fence it counts every item whose push came

@@ -1,5 +1,6 @@
-/* The queue by which tasks come in from outside: any thread appends, any worker takes a batch. First in,
- * first out, under a lock that is held for a copy of pointers; workers read the size before they lock.
+/* The queue by which tasks come in from outside: any thread appends, any worker takes a batch.
+ * First in, first out, under a lock that is held for a copy of pointers; workers read the size
+ * before they lock.
  *
  * It also numbers the two generations of tasks that javm_sched_wait tells apart (sched.c). */
 #ifndef JAVM_SCHED_INJECT_H
@@ -13,8 +14,8 @@
 #include "javm/sched.h"
 #include "sched/atomic.h"
 
-/* A queued task is its pointer plus its generation, 0 or 1, in the lowest bit; that bit is free, for a
- * javm_task is a pointer and aligned like one. */
+/* A queued task is its pointer plus its generation, 0 or 1, in the lowest bit; that bit is free,
+ * for a javm_task is a pointer and aligned like one. */
 static inline uint64_t item_of(struct javm_task *task, unsigned generation)
 {
     return (uint64_t)(uintptr_t)task | generation;
@@ -42,7 +43,7 @@ struct inject {
 
 #define INJECT_CURRENT 2u /* "the generation of the moment" */
 
-bool inject_init(struct inject *inject);
+void inject_init(struct inject *inject);
 void inject_destroy(struct inject *inject);
 /* All or none; false: no memory. */
 bool inject_push(struct inject *inject, struct javm_task *const *tasks, size_t count,

@@ -14,8 +14,9 @@ static int clock_now(const struct ck_ec_ops *ops, struct timespec *now)
     return clock_gettime(CLOCK_MONOTONIC, now);
 }
 
-/* WAIT_BITSET because its time-out is an absolute CLOCK_MONOTONIC one, as ck_ec's deadlines are. Every
- * way to return (woken, changed already, signal, time-out) is fine: ck_ec looks at the word again. */
+/* WAIT_BITSET because its time-out is an absolute CLOCK_MONOTONIC one, as ck_ec's deadlines are.
+ * Every way to return (woken, changed already, signal, time-out) is fine: ck_ec looks at the word
+ * again. */
 static void futex_wait(const void *word, uint32_t expected, const struct timespec *deadline)
 {
     (void)syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected, deadline, NULL,

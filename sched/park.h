@@ -1,5 +1,5 @@
-/* Where a thread sleeps: ck_ec event counts on futexes. The key is read before the last look for work;
- * park_wait returns at once when the count has moved since. */
+/* Where a thread sleeps: ck_ec event counts on futexes. The key is read before the last look for
+ * work; park_wait returns at once when the count has moved since. */
 #ifndef JAVM_SCHED_PARK_H
 #define JAVM_SCHED_PARK_H
 
@@ -16,7 +16,8 @@ struct park {
 
 /* Gives up the processor until the count moves. In park.c. */
 void park_wait(struct park *park, uint64_t key);
-/* Moves the count and wakes who sleeps on it; no system call when nobody does. Any thread. In park.c. */
+/* Moves the count and wakes who sleeps on it; no system call when nobody does. Any thread. In
+ * park.c. */
 void park_wake(struct park *park);
 
 static inline void park_init(struct park *park)

@@ -1,9 +1,11 @@
 /* /proc/self/cgroup names our group in each hierarchy; the tightest quota on the way from there to
- * the root holds. In a container the name may be the host's, below a mount that shows only our part: then the files are not
- * there, and going up ends at the mount's root, which is ours.
+ * the root holds. In a container the name may be the host's, below a mount that shows only our
+ * part: then the files are not there, and going up ends at the mount's root, which is ours.
  *
- *   v2: "0::/a/b"            /sys/fs/cgroup[/unified]/a/b/cpu.max           "max 100000" or "150000 100000"
- *   v1: "4:cpu,cpuacct:/a"   /sys/fs/cgroup/cpu[,cpuacct]/a/cpu.cfs_quota_us and _period_us, -1: none */
+ *   v2: a line "0::/a/b"; /sys/fs/cgroup[/unified]/a/b/cpu.max holds "max 100000" (none) or
+ *       "150000 100000"
+ *   v1: a line "4:cpu,cpuacct:/a"; cpu.cfs_quota_us (-1: none) and cpu.cfs_period_us are in
+ *       /sys/fs/cgroup/cpu[,cpuacct]/a/ */
 #include "sched/quota.h"
 
 #include <limits.h>

@@ -1,28 +1,31 @@
 /* Creation, submission, waiting, destruction.
  *
- * Waiting. Every task belongs to one of two generations: a submitted one to the current, a spawned one
- * to its parent's. javm_sched_wait makes the other generation current and waits until the one it ended
- * has drained, so it returns even while others keep submitting. Waiters take turns (`turn`), so
- * when a generation becomes current again, nothing of it is left.
+ * Waiting. Every task belongs to one of two generations: one submitted from outside to the current
+ * one, one spawned or submitted by a task to that task's. javm_sched_wait makes the other
+ * generation current and waits until the one it ended has drained, so it returns even while others
+ * keep submitting. Waiters take turns (`turn`), so when a generation becomes current again, nothing
+ * of it is left.
  *
  * Nothing is counted in one place. A worker counts the tasks that it spawned and those that it
  * finished, the injection queue those submitted. A generation has ended when the sums are equal:
  * F, read first, of finished tasks, and C, read after, of created ones. Why that is safe, though
  * the counters move while they are summed:
  *
- *  - A task is counted as created before it is pushed, so before it can run and be counted as finished
- *    (release, read by acquire). Whoever sees it in F sees it in C. So F <= C, as sets.
- *  - Suppose F = C, and some task of the generation is missing in C. Its parent ran when it spawned it, so if
- *    the parent is in F, its release store came after the spawn, and the task is in C. So the parent
- *    is not in F. Is it in C? Then C has something that F has not. If not, look at its parent in turn. The line
- *    ends at a submitted task, and all of those are in C: the generation ended under the queue's lock.
- *    Contradiction either way: everything created is in C, and so in F, and has ended.
+ *  - A task is counted as created before it is pushed, so before it can run and be counted as
+ *    finished (release, read by acquire). Whoever sees it in F sees it in C. So F <= C, as sets.
+ *  - Suppose F = C, and some task of the generation is missing in C. Its parent ran when it created
+ *    it, so if the parent is in F, its release store came after that, and the task is in C. So the
+ *    parent is not in F. Is it in C? Then C has something that F has not. If not, look at its
+ *    parent in turn. The line ends at a task from outside, and all of those are in C: the
+ *    generation ended under the queue's lock. Contradiction either way: everything created is in C,
+ *    and so in F, and has ended.
  *
- * The waiter sleeps on an event count. A worker wakes it when it sees F = C; it looks after it failed to
- * find work and when it turns from one generation to the other, so after every last task that it
- * finishes in a generation. Counting the task, a fence, reading `draining` there; writing `draining`, a fence, summing in
- * the waiter: so either the waiter sees the worker's count, or the worker sees that somebody waits. Of two workers
- * that finish last, the one whose fence comes second sees both counts. */
+ * The waiter sleeps on an event count. A worker wakes it when it sees F = C; it looks after it
+ * failed to find work and when it turns from one generation to the other, so after every last task
+ * that it finishes in a generation. Counting the task, a fence, reading `draining` there; writing
+ * `draining`, a fence, summing in the waiter: so either the waiter sees the worker's count, or the
+ * worker sees that somebody waits. Of two workers that finish last, the one whose fence comes
+ * second sees both counts. */
 #include "javm/sched.h"
 
 #include <errno.h>
@@ -53,7 +56,8 @@ static bool ended(const struct javm_sched *sched, unsigned generation)
 
 void sched_check_done(struct javm_sched *sched)
 {
-    /* Acquire; partner: the release store in javm_sched_wait, after the generation's last submission. */
+    /* Acquire; partner: the release store in javm_sched_wait, after the generation's last
+     * submission. */
     const uint64_t draining = at_load_acquire(&sched->draining);
     if (draining != 0 && ended(sched, (unsigned)draining - 1))
         park_wake(&sched->done);
@@ -81,8 +85,8 @@ static void free_all(struct javm_sched *sched)
     free(sched);
 }
 
-/* Signals to the process are for the main thread. Those that a thread raises by what it does stay, and
- * SIGPROF, by which profilers look at every thread. */
+/* Signals to the process are for the main thread. Those that a thread raises by what it does stay,
+ * and SIGPROF, by which profilers look at every thread. */
 static void worker_signals(sigset_t *blocked)
 {
     static const int kept[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPROF};
@@ -218,7 +222,8 @@ void javm_sched_wait(struct javm_sched *sched)
     const unsigned generation = inject_turn(&sched->inject);
     /* Release; partner: the acquire load in sched_check_done. */
     at_store_release(&sched->draining, 1 + (uint64_t)generation);
-    /* Seq_cst; partners: the fence in idle_park, before a worker's last check, and the one in run. */
+    /* Seq_cst; partners: the fence in idle_park, before a worker's last check, and the one in run.
+     */
     at_fence_seq_cst();
     for (;;) {
         const uint64_t key = park_key(&sched->done);
@@ -277,7 +282,8 @@ void javm_sched_worker_stats(const struct javm_sched *sched, unsigned worker,
                              struct javm_worker_stats *stats)
 {
     const struct javm_worker *w = sched->slots[worker].worker;
-    /* Relaxed: each number is right by itself; together they are a snapshot only when all is quiet. */
+    /* Relaxed: each number is right by itself; together they are a snapshot only when all is quiet.
+     */
     *stats = (struct javm_worker_stats){
         .tasks = at_load_relaxed(&w->finished[0]) + at_load_relaxed(&w->finished[1]),
         .spawned = at_load_relaxed(&w->spawned[0]) + at_load_relaxed(&w->spawned[1]),

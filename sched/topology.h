@@ -1,5 +1,5 @@
-/* What the machine looks like to the scheduler: the cores that we may use, where each worker goes, and
- * from whom it steals first. The only file that speaks hwloc. */
+/* What the machine looks like to the scheduler: the cores that we may use, where each worker goes,
+ * and from whom it steals first. The only file that speaks hwloc. */
 #ifndef JAVM_SCHED_TOPOLOGY_H
 #define JAVM_SCHED_TOPOLOGY_H
 
@@ -25,8 +25,9 @@ struct topology {
     bool ours;                    /* this machine's: threads and memory can be bound to it */
 };
 
-/* `synthetic` is a description in hwloc's language, or NULL for this machine (or what HWLOC_SYNTHETIC
- * or HWLOC_XMLFILE put in its place). Cores outside of the calling thread's affinity are left out. */
+/* `synthetic` is a description in hwloc's language, or NULL for this machine (or what
+ * HWLOC_SYNTHETIC or HWLOC_XMLFILE put in its place). Cores outside of the calling thread's
+ * affinity are left out. */
 enum javm_status topology_load(struct topology *topology, const char *synthetic,
                                struct javm_error *err);
 void topology_unload(struct topology *topology);
@@ -48,16 +49,17 @@ enum topology_distance {
 };
 enum topology_distance topology_between(const struct topology *topology, unsigned worker,
                                         unsigned other);
-/* The other workers, nearest first: order[end[d - 1]..end[d]) are those at distance d. `order` has room
- * for workers - 1. Inside a level they follow `self` in index order, so that not all begin with worker 0. */
+/* The other workers, nearest first: order[end[d - 1]..end[d]) are those at distance d. `order` has
+ * room for workers - 1. Inside a level they follow `self` in index order, so that not all begin
+ * with worker 0. */
 void topology_victims(const struct topology *topology, unsigned self, unsigned workers,
                       unsigned *order, unsigned end[TOPOLOGY_LEVELS]);
 
-/* Bind the calling thread to a core, and what it allocates to the core's node. False: it could not be
- * bound and runs where the kernel likes. */
+/* Bind the calling thread to a core, and what it allocates to the core's node. False: it could not
+ * be bound and runs where the kernel likes. */
 bool topology_bind(const struct topology *topology, const struct topology_core *core);
-/* Zeroed, at least line-aligned; whole pages on the core's node where that is possible (core NULL: wherever
- * the calling thread is). NULL: no memory. */
+/* Zeroed, at least line-aligned; whole pages on the core's node where that is possible (core NULL:
+ * wherever the calling thread is). NULL: no memory. */
 void *topology_alloc(const struct topology *topology, const struct topology_core *core,
                      size_t size);
 void topology_free(const struct topology *topology, void *memory, size_t size);

@@ -4,12 +4,13 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define FIRST_SLOTS 256       /* of a deque */
-#define BATCH 64              /* most tasks taken from the injection queue at once */
-#define STEAL_MOST 128        /* most tasks stolen at once from afar */
-#define FAIRNESS 64           /* every so many tasks the injection queue goes first */
+#define FIRST_SLOTS      256   /* of a deque */
+#define BATCH            64    /* most tasks taken from the injection queue at once */
+#define STEAL_MOST       128   /* most tasks stolen at once from afar */
+#define FAIRNESS         64    /* every so many tasks the injection queue goes first */
+#define OLDEST_FIRST     1024  /* and every so many the oldest task of the own deque */
 #define SPIN_NANOSECONDS 20000 /* an idle worker looks around for so long before it parks */
-#define PAUSES 16             /* between two rounds of looking */
+#define PAUSES           16    /* between two rounds of looking */
 
 static _Thread_local struct javm_worker *current_worker;
 
@@ -37,8 +38,8 @@ static size_t queued(const struct javm_sched *sched, size_t enough)
 
 /* ---- finding work ---- */
 
-/* A batch from outside: the first to run now, the rest onto the own deque, last first, so that they are
- * run in the order in which they came. 0: none. */
+/* A batch from outside: the first to run now, the rest onto the own deque, last first, so that they
+ * are run in the order in which they came. 0: none. */
 static uint64_t take_injected(struct javm_worker *worker, size_t limit)
 {
     uint64_t items[BATCH];
@@ -142,7 +143,8 @@ static uint64_t look_around(struct javm_worker *worker)
         const uint64_t now = nanoseconds();
         if (deadline == 0) {
             deadline = now + SPIN_NANOSECONDS;
-            sched_check_done(sched); /* sooner than when we park; the look there is the one that counts */
+            sched_check_done(
+                sched); /* sooner than when we park; the look there is the one that counts */
         } else if (now >= deadline) {
             return 0;
         }
@@ -150,15 +152,15 @@ static uint64_t look_around(struct javm_worker *worker)
     }
 }
 
-/* For idle_park: the last look before sleep. It is also when a waiter learns that what it waits for has
- * ended (sched.c). */
+/* For idle_park: the last look before sleep. It is also when a waiter learns that what it waits for
+ * has ended (sched.c). */
 static bool reason_to_stay(void *arg)
 {
     struct javm_worker *worker = arg;
     if (queued(worker->sched, 1) > 0 || stopping(worker->sched))
         return true;
     sched_check_done(worker->sched);
-    at_bump(&worker->parks, 1);
+    at_store_relaxed(&worker->parks, worker->wakes + 1); /* relaxed: statistics */
     return false;
 }
 
@@ -177,18 +179,35 @@ static uint64_t search(struct javm_worker *worker)
             }
             return item;
         }
-        if (idle_park(&sched->idle, worker->index, reason_to_stay, worker) == IDLE_WOKEN)
-            at_bump(&worker->wakes, 1);
+        if (idle_park(&sched->idle, worker->index, reason_to_stay, worker) == IDLE_WOKEN) {
+            /* Relaxed: statistics. It may have had a reason to stay and yet been woken: then it
+             * counts as parked only now. So parks is wakes, or one more while the worker sleeps. */
+            const uint64_t wakes = worker->wakes + 1;
+            at_store_relaxed(&worker->parks, wakes);
+            at_store_relaxed(&worker->wakes, wakes);
+        }
     }
 }
 
 /* ---- running ---- */
 
+/* The worker as a thief of its own deque. 0: empty, or another thief was faster. */
+static uint64_t take_oldest(struct javm_worker *worker)
+{
+    uint64_t item;
+    if (deque_size_hint(&worker->deque) == 0 || deque_steal(&worker->deque, &item) != DEQUE_STOLEN)
+        return 0;
+    return item;
+}
+
 static uint64_t next_item(struct javm_worker *worker)
 {
     uint64_t item = 0;
-    /* Tasks that keep spawning must not starve those outside. One only: then nothing was moved. */
-    if (++worker->ticks % FAIRNESS == 0)
+    /* Tasks that keep spawning must starve neither those outside nor those that lie below them in
+     * the deque. One only: then nothing was moved. */
+    if (++worker->ticks % OLDEST_FIRST == 0)
+        item = take_oldest(worker);
+    else if (worker->ticks % FAIRNESS == 0)
         item = take_injected(worker, 1);
     if (item == 0)
         item = deque_take(&worker->deque);
@@ -237,8 +256,9 @@ enum javm_status javm_sched_spawn(struct javm_worker *worker, struct javm_task *
 static struct javm_worker *worker_new(struct javm_sched *sched, unsigned index)
 {
     const struct topology_core *core = topology_place(&sched->topology, index);
-    const bool bound = sched->options.numa == JAVM_NUMA_AUTO && topology_bind(&sched->topology, core);
-    struct javm_worker *worker = 
+    const bool bound =
+        sched->options.numa == JAVM_NUMA_AUTO && topology_bind(&sched->topology, core);
+    struct javm_worker *worker =
         topology_alloc(&sched->topology, bound ? core : NULL, sizeof *worker);
     if (worker == NULL)
         return NULL;

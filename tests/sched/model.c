@@ -9,9 +9,9 @@ enum kind { LOAD, STORE, CAS, ADD, FENCE, WAIT };
 /* One search at a time; bodies have no other way to reach it. */
 static const struct model *model;
 static struct model_state *now;
-static unsigned self;       /* the thread that runs */
-static unsigned replayed;   /* operations of this run so far */
-static bool performed;      /* the new one has been done */
+static unsigned self;     /* the thread that runs */
+static unsigned replayed; /* operations of this run so far */
+static bool performed;    /* the new one has been done */
 static jmp_buf out;
 
 static struct model_thread *me(void)
@@ -29,8 +29,8 @@ static uint64_t *cell(const uint64_t *word)
 
 /* ---- one operation ---- */
 
-/* True: perform it; false: *value is what it returned before. Leaves the body at the operation after
- * the new one. */
+/* True: perform it; false: *value is what it returned before. Leaves the body at the operation
+ * after the new one. */
 static bool enter(enum kind kind, const uint64_t *word, uint64_t key, uint64_t *value)
 {
     struct model_thread *thread = me();

@@ -1,14 +1,15 @@
 /* Exhaustive search through what a few threads can do, with the real code of sched/.
  *
  * A test includes this header first: it stands in for sched/atomic.h and sched/park.h, so that a
- * sched/ source included after it does its atomic operations here. Each such operation is a step; the
- * search tries every order of steps, and between them every moment at which a thread's buffered stores
- * can reach memory. That is total store order (x86), or, with `partial`, partial store order, where plain stores
- * overtake each other but a release store still comes after all that stand before it. Loads are not reordered:
- * what only an acquire keeps apart is not tested here.
+ * sched/ source included after it does its atomic operations here. Each such operation is a step;
+ * the search tries every order of steps, and between them every moment at which a thread's buffered
+ * stores can reach memory. That is total store order (x86), or, with `partial`, partial store
+ * order, where plain stores overtake each other but a release store still comes after all that
+ * stand before it. Loads are not reordered: what only an acquire keeps apart is not tested here.
  *
- * Threads have no stacks of their own: a step runs the body from its beginning, feeds it the values that it
- * has seen so far, performs one operation more and jumps out. So bodies must depend on nothing else. */
+ * Threads have no stacks of their own: a step runs the body from its beginning, feeds it the values
+ * that it has seen so far, performs one operation more and jumps out. So bodies must depend on
+ * nothing else. */
 #ifndef JAVM_TESTS_SCHED_MODEL_H
 #define JAVM_TESTS_SCHED_MODEL_H
 
@@ -21,7 +22,13 @@
 
 #define SCHED_LINE 64
 
-enum { MODEL_THREADS = 4, MODEL_WORDS = 160, MODEL_BUFFER = 6, MODEL_STEPS = 96, MODEL_RESULTS = 8 };
+enum {
+    MODEL_THREADS = 4,
+    MODEL_WORDS = 160,
+    MODEL_BUFFER = 6,
+    MODEL_STEPS = 96,
+    MODEL_RESULTS = 8
+};
 
 struct model_thread {
     uint64_t seen[MODEL_STEPS]; /* what each operation so far returned */
@@ -43,7 +50,8 @@ struct model_thread {
 struct model_state {
     uint64_t memory[MODEL_WORDS];
     struct model_thread threads[MODEL_THREADS];
-    unsigned last, preemptions; /* who ran last; how often somebody ran while that one could have gone on */
+    unsigned last,
+        preemptions; /* who ran last; how often somebody ran while that one could have gone on */
 };
 
 struct model {
@@ -51,16 +59,17 @@ struct model {
     size_t word_count;
     unsigned threads;
     void (*body)(unsigned thread);
-    /* Before each run of a body: put plain memory that bodies write back to what it was; may be NULL. */
+    /* Before each run of a body: put plain memory that bodies write back to what it was; may be
+     * NULL. */
     void (*reset)(unsigned thread);
     /* Called when no thread can do anything more. NULL: fine; else what is wrong. */
     const char *(*check)(const struct model_state *state);
     bool partial;         /* partial store order */
     unsigned preemptions; /* search only runs with at most so many; 0: all runs */
     /* Defects to try: */
-    unsigned no_fence;    /* a bit per thread: its fences do nothing */
-    bool no_release;      /* release stores are plain ones */
-    bool split_cas;       /* compare-and-swap is a load and a store */
+    unsigned no_fence; /* a bit per thread: its fences do nothing */
+    bool no_release;   /* release stores are plain ones */
+    bool split_cas;    /* compare-and-swap is a load and a store */
 };
 
 struct model_report {

@@ -1,11 +1,11 @@
-/* Would catch: a wrong order of take or steal, growth that loses or repeats items, buffers that leak (under
- * AddressSanitizer), indices compared instead of subtracted (start near 2^63 and 2^64), and, in the stress tests, any
- * race of owner and thieves that shows on this machine: an item taken twice or never, an item's contents not
- * visible to its taker. All interleavings of small cases: test_model_deque.c. */
-#include <criterion/criterion.h>
+/* Would catch: a wrong order of take or steal, growth that loses or repeats items, buffers that
+ * leak (under AddressSanitizer), indices compared instead of subtracted (start near 2^63 and 2^64),
+ * and, in the stress tests, any race of owner and thieves that shows on this machine: an item taken
+ * twice or never, an item's contents not visible to its taker. All interleavings of small cases:
+ * test_model_deque.c. */
+#include "tests/sched/support.h"
+
 #include <pthread.h>
-#include <stdatomic.h>
-#include <stdlib.h>
 
 #include "sched/deque.h"
 
@@ -106,9 +106,12 @@ Test(deque, impossible_reservation_changes_nothing)
 
 /* ---- stress ---- */
 
-enum { ITEMS = 300000, THIEVES = 3 };
+/* Items per run: fewer under a sanitizer, which makes each step slow (support.h). */
+static unsigned long items;
+enum { THIEVES = 3 };
 
-struct parcel { /* plain on purpose: only the deque orders the pusher's write and the taker's read */
+struct parcel { /* plain on purpose: only the deque orders the pusher's write and the taker's read
+                 */
     uint64_t value;
     atomic_uint taken;
 };
@@ -147,14 +150,16 @@ static void run_stress(uint64_t start, unsigned burst)
     pthread_t threads[THIEVES];
     unsigned seed = 1 + burst;
     uint64_t item;
-    stress.parcels = calloc(ITEMS, sizeof *stress.parcels);
+    items = scaled(300000);
+    stress.parcels = calloc(items, sizeof *stress.parcels);
     cr_assert_not_null(stress.parcels);
     cr_assert(deque_init(&stress.deque, 2, start));
     atomic_store(&stress.over, false);
     for (unsigned i = 0; i < THIEVES; i++)
         cr_assert_eq(pthread_create(&threads[i], NULL, thief, NULL), 0);
-    for (uint64_t next = 1; next <= ITEMS;) {
-        for (unsigned n = (unsigned)rand_r(&seed) % burst + 1; n > 0 && next <= ITEMS; n--, next++) {
+    for (uint64_t next = 1; next <= items;) {
+        for (unsigned n = (unsigned)rand_r(&seed) % burst + 1; n > 0 && next <= items;
+             n--, next++) {
             stress.parcels[next - 1].value = next * 3;
             cr_assert(deque_reserve(&stress.deque, 1));
             deque_push(&stress.deque, next);
@@ -172,7 +177,7 @@ static void run_stress(uint64_t start, unsigned burst)
     for (unsigned i = 0; i < THIEVES; i++)
         pthread_join(threads[i], NULL);
     cr_assert_eq(atomic_load(&stress.wrong), 0);
-    for (uint64_t i = 0; i < ITEMS; i++)
+    for (uint64_t i = 0; i < items; i++)
         cr_assert_eq(atomic_load(&stress.parcels[i].taken), 1, "item %zu", (size_t)i);
     deque_destroy(&stress.deque);
     free(stress.parcels);

@@ -1,14 +1,15 @@
-/* Every interleaving of one owner and two thieves, on the code of sched/deque.c itself, with store buffers.
- * Would catch: an item taken twice or lost, an index or a buffer published before its items, a last item that both
- * sides get, growth under a thief's eyes, indices that wrap. The defects tried at the end must be found,
- * or this test itself does not look. */
+/* Every interleaving of one owner and two thieves, on the code of sched/deque.c itself, with store
+ * buffers. Would catch: an item taken twice or lost, an index or a buffer published before its
+ * items, a last item that both sides get, growth under a thief's eyes, indices that wrap. The
+ * defects tried at the end must be found, or this test itself does not look. */
 #include "tests/sched/model.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
 
-/* The model's memory: the deque and the buffers that it allocates, at the same places in every run. */
+/* The model's memory: the deque and the buffers that it allocates, at the same places in every run.
+ */
 static union {
     struct {
         _Alignas(64) unsigned char deque[256];
@@ -32,7 +33,7 @@ static void model_free(void *memory)
 
 #include <stdlib.h>
 #define malloc model_malloc
-#define free model_free
+#define free   model_free
 #include "sched/deque.c" /* NOLINT(bugprone-suspicious-include): the code under test, on the model */
 #undef malloc
 #undef free
@@ -42,7 +43,7 @@ _Static_assert(sizeof(struct deque) <= sizeof world.parts.deque, "the deque fits
 static struct deque *const deque = (struct deque *)(void *)world.parts.deque;
 static uint64_t first_index;
 static size_t heap_first;
-static const char *program; /* of the owner: p push, t take */
+static const char *program; /* of the owner: p push, t take, s steal from itself */
 static unsigned thefts;     /* tries of each thief */
 
 static void reset(unsigned thread)
@@ -60,6 +61,10 @@ static void owner(void)
         if (*at == 'p') {
             if (deque_reserve(deque, 1))
                 deque_push(deque, ++item);
+        } else if (*at == 's') {
+            uint64_t oldest;
+            if (deque_steal(deque, &oldest) == DEQUE_STOLEN)
+                model_result(oldest);
         } else {
             const uint64_t taken = deque_take(deque);
             if (taken != 0)
@@ -103,8 +108,8 @@ static const char *check(const struct model_state *state)
 }
 
 /* Sets the world up and explores it with the given defects. */
-static struct model_report explore(struct model defects, const char *owner_program, unsigned thieves,
-                                   unsigned tries, size_t slots, uint64_t start)
+static struct model_report explore(struct model defects, const char *owner_program,
+                                   unsigned thieves, unsigned tries, size_t slots, uint64_t start)
 {
     memset(&world, 0, sizeof world);
     heap_used = 0;
@@ -130,8 +135,7 @@ static struct model_report explore(struct model defects, const char *owner_progr
 static void expect_right(struct model mode, const char *owner_program, unsigned thieves,
                          unsigned tries, size_t slots, uint64_t start)
 {
-    const struct model_report report =
-        explore(mode, owner_program, thieves, tries, slots, start);
+    const struct model_report report = explore(mode, owner_program, thieves, tries, slots, start);
     cr_assert_null(report.wrong, "%s: %s", owner_program, report.wrong);
     cr_assert_gt(report.ends, 1); /* it did branch */
 }
@@ -167,6 +171,14 @@ Test(model_deque, slots_are_used_again)
     expect_right(PARTIAL, "ppptp", 1, 3, 2, 0);
 }
 
+Test(model_deque, an_owner_that_takes_its_oldest)
+{
+    expect_right(PARTIAL, "ppst", 1, 2, 4, 0);
+    expect_right(PARTIAL, "pspst", 1, 2, 4, 0);
+    expect_right(PARTIAL, "pptsptt", 1, 2, 2, 0);
+    expect_right(PARTIAL, "ppst", 2, 1, 4, 0);
+}
+
 Test(model_deque, indices_wrap)
 {
     expect_right(PARTIAL, "ppptt", 1, 2, 2, UINT64_MAX - 1);
@@ -176,8 +188,7 @@ Test(model_deque, indices_wrap)
 /* The same search has to find these. */
 Test(model_deque, a_missing_fence_is_found)
 {
-    const struct model_report report =
-        explore((struct model){.no_fence = 1}, "pptt", 1, 2, 4, 0);
+    const struct model_report report = explore((struct model){.no_fence = 1}, "pptt", 1, 2, 4, 0);
     cr_assert_not_null(report.wrong);
     cr_assert_str_eq(report.wrong, "an item twice");
 }
@@ -192,8 +203,7 @@ Test(model_deque, a_missing_release_is_found)
 
 Test(model_deque, a_split_swap_is_found)
 {
-    const struct model_report report =
-        explore((struct model){.split_cas = true}, "pp", 2, 1, 4, 0);
+    const struct model_report report = explore((struct model){.split_cas = true}, "pp", 2, 1, 4, 0);
     cr_assert_not_null(report.wrong);
     cr_assert_str_eq(report.wrong, "an item twice");
 }

@@ -1,7 +1,8 @@
-/* Every interleaving of publishers and workers on the code of sched/idle.c itself, with store buffers.
- * Would catch: a lost wake-up (a worker asleep for good while a task lies in a queue and everybody else is busy),
- * counts of idle workers that do not come back to what they are. A worker here is busy for ever with the first task that it
- * gets, so a wake-up that goes to the wrong one is not repaired by luck. */
+/* Every interleaving of publishers and workers on the code of sched/idle.c itself, with store
+ * buffers. Would catch: a lost wake-up (a worker asleep for good while a task lies in a queue and
+ * everybody else is busy), counts of idle workers that do not come back to what they are. A worker
+ * here is busy for ever with the first task that it gets, so a wake-up that goes to the wrong one
+ * is not repaired by luck. */
 #include "tests/sched/model.h"
 
 #include <criterion/criterion.h>
@@ -124,12 +125,11 @@ Test(model_idle, one_task)
     cr_assert_gt(report.ends, 1);
 }
 
-/* These have too many orders for every day: all runs with two preemptions take a second, and JAVM_TEST_LONG=1
- * allows five (half an hour). */
+/* These have too many orders for every day: all runs with two preemptions take a second, and
+ * JAVM_TEST_LONG=1 allows five (half an hour). */
 static struct model bounded(void)
 {
-    return (struct model){.partial = true,
-                          .preemptions = getenv("JAVM_TEST_LONG") != NULL ? 5 : 2};
+    return (struct model){.partial = true, .preemptions = getenv("JAVM_TEST_LONG") != NULL ? 5 : 2};
 }
 
 Test(model_idle, two_tasks_of_one_publisher)
@@ -158,6 +158,7 @@ Test(model_idle, a_worker_that_does_not_look_again_is_found)
 {
     forget_to_look = true;
     const struct model_report report = explore(bounded(), 1, 2);
+    forget_to_look = false;
     cr_assert_not_null(report.wrong);
     cr_assert_str_eq(report.wrong, "a worker sleeps while there is a task");
 }

@@ -1,6 +1,7 @@
-/* Container limits, on made-up file trees below the working directory. Would catch: a quota that is ignored, rounded down
- * (to nothing), read from our group only though an outer one is tighter, taken from a controller that merely begins
- * with "cpu", or not found where a container mounts only its part. */
+/* Container limits, on made-up file trees below the working directory. Would catch: a quota that is
+ * ignored, rounded down (to nothing), read from our group only though an outer one is tighter,
+ * taken from a controller that merely begins with "cpu", or not found where a container mounts only
+ * its part. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <limits.h>
@@ -12,7 +13,7 @@
 
 #include "sched/quota.h"
 
-static char root[] = "quota-XXXXXX";
+static char root[sizeof "quota-XXXXXX"];
 static char made[32][PATH_MAX]; /* what to remove at the end, in order of making */
 static unsigned made_count;
 
@@ -43,6 +44,7 @@ static void put(const char *path, const char *text)
 
 static void make_root(void)
 {
+    memcpy(root, "quota-XXXXXX", sizeof root);
     cr_assert_not_null(mkdtemp(root));
 }
 
@@ -53,9 +55,10 @@ static void remove_all(void)
     (void)rmdir(root);
 }
 
-TestSuite(quota, .init = make_root, .fini = remove_all);
+/* Each test in a tree of its own. */
+#define QUOTA_TEST(name) Test(quota, name, .init = make_root, .fini = remove_all)
 
-Test(quota, none)
+QUOTA_TEST(none)
 {
     cr_assert_eq(quota_cpus(root), 0); /* not even a file */
     put("/proc/self/cgroup", "0::/a\n");
@@ -64,7 +67,7 @@ Test(quota, none)
     cr_assert_eq(quota_cpus(root), 0);
 }
 
-Test(quota, v2_rounds_up)
+QUOTA_TEST(v2_rounds_up)
 {
     put("/proc/self/cgroup", "0::/a/b\n");
     put("/sys/fs/cgroup/a/b/cpu.max", "250000 100000\n");
@@ -75,7 +78,7 @@ Test(quota, v2_rounds_up)
     cr_assert_eq(quota_cpus(root), 1);
 }
 
-Test(quota, v2_tightest_on_the_way_up)
+QUOTA_TEST(v2_tightest_on_the_way_up)
 {
     put("/proc/self/cgroup", "0::/a/b/c\n");
     put("/sys/fs/cgroup/a/b/c/cpu.max", "max 100000\n");
@@ -84,14 +87,15 @@ Test(quota, v2_tightest_on_the_way_up)
     cr_assert_eq(quota_cpus(root), 4);
 }
 
-Test(quota, v2_in_a_container)
+QUOTA_TEST(v2_in_a_container)
 {
     put("/proc/self/cgroup", "0::/system.slice/container-1\n");
-    put("/sys/fs/cgroup/cpu.max", "300000 100000\n"); /* the mount's root is the container's group */
+    put("/sys/fs/cgroup/cpu.max",
+        "300000 100000\n"); /* the mount's root is the container's group */
     cr_assert_eq(quota_cpus(root), 3);
 }
 
-Test(quota, v1)
+QUOTA_TEST(v1)
 {
     put("/proc/self/cgroup", "4:memory:/m\n3:cpuset:/set\n2:cpu,cpuacct:/job\n");
     put("/sys/fs/cgroup/cpu,cpuacct/job/cpu.cfs_quota_us", "600000\n");
@@ -101,7 +105,7 @@ Test(quota, v1)
     cr_assert_eq(quota_cpus(root), 6);
 }
 
-Test(quota, v1_without_limit)
+QUOTA_TEST(v1_without_limit)
 {
     put("/proc/self/cgroup", "1:cpu:/\n");
     put("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n");
@@ -109,7 +113,7 @@ Test(quota, v1_without_limit)
     cr_assert_eq(quota_cpus(root), 0);
 }
 
-Test(quota, nonsense_is_no_quota)
+QUOTA_TEST(nonsense_is_no_quota)
 {
     put("/proc/self/cgroup", "::\n0:\n\nno colons\n0::relative\n0::/a\n");
     put("/sys/fs/cgroup/a/cpu.max", "many few\n");

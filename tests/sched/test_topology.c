@@ -1,6 +1,7 @@
-/* Machines that nobody here has. Would catch: a victim order that is not nearest first, that leaves somebody out or has the
- * worker itself in it, workers placed on the wrong core or node, hyper-threads counted as cores, affinity and the fake
- * topologies of hwloc's environment ignored, a bad description that is taken. */
+/* Machines that nobody here has. Would catch: a victim order that is not nearest first, that leaves
+ * somebody out or has the worker itself in it, workers placed on the wrong core or node,
+ * hyper-threads counted as cores, affinity and the fake topologies of hwloc's environment ignored,
+ * a bad description that is taken. */
 #include <criterion/criterion.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -108,6 +109,36 @@ Test(topology, nodes_within_a_socket_are_nearer_than_another_socket)
     topology_unload(&topology);
 }
 
+/* Where memory is to be placed: with the socket's node, or with a node for each cache. */
+Test(topology, every_worker_has_the_node_of_its_core)
+{
+    struct topology topology = load("Package:2 Group:4 [NUMANode(memory=1GB)] L3:1 Core:8 PU:1");
+    cr_assert_eq(topology.count, 64);
+    for (unsigned i = 0; i < 64; i++) {
+        cr_assert_eq(topology_place(&topology, i)->node, (int)(i / 8));
+        cr_assert_eq(topology_place(&topology, i)->package, (int)(i / 32));
+    }
+    unsigned order[63];
+    unsigned end[TOPOLOGY_LEVELS];
+    topology_victims(&topology, 5, 64, order, end);
+    cr_assert_eq(end[TOPOLOGY_L3], 7);
+    cr_assert_eq(end[TOPOLOGY_NODE], 7);
+    cr_assert_eq(end[TOPOLOGY_PACKAGE], 7 + 24);
+    cr_assert_eq(end[TOPOLOGY_REMOTE], 7 + 24 + 32);
+    topology_unload(&topology);
+}
+
+/* Few workers share a cache and a node, so that they share the code that they run. */
+Test(topology, few_workers_stay_together)
+{
+    struct topology topology = load(BIG);
+    for (unsigned i = 0; i < 8; i++)
+        cr_assert_eq(topology_place(&topology, i)->l3, 0);
+    for (unsigned i = 0; i < 32; i++)
+        cr_assert_eq(topology_place(&topology, i)->node, 0);
+    topology_unload(&topology);
+}
+
 Test(topology, hyper_threads_are_one_core)
 {
     struct topology topology = load("Package:1 L3:1 Core:4 PU:2");
@@ -144,6 +175,7 @@ Test(topology, environment_of_hwloc_counts)
     cr_assert_not(topology.ours);
     cr_assert_not(topology_bind(&topology, topology_place(&topology, 63)));
     topology_unload(&topology);
+    unsetenv("HWLOC_SYNTHETIC");
 }
 
 Test(topology, affinity_limits_this_machine)
@@ -153,15 +185,19 @@ Test(topology, affinity_limits_this_machine)
     const int cpu = topology_place(&all, all.count - 1)->cpu;
     topology_unload(&all);
 
+    cpu_set_t before;
+    CPU_ZERO(&before);
+    cr_assert_eq(sched_getaffinity(0, sizeof before, &before), 0);
     cpu_set_t one;
     CPU_ZERO(&one);
-    CPU_SET(cpu, &one);
+    CPU_SET((size_t)cpu, &one);
     cr_assert_eq(sched_setaffinity(0, sizeof one, &one), 0);
     struct topology limited = load(NULL);
     cr_assert_eq(limited.count, 1);
     cr_assert_eq(topology_place(&limited, 0)->cpu, cpu);
     cr_assert_eq(topology_default_workers(&limited), 1);
     topology_unload(&limited);
+    cr_assert_eq(sched_setaffinity(0, sizeof before, &before), 0);
 }
 
 Test(topology, memory_is_zero_and_can_be_freed)
