@@ -2,6 +2,7 @@
 #include "loaders/bundle.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- which hashes are there ------------------------------------------------------------- */
@@ -27,8 +28,9 @@ void cap_index_free(struct cap_index *index)
     *index = (struct cap_index){0};
 }
 
-/* The slot with this hash, or the empty one where it belongs. The table is at most half full, and hashes are spread by
- * construction; a forged file can at worst make its own reading slow by finding BLAKE2b prefixes. */
+/* The slot with this hash, or the empty one where it belongs. The table is at most half full, and
+ * hashes are spread by construction; a forged file can at worst make its own reading slow by
+ * finding BLAKE2b prefixes. */
 static uint32_t cap_index_slot(const struct cap_index *index, const struct javm_hash *hash)
 {
     uint32_t at;
@@ -50,6 +52,82 @@ void cap_index_add(struct cap_index *index, const struct javm_hash *hash)
 uint32_t cap_index_find(const struct cap_index *index, const struct javm_hash *hash)
 {
     return index->slots[cap_index_slot(index, hash)] - 1;
+}
+
+/* ---- references ------------------------------------------------------------------------- */
+
+struct reference_check {
+    const struct cap_index *index;
+    struct javm_cap *const *caps;
+    char *text;
+};
+
+static bool is_earlier(void *ctx, const struct javm_hash *hash)
+{
+    const struct reference_check *check = ctx;
+    if (cap_index_find(check->index, hash) != UINT32_MAX)
+        return true;
+    char hex[JAVM_HASH_TEXT];
+    javm_hash_format(hash, hex);
+    snprintf(check->text, BUNDLE_PROBLEM, "names %s, which is no earlier cap of the bundle", hex);
+    return false;
+}
+
+/* The zero hash is of nothing. Others are there: is_earlier() has seen them. */
+static bool is_kind(const struct reference_check *check, const struct javm_hash *hash,
+                    enum javm_kind kind)
+{
+    return !javm_hash_is_zero(hash) &&
+           javm_cap_kind(check->caps[cap_index_find(check->index, hash)]) == kind;
+}
+
+static enum javm_status check_image(const struct reference_check *check,
+                                    const struct javm_image *image)
+{
+    for (uint32_t i = 0; i < image->pinned_count; i++)
+        if (!is_kind(check, &image->pinned[i].hash, JAVM_DATA) &&
+            !is_kind(check, &image->pinned[i].hash, JAVM_IMAGE)) {
+            snprintf(check->text, BUNDLE_PROBLEM, "pinned[%" PRIu32 "] is neither Data nor Image",
+                     i);
+            return JAVM_E_KIND;
+        }
+    for (uint32_t i = 0; i < image->initial_count; i++)
+        if (!is_kind(check, &image->initial[i].hash, JAVM_DATA)) {
+            snprintf(check->text, BUNDLE_PROBLEM, "initial[%" PRIu32 "] is not a Data", i);
+            return JAVM_E_KIND;
+        }
+    return JAVM_OK;
+}
+
+/* Handles have neither image nor root cnode: zero hashes are fine in both places. */
+static enum javm_status check_instance(const struct reference_check *check,
+                                       const struct javm_instance *instance)
+{
+    const char *problem = NULL;
+    if (!javm_hash_is_zero(&instance->image_hash) &&
+        !is_kind(check, &instance->image_hash, JAVM_IMAGE))
+        problem = "image_hash is not of an Image";
+    else if (!javm_hash_is_zero(&instance->root_cnode.hash) &&
+             !is_kind(check, &instance->root_cnode.hash, JAVM_CNODE))
+        problem = "root_cnode is not a CNode";
+    if (problem == NULL)
+        return JAVM_OK;
+    snprintf(check->text, BUNDLE_PROBLEM, "%s", problem);
+    return JAVM_E_KIND;
+}
+
+enum javm_status bundle_check_references(const struct cap_index *index,
+                                         struct javm_cap *const *caps, const struct javm_cap *cap,
+                                         char text[BUNDLE_PROBLEM])
+{
+    struct reference_check check = {index, caps, text};
+    if (!javm_cap_each_hash(cap, is_earlier, &check))
+        return JAVM_E_MISSING;
+    if (javm_cap_kind(cap) == JAVM_IMAGE)
+        return check_image(&check, javm_image_of(cap));
+    if (javm_cap_kind(cap) == JAVM_INSTANCE)
+        return check_instance(&check, javm_instance_of(cap));
+    return JAVM_OK;
 }
 
 /* ---- names ------------------------------------------------------------------------------ */
@@ -88,13 +166,25 @@ const char *bundle_name_problem(const char *name, size_t len)
     return is_utf8((const uint8_t *)name, len) ? "" : "is not UTF-8 without NUL";
 }
 
+const char *bundle_name_text(const char *name, char text[BUNDLE_NAME_TEXT])
+{
+    size_t i = 0;
+    for (; i < BUNDLE_NAME_TEXT - 1 && name[i] != 0; i++)
+        text[i] = (char)((unsigned char)name[i] < ' ' || name[i] == 0x7F ? '?' : name[i]);
+    if (name[i] != 0)
+        while (i > 0 && ((unsigned char)name[i] & 0xC0) == 0x80)
+            i--;
+    text[i] = 0;
+    return text;
+}
+
 /* ---- bundles and directories ------------------------------------------------------------ */
 
 void javm_bundle_clear(struct javm_bundle *bundle)
 {
     for (uint32_t i = 0; i < bundle->cap_count; i++)
         javm_cap_release(bundle->caps[i]);
-    for (uint32_t i = 0; i < bundle->root_count; i++)
+    for (uint32_t i = 0; bundle->roots != NULL && i < bundle->root_count; i++)
         free(bundle->roots[i].name);
     free(bundle->caps);
     free(bundle->roots);
@@ -112,10 +202,11 @@ enum javm_status javm_bundle_publish(const struct javm_bundle *bundle, struct ja
         status = javm_directory_put(dir, bundle->caps[i], NULL, err);
     for (uint32_t i = 0; i < bundle->root_count && status == JAVM_OK; i++) {
         uint32_t cap = bundle->roots[i].cap;
+        char name[BUNDLE_NAME_TEXT];
         if (cap >= bundle->cap_count)
-            status = javm_fail(err, JAVM_E_RANGE, JAVM_NOWHERE,
-                               "root \"%s\" is cap %" PRIu32 " of %" PRIu32, bundle->roots[i].name,
-                               cap, bundle->cap_count);
+            status = javm_fail(
+                err, JAVM_E_RANGE, JAVM_NOWHERE, "root \"%s\" is cap %" PRIu32 " of %" PRIu32,
+                bundle_name_text(bundle->roots[i].name, name), cap, bundle->cap_count);
         else /* remembered in the cap since it was put */
             status = javm_cap_hash(bundle->caps[cap], &out[i]);
     }
@@ -126,8 +217,9 @@ enum javm_status javm_bundle_publish(const struct javm_bundle *bundle, struct ja
     return status;
 }
 
-/* Collecting is a depth-first walk with its own stack, since a chain of caps can be as deep as memory allows. A hash is
- * pushed once to be opened and, below its children, once more to be closed. */
+/* Collecting is a depth-first walk with its own stack, since a chain of caps can be as deep as
+ * memory allows. A hash is pushed once to be opened and, below its children, once more to be
+ * closed. */
 struct visit {
     struct javm_hash hash;
     struct javm_cap *cap; /* owned; NULL until the visit is opened */
@@ -216,8 +308,7 @@ static enum javm_status collector_walk(struct collector *c, struct javm_error *e
             javm_hash_format(&top->hash, text);
             status = javm_fail(err, JAVM_E_MISSING, JAVM_NOWHERE, "cap %s is not published", text);
         } else if (!javm_cap_each_hash(top->cap, push_unseen, c)) {
-            status =
-                javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "no memory to collect a bundle");
+            status = javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "no memory to collect a bundle");
         }
         if (status != JAVM_OK)
             return status;

@@ -1,5 +1,6 @@
-/* Bytes to a bundle. The bytes are not trusted: lengths are compared with what is left before anything is allocated
- * for them, every named hash must be of an earlier cap, and nothing is published here. Format: docs/formats.md. */
+/* Bytes to a bundle. The bytes are not trusted: lengths are compared with what is left before
+ * anything is allocated for them, every named hash must be of an earlier cap, and nothing is
+ * published here. Format: docs/formats.md. */
 #include "loaders/bundle.h"
 
 #include <inttypes.h>
@@ -14,9 +15,9 @@ struct bundle_reader {
     struct cap_index index;
     struct javm_bundle *bundle; /* what there is so far */
     struct javm_error *err;
-    uint32_t cap;         /* number of the cap that is being read */
-    enum javm_kind kind;  /* its kind */
-    size_t reference_at;  /* where the cap's header is: errors about its references point here */
+    uint32_t cap;        /* number of the cap that is being read */
+    enum javm_kind kind; /* its kind */
+    size_t reference_at; /* where the cap's header is: errors about its references point here */
 };
 
 /* FORMAT, with the cap that it is about in front. */
@@ -53,8 +54,9 @@ static enum javm_status read_data(struct bundle_reader *r, struct reader *in, st
         return bad(r, at, "size %" PRIu64 " is not a multiple of 4096 up to 2^32", size);
     uint64_t pages = size / JAVM_PAGE_SIZE;
     if (stored > pages || stored > (in->len - in->at) / BUNDLE_STORED_PAGE)
-        return bad(r, at + 8, "%" PRIu32 " stored pages do not fit in %zu bytes and %" PRIu64 " pages",
-                   stored, in->len - in->at, pages);
+        return bad(r, at + 8,
+                   "%" PRIu32 " stored pages do not fit in %zu bytes and %" PRIu64 " pages", stored,
+                   in->len - in->at, pages);
     *cap = javm_data_new_zero(pages);
     if (*cap == NULL)
         return no_memory(r);
@@ -137,7 +139,8 @@ static enum javm_status read_type(struct bundle_reader *r, struct reader *in, st
     return *cap == NULL ? no_memory(r) : JAVM_OK;
 }
 
-/* The canonical encoding of images, which has a decoder of its own; its offsets are moved to ours. */
+/* The canonical encoding of images, which has a decoder of its own; its offsets are moved to ours.
+ */
 static enum javm_status read_image(struct bundle_reader *r, struct reader *in,
                                    struct javm_cap **cap)
 {
@@ -151,7 +154,8 @@ static enum javm_status read_image(struct bundle_reader *r, struct reader *in,
     return bad(r, inner.where <= len ? at + (size_t)inner.where : at, "%.160s", inner.text);
 }
 
-/* chain, image hash, root cnode hash; 15 registers; pc; gas; status; yield key; then mem as a Data body. */
+/* chain, image hash, root cnode hash; 15 registers; pc; gas; status; yield key; then mem as a Data
+ * body. */
 static enum javm_status read_instance(struct bundle_reader *r, struct reader *in,
                                       struct javm_cap **cap)
 {
@@ -185,49 +189,6 @@ static enum javm_status read_instance(struct bundle_reader *r, struct reader *in
 }
 
 /* ---- caps ------------------------------------------------------------------------------- */
-
-static bool check_present(void *ctx, const struct javm_hash *hash)
-{
-    struct bundle_reader *r = ctx;
-    if (cap_index_find(&r->index, hash) != UINT32_MAX)
-        return true;
-    char text[JAVM_HASH_TEXT];
-    javm_hash_format(hash, text);
-    bad(r, r->reference_at, "names %s, which is no earlier cap of the bundle", text);
-    return false;
-}
-
-static bool kind_is(const struct bundle_reader *r, const struct javm_hash *hash,
-                    enum javm_kind kind)
-{
-    if (javm_hash_is_zero(hash))
-        return true;
-    return javm_cap_kind(r->bundle->caps[cap_index_find(&r->index, hash)]) == kind;
-}
-
-/* Everything that the cap names is there and of a kind that can stand in its place. */
-static enum javm_status check_references(struct bundle_reader *r, const struct javm_cap *cap)
-{
-    if (!javm_cap_each_hash(cap, check_present, r))
-        return JAVM_E_FORMAT;
-    if (r->kind == JAVM_IMAGE) {
-        const struct javm_image *image = javm_image_of(cap);
-        for (uint32_t i = 0; i < image->pinned_count; i++)
-            if (!kind_is(r, &image->pinned[i].hash, JAVM_DATA) &&
-                !kind_is(r, &image->pinned[i].hash, JAVM_IMAGE))
-                return bad(r, r->reference_at, "pinned[%" PRIu32 "] is neither Data nor Image", i);
-        for (uint32_t i = 0; i < image->initial_count; i++)
-            if (!kind_is(r, &image->initial[i].hash, JAVM_DATA))
-                return bad(r, r->reference_at, "initial[%" PRIu32 "] is not a Data", i);
-    } else if (r->kind == JAVM_INSTANCE) {
-        const struct javm_instance *instance = javm_instance_of(cap);
-        if (!kind_is(r, &instance->image_hash, JAVM_IMAGE))
-            return bad(r, r->reference_at, "image_hash is not of an Image");
-        if (!kind_is(r, &instance->root_cnode.hash, JAVM_CNODE))
-            return bad(r, r->reference_at, "root_cnode is not a CNode");
-    }
-    return JAVM_OK;
-}
 
 static enum javm_status read_body(struct bundle_reader *r, struct reader *in, struct javm_cap **cap)
 {
@@ -270,8 +231,10 @@ static enum javm_status read_cap(struct bundle_reader *r)
     enum javm_status status = read_body(r, &body, &cap);
     if (status == JAVM_OK && body.at != body.len)
         status = bad(r, body.at, "%zu bytes too many in the body", body.len - body.at);
-    if (status == JAVM_OK)
-        status = check_references(r, cap);
+    char problem[BUNDLE_PROBLEM];
+    if (status == JAVM_OK &&
+        bundle_check_references(&r->index, r->bundle->caps, cap, problem) != JAVM_OK)
+        status = bad(r, r->reference_at, "%s", problem);
     if (status == JAVM_OK && (status = javm_cap_hash(cap, &hash)) != JAVM_OK)
         status = no_memory(r);
     if (status != JAVM_OK) {
@@ -295,25 +258,25 @@ static enum javm_status read_root(struct bundle_reader *r, uint32_t i)
     const uint8_t *name = reader_take(&r->in, len);
     uint32_t cap = reader_u32(&r->in);
     if (!r->in.ok)
-        return javm_fail(r->err, JAVM_E_FORMAT, at, "root %" PRIu32 " at byte %zu: the file ends inside it",
-                         i, at);
+        return javm_fail(r->err, JAVM_E_FORMAT, at,
+                         "root %" PRIu32 " at byte %zu: the file ends inside it", i, at);
     const char *problem = bundle_name_problem((const char *)name, len);
     if (*problem != 0)
-        return javm_fail(r->err, JAVM_E_FORMAT, at, "root %" PRIu32 " at byte %zu: its name %s", i, at,
-                         problem);
+        return javm_fail(r->err, JAVM_E_FORMAT, at, "root %" PRIu32 " at byte %zu: its name %s", i,
+                         at, problem);
     if (cap >= bundle->cap_count)
         return javm_fail(r->err, JAVM_E_FORMAT, at,
-                         "root %" PRIu32 " at byte %zu: names cap %" PRIu32 " of %" PRIu32, i, at, cap,
-                         bundle->cap_count);
-    char *copy = strndup((const char *)name, len);
+                         "root %" PRIu32 " at byte %zu: names cap %" PRIu32 " of %" PRIu32, i, at,
+                         cap, bundle->cap_count);
+    char text[BUNDLE_NAME_TEXT], *copy = strndup((const char *)name, len);
     if (copy == NULL)
         return no_memory(r);
     bundle->roots[i] = (struct javm_bundle_root){copy, cap};
     bundle->root_count = i + 1;
     if (i > 0 && strcmp(bundle->roots[i - 1].name, copy) >= 0)
         return javm_fail(r->err, JAVM_E_FORMAT, at,
-                         "root %" PRIu32 " at byte %zu: \"%s\" is not above the name before it", i, at,
-                         copy);
+                         "root %" PRIu32 " at byte %zu: \"%s\" is not above the name before it", i,
+                         at, bundle_name_text(copy, text));
     return JAVM_OK;
 }
 

@@ -1,7 +1,9 @@
-/* A bundle to bytes. What is written can be read again: the same rules are checked here. Format: docs/formats.md. */
+/* A bundle to bytes. What is written can be read again: the same rules are checked here. Format:
+ * docs/formats.md. */
 #include "loaders/bundle.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "loaders/bytes.h"
@@ -97,46 +99,30 @@ static void write_cap(struct writer *out, const struct javm_cap *cap)
 
 /* ---- rules ------------------------------------------------------------------------------ */
 
-struct order_check {
-    struct cap_index index;
-    const struct javm_hash *missing; /* borrowed from the cap being visited */
-};
-
-static bool is_earlier(void *ctx, const struct javm_hash *hash)
-{
-    struct order_check *check = ctx;
-    if (cap_index_find(&check->index, hash) != UINT32_MAX)
-        return true;
-    check->missing = hash;
-    return false;
-}
-
 static enum javm_status check_order(const struct javm_bundle *bundle, struct javm_error *err)
 {
-    struct order_check check = {0};
-    if (!cap_index_init(&check.index, bundle->cap_count))
+    struct cap_index index;
+    if (!cap_index_init(&index, bundle->cap_count))
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "no memory to write a bundle");
     enum javm_status status = JAVM_OK;
     for (uint32_t i = 0; i < bundle->cap_count && status == JAVM_OK; i++) {
         const struct javm_cap *cap = bundle->caps[i];
         struct javm_hash hash;
+        char problem[BUNDLE_PROBLEM];
         status = javm_cap_hash(cap, &hash);
-        if (status != JAVM_OK) {
-            status = javm_fail(err, status, JAVM_NOWHERE, "cap %" PRIu32 " (%s) %s", i,
-                               javm_kind_name(javm_cap_kind(cap)),
-                               status == JAVM_E_LIVE ? "holds a live CapRef: settle it first"
-                                                     : "cannot be hashed");
-        } else if (!javm_cap_each_hash(cap, is_earlier, &check)) {
-            char text[JAVM_HASH_TEXT];
-            javm_hash_format(check.missing, text);
-            status = javm_fail(err, JAVM_E_MISSING, JAVM_NOWHERE,
-                               "cap %" PRIu32 " (%s) names %s, which is no earlier cap of the bundle",
-                               i, javm_kind_name(javm_cap_kind(cap)), text);
-        } else {
-            cap_index_add(&check.index, &hash);
-        }
+        if (status != JAVM_OK)
+            snprintf(problem, sizeof problem, "%s",
+                     status == JAVM_E_LIVE ? "holds a live CapRef: settle it first"
+                                           : "cannot be hashed");
+        else
+            status = bundle_check_references(&index, bundle->caps, cap, problem);
+        if (status == JAVM_OK)
+            cap_index_add(&index, &hash);
+        else
+            javm_fail(err, status, JAVM_NOWHERE, "cap %" PRIu32 " (%s) %s", i,
+                      javm_kind_name(javm_cap_kind(cap)), problem);
     }
-    cap_index_free(&check.index);
+    cap_index_free(&index);
     return status;
 }
 
@@ -154,6 +140,7 @@ static enum javm_status sort_roots(const struct javm_bundle *bundle,
         malloc(((size_t)bundle->root_count + 1) * sizeof(const struct javm_bundle_root *));
     if (list == NULL)
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "no memory to write a bundle");
+    char text[BUNDLE_NAME_TEXT];
     enum javm_status status = JAVM_OK;
     for (uint32_t i = 0; i < bundle->root_count && status == JAVM_OK; i++) {
         const struct javm_bundle_root *root = list[i] = &bundle->roots[i];
@@ -163,15 +150,15 @@ static enum javm_status sort_roots(const struct javm_bundle *bundle,
                                problem);
         else if (root->cap >= bundle->cap_count)
             status = javm_fail(err, JAVM_E_RANGE, JAVM_NOWHERE,
-                               "root \"%s\" names cap %" PRIu32 " of %" PRIu32, root->name, root->cap,
-                               bundle->cap_count);
+                               "root \"%s\" names cap %" PRIu32 " of %" PRIu32,
+                               bundle_name_text(root->name, text), root->cap, bundle->cap_count);
     }
     if (status == JAVM_OK)
         qsort(list, bundle->root_count, sizeof(const struct javm_bundle_root *), by_name);
     for (uint32_t i = 1; i < bundle->root_count && status == JAVM_OK; i++)
         if (strcmp(list[i - 1]->name, list[i]->name) == 0)
             status = javm_fail(err, JAVM_E_EXISTS, JAVM_NOWHERE, "two roots are named \"%s\"",
-                               list[i]->name);
+                               bundle_name_text(list[i]->name, text));
     if (status == JAVM_OK)
         *sorted = list;
     else

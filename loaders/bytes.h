@@ -1,5 +1,6 @@
-/* Little-endian bytes in and out, with bounds. Both forms remember that something went wrong instead of
- * failing at each step, so that a run of fields can be read or written and checked once. */
+/* Little-endian bytes in and out, with bounds. Both forms remember that something went wrong
+ * instead of failing at each step, so that a run of fields can be read or written and checked once.
+ */
 #ifndef JAVM_LOADERS_BYTES_H
 #define JAVM_LOADERS_BYTES_H
 
@@ -24,8 +25,8 @@ static inline void put_le(uint8_t *p, uint64_t value, unsigned width)
         p[i] = (uint8_t)(value >> 8 * i);
 }
 
-/* Reads from bytes that somebody else owns. Past the end it returns zeros, and `ok` becomes false for good; `at` then
- * stays where the first missing byte would have been needed. */
+/* Reads from bytes that somebody else owns. Past the end it returns zeros, and `ok` becomes false
+ * for good; `at` then stays where the first missing byte would have been needed. */
 struct reader {
     const uint8_t *bytes;
     size_t len, at;
@@ -61,8 +62,8 @@ static inline uint64_t reader_u64(struct reader *in)
     return p == NULL ? 0 : get_u64(p);
 }
 
-/* A growing buffer, owned by the struct until writer_finish() hands it over. Out of memory sets `failed`, and later
- * writes do nothing. */
+/* A growing buffer, owned by the struct until writer_finish() hands it over. Out of memory sets
+ * `failed`, and later writes do nothing. */
 struct writer {
     uint8_t *bytes;
     size_t len, capacity;

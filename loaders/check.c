@@ -31,7 +31,8 @@ static void check_insn(const struct javm_image *image, const struct javm_program
     if (to >= 0 && (uint64_t)to < image->code_len && javm_program_is_start(program, (uint64_t)to))
         return;
     if (f->targets++ < MAX_LINES)
-        writer_text(&f->out, "0x%06" PRIx64 ": %s goes to %s0x%06" PRIx64 ", which is not a block start\n",
+        writer_text(&f->out,
+                    "0x%06" PRIx64 ": %s goes to %s0x%06" PRIx64 ", which is not a block start\n",
                     at, text, to < 0 ? "-" : "", (uint64_t)(to < 0 ? -to : to));
 }
 

@@ -1,5 +1,5 @@
-/* libelf finds the headers; the contents are read from the file's own bytes, after each range was checked against the
- * file, so that a forged header can at worst be refused. */
+/* libelf finds the headers; the contents are read from the file's own bytes, after each range was
+ * checked against the file, so that a forged header can at worst be refused. */
 #include "loaders/elf_read.h"
 
 #include <elf.h>
@@ -17,6 +17,10 @@
 #define EF_RISCV_RVE_FLAG       8u
 #define ENDPOINTS               ".javm.endpoints"
 #define MAPPINGS                ".javm.mappings"
+
+/* The link script leaves three. Each can cost a page however small it is, and some loops look at
+ * all of them. */
+enum { MAX_DATA_SECTIONS = 1024 };
 
 _Static_assert(sizeof(Elf64_Sym) == 24 && sizeof(Elf64_Rela) == 24, "on-disk sizes");
 
@@ -99,10 +103,22 @@ static bool section_in_file(const struct elf_file *f, const GElf_Shdr *s)
     return s->sh_offset <= f->out->len && s->sh_size <= f->out->len - s->sh_offset;
 }
 
+/* Names go into messages and maps, which are single lines for people and terminals. */
+static bool is_printable(const char *name)
+{
+    for (unsigned i = 0; i < ELF_NAME_SHOWN && name[i] != 0; i++)
+        if ((unsigned char)name[i] < ' ' || name[i] == 0x7F)
+            return false;
+    return true;
+}
+
 /* "" when the name is not inside the table. */
 static const char *section_name(const struct elf_file *f, size_t i)
 {
-    return f->sections[i].sh_name < f->names_len ? f->names + f->sections[i].sh_name : "";
+    if (f->sections[i].sh_name >= f->names_len)
+        return "";
+    const char *name = f->names + f->sections[i].sh_name;
+    return is_printable(name) ? name : "(unprintable)";
 }
 
 /* A table of names: its range in the file must end with a NUL, so that every name inside ends. */
@@ -141,8 +157,7 @@ static enum javm_status read_section_headers(struct elf_file *f)
         if (section == NULL || gelf_getshdr(section, &f->sections[i]) == NULL)
             return javm_fail(f->err, JAVM_E_FORMAT, 40, "section header %zu is not in the file", i);
     }
-    if (elf_getshdrstrndx(f->elf, &names) != 0 ||
-        !string_table(f, names, &f->names, &f->names_len))
+    if (elf_getshdrstrndx(f->elf, &names) != 0 || !string_table(f, names, &f->names, &f->names_len))
         return javm_fail(f->err, JAVM_E_FORMAT, 62, "the section name table is not usable");
     return JAVM_OK;
 }
@@ -221,6 +236,10 @@ static enum javm_status take_data(struct elf_file *f, size_t i)
 {
     const GElf_Shdr *s = &f->sections[i];
     const char *name = section_name(f, i);
+    if (f->out->data_count == MAX_DATA_SECTIONS)
+        return javm_fail(f->err, JAVM_E_LIMIT, JAVM_NOWHERE,
+                         "more than %d data sections: the link script merges them",
+                         MAX_DATA_SECTIONS);
     if (s->sh_type != SHT_PROGBITS && s->sh_type != SHT_NOBITS && s->sh_type != SHT_INIT_ARRAY &&
         s->sh_type != SHT_FINI_ARRAY && s->sh_type != SHT_PREINIT_ARRAY && s->sh_type != SHT_NOTE)
         return javm_fail(f->err, JAVM_E_UNSUPPORTED, JAVM_NOWHERE,
@@ -236,18 +255,25 @@ static enum javm_status take_data(struct elf_file *f, size_t i)
     return JAVM_OK;
 }
 
-/* Ours are known by name: with the script of the guest toolchain they are at address 0. */
-static bool take_special(struct elf_file *f, size_t i)
+/* Ours are known by name: with the script of the guest toolchain they are at address 0. NULL: not
+ * one of ours. */
+static struct elf_section *special_section(const struct elf_file *f, size_t i)
 {
     const char *name = section_name(f, i);
-    bool endpoints = strcmp(name, ENDPOINTS) == 0;
-    if ((!endpoints && strcmp(name, MAPPINGS) != 0) || f->sections[i].sh_type == SHT_NOBITS)
-        return false;
-    if (endpoints)
-        f->out->endpoints = describe(f, i);
-    else
-        f->out->mappings = describe(f, i);
-    return true;
+    if (f->sections[i].sh_type != SHT_PROGBITS)
+        return NULL;
+    if (strcmp(name, ENDPOINTS) == 0)
+        return &f->out->endpoints;
+    return strcmp(name, MAPPINGS) == 0 ? &f->out->mappings : NULL;
+}
+
+static enum javm_status take_special(struct elf_file *f, size_t i, struct elf_section *section)
+{
+    if (section->bytes != NULL)
+        return javm_fail(f->err, JAVM_E_FORMAT, JAVM_NOWHERE,
+                         "a second %s section: the link script merges them", section->name);
+    *section = describe(f, i);
+    return JAVM_OK;
 }
 
 static int by_start(const void *a, const void *b)
@@ -266,10 +292,11 @@ static enum javm_status read_sections(struct elf_file *f)
         return no_memory(f->err);
     for (size_t i = 1; i < f->section_count; i++) {
         const GElf_Shdr *s = &f->sections[i];
+        struct elf_section *special = special_section(f, i);
         enum javm_status status = check_section(f, i);
-        if (status == JAVM_OK && s->sh_type == SHT_PROGBITS && take_special(f, i))
-            continue;
-        if (status == JAVM_OK && (s->sh_flags & SHF_ALLOC) != 0 && s->sh_size > 0)
+        if (status == JAVM_OK && special != NULL)
+            status = take_special(f, i, special);
+        else if (status == JAVM_OK && (s->sh_flags & SHF_ALLOC) != 0 && s->sh_size > 0)
             status = (s->sh_flags & SHF_EXECINSTR) != 0 ? take_text(f, i) : take_data(f, i);
         if (status != JAVM_OK)
             return status;
@@ -304,7 +331,7 @@ static bool keep_function(const struct elf_file *f, const Elf64_Sym *symbol, con
 {
     unsigned type = ELF64_ST_TYPE(symbol->st_info);
     return symbol->st_shndx == f->text && (type == STT_FUNC || type == STT_NOTYPE) &&
-           name[0] != 0 && name[0] != '$' && strncmp(name, ".L", 2) != 0 &&
+           name[0] != 0 && name[0] != '$' && strncmp(name, ".L", 2) != 0 && is_printable(name) &&
            symbol->st_value - f->out->text.start < f->out->text.size;
 }
 
@@ -431,8 +458,8 @@ static enum javm_status check_reloc_table(struct elf_file *f, size_t i)
         return javm_fail(f->err, JAVM_E_UNSUPPORTED, JAVM_NOWHERE,
                          "section %zu (%.40s) holds relocations without addends (SHT_REL)", i,
                          section_name(f, i));
-    bool usable = s->sh_size % sizeof(Elf64_Rela) == 0 && s->sh_link != 0 &&
-                  s->sh_link < f->section_count;
+    bool usable =
+        s->sh_size % sizeof(Elf64_Rela) == 0 && s->sh_link != 0 && s->sh_link < f->section_count;
     if (usable) {
         const GElf_Shdr *symbols = &f->sections[s->sh_link];
         usable = symbols->sh_type == SHT_SYMTAB && symbols->sh_size % sizeof(Elf64_Sym) == 0;
@@ -512,16 +539,17 @@ enum javm_status elf_input_read(const uint8_t *elf, size_t len, struct elf_input
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     *input = (struct elf_input){.file = elf, .len = len};
     if (len < sizeof(Elf64_Ehdr) || memcmp(elf, ELFMAG, SELFMAG) != 0)
-        return javm_fail(err, JAVM_E_FORMAT, 0,
-                         "not an ELF file: it must begin with 7f 45 4c 46 and a header of 64 bytes");
+        return javm_fail(
+            err, JAVM_E_FORMAT, 0,
+            "not an ELF file: it must begin with 7f 45 4c 46 and a header of 64 bytes");
     pthread_once(&once, init_libelf);
     struct elf_file f = {.out = input, .err = err};
     /* libelf wants a pointer to non-const but reads only, as long as nothing calls elf_update(). */
     f.elf = elf_memory((char *)(uintptr_t)elf, len);
     enum javm_status status;
     if (f.elf == NULL || elf_kind(f.elf) != ELF_K_ELF || gelf_getehdr(f.elf, &f.header) == NULL)
-        status = javm_fail(err, JAVM_E_FORMAT, 0, "the ELF header is not valid: %s",
-                           elf_errmsg(-1));
+        status =
+            javm_fail(err, JAVM_E_FORMAT, 0, "the ELF header is not valid: %s", elf_errmsg(-1));
     else
         status = read_file(&f);
     input->entry = f.header.e_entry;

@@ -1,6 +1,7 @@
 /* A linked guest ELF, checked and taken apart: what the relinker needs of it and nothing else.
  *
- * Everything that can be refused without looking at instructions is refused here (spec: guest toolchain, 4, "Read"). */
+ * Everything that can be refused without looking at instructions is refused here (spec: guest
+ * toolchain, 4, "Read"). */
 #ifndef JAVM_LOADERS_ELF_READ_H
 #define JAVM_LOADERS_ELF_READ_H
 
@@ -46,7 +47,8 @@ struct elf_input {
     size_t reloc_count;
     struct elf_function *functions; /* ascending start; of .text; owned */
     uint32_t function_count;
-    /* Where the runtime wants to be told about the heap; 0: it does not. Both are 8 bytes inside a data section. */
+    /* Where the runtime wants to be told about the heap; 0: it does not. Both are 8 bytes inside a
+     * data section. */
     uint64_t heap_start_at, heap_end_at;
 };
 
@@ -90,8 +92,10 @@ enum javm_status elf_input_read(const uint8_t *elf, size_t len, struct elf_input
                                 struct javm_error *err);
 void elf_input_free(struct elf_input *input);
 
+/* So many bytes of a name are shown at most; they hold no control characters. */
+#define ELF_NAME_SHOWN 255
 /* "guest_main+0x12 (.text+0x3a)": where an offset of .text is, for messages. */
-#define ELF_WHERE 120
+#define ELF_WHERE      120
 void elf_where(const struct elf_input *input, uint64_t offset, char text[ELF_WHERE]);
 /* The section of `data` that holds [address, address + len), or NULL. */
 const struct elf_section *elf_data_at(const struct elf_input *input, uint64_t address,

@@ -20,7 +20,8 @@ static enum javm_status io_error(struct javm_error *err, const char *what, const
     return javm_fail(err, JAVM_E_IO, JAVM_NOWHERE, "cannot %s %s: %s", what, path, strerror(errno));
 }
 
-/* Grows as it reads, because pipes and /proc files do not know their size; `expected` only picks the first size. */
+/* Grows as it reads, because pipes and /proc files do not know their size; `expected` only picks
+ * the first size. */
 static enum javm_status read_all(int fd, const char *path, uint64_t limit, uint64_t expected,
                                  uint8_t **bytes, size_t *len, struct javm_error *err)
 {
@@ -152,8 +153,9 @@ enum javm_file_kind javm_file_sniff(const uint8_t *bytes, size_t len)
 {
     if (len >= sizeof BUNDLE_MAGIC - 1 && memcmp(bytes, BUNDLE_MAGIC, sizeof BUNDLE_MAGIC - 1) == 0)
         return JAVM_FILE_BUNDLE;
-    if (len >= 4 && memcmp(bytes, "\x7f"
-                                  "ELF",
+    if (len >= 4 && memcmp(bytes,
+                           "\x7f"
+                           "ELF",
                            4) == 0)
         return JAVM_FILE_ELF;
     return JAVM_FILE_UNKNOWN;

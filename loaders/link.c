@@ -5,7 +5,8 @@
 
 #include "loaders/link_image.h"
 
-/* The engine's view of the new code; also the block costs for the map, which depend on the image's footprint. */
+/* The engine's view of the new code; also the block costs for the map, which depend on the image's
+ * footprint. */
 static enum javm_status decode_result(const struct relink *r, const struct javm_image *image,
                                       struct javm_program **program)
 {
@@ -35,7 +36,8 @@ static enum javm_status write_map(const struct relink *r, const struct javm_prog
     return JAVM_OK;
 }
 
-/* With keep_layout nothing may have changed: recomputing every address must give what the linker wrote. */
+/* With keep_layout nothing may have changed: recomputing every address must give what the linker
+ * wrote. */
 static enum javm_status check_kept(const struct relink *r)
 {
     const struct elf_section *text = &r->in->text;

@@ -1,5 +1,6 @@
-/* The image of a linked program: code, endpoints, and where its data, heap and stack are. All slots that the linker
- * invents have two-byte keys, so that they never meet the one-byte slots of jobs and guests. */
+/* The image of a linked program: code, endpoints, and where its data, heap and stack are. All slots
+ * that the linker invents have two-byte keys, so that they never meet the one-byte slots of jobs
+ * and guests. */
 #include "loaders/link_image.h"
 
 #include <inttypes.h>
@@ -63,9 +64,8 @@ static enum javm_status find_spans(struct builder *b, const struct javm_link_opt
         extend(in->data[i].writable ? &b->rw : &b->ro, &in->data[i]);
     if (b->ro.start < b->rw.end && b->rw.start < b->ro.end)
         return javm_fail(b->err, JAVM_E_UNSUPPORTED, JAVM_NOWHERE,
-                         "read-only data 0x%" PRIx64 "..0x%" PRIx64
-                         " and writable data 0x%" PRIx64 "..0x%" PRIx64
-                         " share pages: use the link script",
+                         "read-only data 0x%" PRIx64 "..0x%" PRIx64 " and writable data 0x%" PRIx64
+                         "..0x%" PRIx64 " share pages: use the link script",
                          b->ro.start, b->ro.end, b->rw.start, b->rw.end);
     uint64_t space = LINK_STACK_TOP - JAVM_DATA_BASE;
     uint64_t stack = options->stack_bytes == 0 ? LINK_STACK_DEFAULT : options->stack_bytes;
@@ -85,7 +85,8 @@ static enum javm_status find_spans(struct builder *b, const struct javm_link_opt
 
 /* ---- mappings --------------------------------------------------------------------------- */
 
-/* Inserted where it belongs: there are only a few that the linker makes, and those of a guest usually come sorted. */
+/* Inserted where it belongs: there are only a few that the linker makes, and those of a guest
+ * usually come sorted. */
 static void add_mapping(struct builder *b, const char *name, const struct javm_mapping *mapping)
 {
     uint32_t at = b->mapping_count++;
@@ -216,8 +217,7 @@ static enum javm_status fill(const struct builder *b, struct javm_cap *data,
     enum javm_status status = JAVM_OK;
     for (uint32_t i = 0; i < in->data_count && status == JAVM_OK; i++)
         if (in->data[i].writable == writable && b->r->contents[i] != NULL)
-            status = overlay(b, data, span, in->data[i].start, b->r->contents[i],
-                             in->data[i].size);
+            status = overlay(b, data, span, in->data[i].start, b->r->contents[i], in->data[i].size);
     if (status == JAVM_OK)
         status = tell_heap(b, data, span, in->heap_start_at, b->heap.start);
     if (status == JAVM_OK)

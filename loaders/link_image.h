@@ -9,7 +9,8 @@
 #define LINK_STACK_TOP     UINT64_C(0xF0000000)
 #define LINK_STACK_DEFAULT (UINT64_C(64) << 10)
 
-/* A bundle of the data and, last, the image, under the root "image". The program is the decoded r->code. */
+/* A bundle of the data and, last, the image, under the root "image". The program is the decoded
+ * r->code. */
 enum javm_status link_image(const struct relink *r, const struct javm_link_options *options,
                             struct javm_bundle *bundle);
 /* The text of --map. */

@@ -1,4 +1,5 @@
-/* javm-link: a linked guest ELF to an image file; or a look at an image that something else made. */
+/* javm-link: a linked guest ELF to an image file; or a look at an image that something else made.
+ */
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -7,11 +8,10 @@
 #include <string.h>
 
 #include "javm/load.h"
+#include "javm/version.h"
 
 /* Exit codes: the file is fine or was written; it is not; the command line is not. */
 enum { EXIT_FINE = 0, EXIT_BAD_FILE = 1, EXIT_USAGE = 2 };
-
-#define VERSION "0.1.0"
 
 static const char usage[] =
     "Usage: javm-link [OPTIONS] GUEST.elf -o GUEST.jimg\n"
@@ -142,14 +142,10 @@ enum { OPT_STACK = 256, OPT_HEAP, OPT_MAP, OPT_CHECK, OPT_MARK_ALL, OPT_HELP, OP
 
 /* mark-all is for tests: it makes every branch longer than the compiler meant it to be. */
 static const struct option options[] = {
-    {"stack", required_argument, NULL, OPT_STACK},
-    {"heap", required_argument, NULL, OPT_HEAP},
-    {"map", required_argument, NULL, OPT_MAP},
-    {"check", no_argument, NULL, OPT_CHECK},
-    {"mark-all", no_argument, NULL, OPT_MARK_ALL},
-    {"help", no_argument, NULL, OPT_HELP},
-    {"version", no_argument, NULL, OPT_VERSION},
-    {NULL, 0, NULL, 0},
+    {"stack", required_argument, NULL, OPT_STACK}, {"heap", required_argument, NULL, OPT_HEAP},
+    {"map", required_argument, NULL, OPT_MAP},     {"check", no_argument, NULL, OPT_CHECK},
+    {"mark-all", no_argument, NULL, OPT_MARK_ALL}, {"help", no_argument, NULL, OPT_HELP},
+    {"version", no_argument, NULL, OPT_VERSION},   {NULL, 0, NULL, 0},
 };
 
 /* -1: go on; else the exit code. */
@@ -182,7 +178,7 @@ static int parse(int argc, char **argv, struct command *command)
             fputs(usage, stdout);
             return EXIT_FINE;
         case OPT_VERSION:
-            puts("javm-link " VERSION);
+            puts("javm-link " JAVM_VERSION);
             return EXIT_FINE;
         default: /* getopt has said what is wrong */
             fputs("Try 'javm-link --help'.\n", stderr);

@@ -1,4 +1,5 @@
-/* The map file: the way from an offset in a trap report back to a source function, and what every block costs. */
+/* The map file: the way from an offset in a trap report back to a source function, and what every
+ * block costs. */
 #include "loaders/link_image.h"
 
 #include <inttypes.h>
@@ -18,13 +19,16 @@ static uint64_t begin_of(const struct site *site)
 static void map_header(const struct relink *r, const struct javm_program *program,
                        const struct javm_image *image, struct writer *out)
 {
+    writer_text(
+        out,
+        "# javm-link map. Offsets count from the start of the code, in hexadecimal; the guest "
+        "address is 0x%x more.\n"
+        "# Inside a block old and new offsets keep their distance. Gas is of one execution; "
+        "an ecall is charged when it runs.\n",
+        JAVM_CODE_BASE);
     writer_text(out,
-                "# javm-link map. Offsets count from the start of the code, in hexadecimal; the guest "
-                "address is 0x%x more.\n"
-                "# Inside a block old and new offsets keep their distance. Gas is of one execution; "
-                "an ecall is charged when it runs.\n",
-                JAVM_CODE_BASE);
-    writer_text(out, "code: %" PRIu64 " -> %" PRIu64 " bytes, %" PRIu32 " instructions, %" PRIu64 " blocks\n",
+                "code: %" PRIu64 " -> %" PRIu64 " bytes, %" PRIu32 " instructions, %" PRIu64
+                " blocks\n",
                 r->in->text.size, r->code_len, r->count, javm_program_blocks(program));
     writer_text(out, "markers: %" PRIu32 ", grown: %" PRIu32 "\n", r->markers, r->grown);
     writer_text(out, "data pages: %" PRIu64 "\n", javm_image_footprint(image));
@@ -37,7 +41,8 @@ static void map_header(const struct relink *r, const struct javm_program *progra
     }
     for (uint32_t i = 0; i < image->mapping_count; i++) {
         const struct javm_mapping *m = &image->mappings[i];
-        writer_text(out, "mapping 0x%08" PRIx64 "..0x%09" PRIx64 " slot", m->start, m->start + m->size);
+        writer_text(out, "mapping 0x%08" PRIx64 "..0x%09" PRIx64 " slot", m->start,
+                    m->start + m->size);
         for (unsigned k = 0; k < m->depth; k++) {
             writer_text(out, k == 0 ? " " : "/");
             for (unsigned n = 0; n < m->path[k].len; n++)
@@ -73,8 +78,9 @@ static void map_blocks(const struct relink *r, const struct javm_program *progra
     }
 }
 
-static void map_function(const struct relink *r, const struct javm_program *program, const char *name,
-                         uint32_t first, uint32_t last, uint64_t *block, struct writer *out)
+static void map_function(const struct relink *r, const struct javm_program *program,
+                         const char *name, uint32_t first, uint32_t last, uint64_t *block,
+                         struct writer *out)
 {
     struct function_totals totals = {0};
     struct writer blocks = {0};
@@ -87,9 +93,9 @@ static void map_function(const struct relink *r, const struct javm_program *prog
     map_blocks(r, program, first, last, block, &totals, &blocks);
     uint64_t end = last == r->count ? r->code_len : begin_of(&r->sites[last]);
     writer_text(out,
-                "function %s: old %06" PRIx32 " new %06" PRIx32 " bytes %" PRIu64 " markers %" PRIu32
-                " grown %" PRIu32 " blocks %" PRIu32 " gas %" PRIu64 "\n",
-                name, r->sites[first].offset, r->sites[first].moved,
+                "function %.*s: old %06" PRIx32 " new %06" PRIx32 " bytes %" PRIu64
+                " markers %" PRIu32 " grown %" PRIu32 " blocks %" PRIu32 " gas %" PRIu64 "\n",
+                ELF_NAME_SHOWN, name, r->sites[first].offset, r->sites[first].moved,
                 end - begin_of(&r->sites[first]), totals.markers, totals.grown, totals.blocks,
                 totals.gas);
     writer_put(out, blocks.bytes, blocks.len);
@@ -110,8 +116,8 @@ void link_map(const struct relink *r, const struct javm_program *program,
         while (at < in->function_count &&
                in->functions[at].start - in->text.start <= r->sites[site].offset)
             name = in->functions[at++].name;
-        uint64_t next = at < in->function_count ? in->functions[at].start - in->text.start
-                                                : in->text.size;
+        uint64_t next =
+            at < in->function_count ? in->functions[at].start - in->text.start : in->text.size;
         uint32_t last = site;
         while (last < r->count && r->sites[last].offset < next)
             last++;

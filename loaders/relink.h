@@ -1,11 +1,12 @@
-/* Relinking: the code of a linked ELF, with a marker before every target that needs one (spec: guest toolchain, 4).
+/* Relinking: the code of a linked ELF, with a marker before every target that needs one (spec:
+ * guest toolchain, 4).
  *
- *   relink_scan()    instructions, what each refers to, which are targets          relink_scan.c, relink_refs.c
- *   relink_layout()  new offsets, to a fixed point                                 relink_layout.c
- *   relink_emit()    new bytes of code and data, verified by the engine            relink_emit.c
+ *   relink_scan()    instructions, what each refers to, which are targets          relink_scan.c,
+ * relink_refs.c relink_layout()  new offsets, to a fixed point relink_layout.c relink_emit()    new
+ * bytes of code and data, verified by the engine            relink_emit.c
  *
- * Names: an *address* is a guest address of the input, an *offset* counts from the start of .text, a *site* is one
- * instruction of the input. */
+ * Names: an *address* is a guest address of the input, an *offset* counts from the start of .text,
+ * a *site* is one instruction of the input. */
 #ifndef JAVM_LOADERS_RELINK_H
 #define JAVM_LOADERS_RELINK_H
 
@@ -71,8 +72,8 @@ void relink_free(struct relink *r);
 /* The site at an offset, or NO_SITE when no instruction begins there. */
 uint32_t relink_site_at(const struct relink *r, uint64_t offset);
 bool relink_in_text(const struct relink *r, uint64_t address);
-/* Where an address went. Addresses outside .text stay; the end of .text becomes the new end. The caller has checked
- * that an address in .text is an instruction. */
+/* Where an address went. Addresses outside .text stay; the end of .text becomes the new end. The
+ * caller has checked that an address in .text is an instruction. */
 uint64_t relink_moved(const struct relink *r, uint64_t address);
 
 /* FORMAT (or another status) at an offset of .text: "function+0x12 (.text+0x3a): ...". */

@@ -34,16 +34,18 @@ static enum javm_status emit_direct(const struct relink *r, const struct site *s
     int64_t distance = (int64_t)r->sites[site->link].moved - (int64_t)site->moved;
     int64_t jump = site->size == 8 ? distance - 4 : distance;
     if (jump < -1048576 || jump >= 1048576)
-        return relink_fail(r, JAVM_E_LIMIT, site->offset,
-                           "a %s over %" PRId64
-                           " bytes; 1 MiB is the most: call through a pointer, or split the function",
-                           pvm2_mnemonic((enum pvm2_op)site->insn.op), distance);
+        return relink_fail(
+            r, JAVM_E_LIMIT, site->offset,
+            "a %s over %" PRId64
+            " bytes; 1 MiB is the most: call through a pointer, or split the function",
+            pvm2_mnemonic((enum pvm2_op)site->insn.op), distance);
     if (site->size == 2) {
         put_le(out, with_distance16(&site->insn, (int32_t)distance), 2);
     } else if (site->size == 4) {
         put_le(out, with_imm(&site->insn, (int32_t)distance), 4);
     } else {
-        /* beq/bne, blt/bge, bltu/bgeu are neighbours: the inverse differs in the lowest bit of funct3 */
+        /* beq/bne, blt/bge, bltu/bgeu are neighbours: the inverse differs in the lowest bit of
+         * funct3 */
         put_le(out, with_imm(&site->insn, 8) ^ 1u << 12, 4);
         struct pvm2_insn jal = {.op = PVM2_JAL, .imm = (int32_t)jump};
         put_le(out + 4, pvm2_encode32(&jal), 4);
@@ -61,13 +63,14 @@ static enum javm_status emit_pair(const struct relink *r, const struct site *sit
 {
     bool relative = site->role == SITE_PC_HIGH || site->role == SITE_PC_LOW;
     const struct site *base = site->role == SITE_PC_LOW ? &r->sites[site->link] : site;
-    int64_t value = (int64_t)relink_moved(r, base->value);
+    uint64_t distance = relink_moved(r, base->value); /* unsigned: a forged address may be any */
     if (relative)
-        value -= (int64_t)JAVM_CODE_BASE + base->moved;
-    int64_t high = high_part(value);
+        distance -= (uint64_t)JAVM_CODE_BASE + base->moved;
+    int64_t value = (int64_t)distance, high = high_part(value);
     if (high < INT32_MIN || high > INT32_MAX)
         return relink_fail(r, JAVM_E_LIMIT, site->offset,
-                           "0x%" PRIx64 " is more than 2 GiB away: compile with -mcmodel=medany and "
+                           "0x%" PRIx64
+                           " is more than 2 GiB away: compile with -mcmodel=medany and "
                            "keep data below 0x80000000",
                            base->value);
     bool is_high = site->role == SITE_PC_HIGH || site->role == SITE_ABS_HIGH;
@@ -123,7 +126,8 @@ static bool is_difference(uint32_t type)
     return type >= RISCV_ADD8 && type <= RISCV_SUB64;
 }
 
-/* A new difference must mean the same to who loads it signed and who loads it unsigned, as the old one did. */
+/* A new difference must mean the same to who loads it signed and who loads it unsigned, as the old
+ * one did. */
 static bool difference_fits(int64_t before, int64_t now, unsigned width)
 {
     if (width == 8)
@@ -134,7 +138,8 @@ static bool difference_fits(int64_t before, int64_t now, unsigned width)
     return now >= -half && now < half;
 }
 
-/* All additions and subtractions at one place make one value; they are recomputed together. Returns how many. */
+/* All additions and subtractions at one place make one value; they are recomputed together. Returns
+ * how many. */
 static size_t patch_difference(const struct relink *r, size_t first, uint8_t *bytes,
                                const struct elf_section *section, enum javm_status *status)
 {
@@ -152,15 +157,17 @@ static size_t patch_difference(const struct relink *r, size_t first, uint8_t *by
         if (width_of(all[i].type) != width)
             width = 0;
     }
-    uint64_t offset = all[first].offset, mask = width == 8 ? UINT64_MAX : (UINT64_C(1) << 8 * width) - 1;
+    uint64_t offset = all[first].offset,
+             mask = width == 8 ? UINT64_MAX : (UINT64_C(1) << 8 * width) - 1;
     uint64_t found = 0;
     for (unsigned k = 0; k < width; k++)
         found |= (uint64_t)bytes[offset + k] << 8 * k;
     if (width == 0 || found != (before & mask))
-        *status = javm_fail(r->err, JAVM_E_FORMAT, offset,
-                            "%.40s+0x%" PRIx64 ": the bytes are not what the ADD and SUB relocations "
-                            "there make",
-                            section->name, offset);
+        *status =
+            javm_fail(r->err, JAVM_E_FORMAT, offset,
+                      "%.40s+0x%" PRIx64 ": the bytes are not what the ADD and SUB relocations "
+                      "there make",
+                      section->name, offset);
     else if (!difference_fits((int64_t)before, (int64_t)now, width))
         *status = javm_fail(r->err, JAVM_E_LIMIT, offset,
                             "%.40s+0x%" PRIx64 ": the difference %" PRId64
@@ -189,9 +196,13 @@ static enum javm_status patch_section(const struct relink *r, const struct elf_s
             i += patch_difference(r, i, bytes, section, &status);
             continue;
         }
-        uint64_t moved = relink_moved(r, all[i].target);
-        if (moved != all[i].target && (all[i].type == RISCV_64 || all[i].type == RISCV_32))
-            put_le(bytes + all[i].offset, moved, width_of(all[i].type));
+        /* The others that are let through (NONE, RELAX) say nothing, and their targets were not
+         * checked. */
+        if (all[i].type == RISCV_64 || all[i].type == RISCV_32) {
+            uint64_t moved = relink_moved(r, all[i].target);
+            if (moved != all[i].target)
+                put_le(bytes + all[i].offset, moved, width_of(all[i].type));
+        }
         i++;
     }
     return status;
@@ -241,8 +252,7 @@ enum javm_status relink_verify(const struct relink *r, const struct javm_program
                                " is a target but no block start",
                                site->moved);
         struct pvm2_insn insn;
-        if (site->role != SITE_DIRECT ||
-            !pvm2_decode(r->code, r->code_len, site->moved, &insn))
+        if (site->role != SITE_DIRECT || !pvm2_decode(r->code, r->code_len, site->moved, &insn))
             continue;
         /* read back from the bytes: the branch, or the jal behind an inverted one */
         uint64_t at = site->moved;

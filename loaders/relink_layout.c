@@ -1,11 +1,14 @@
-/* New offsets. A marker pushes its target away from the branches around it, a branch that no longer reaches its target
- * grows and pushes others: repeated until nothing grows. Sizes never shrink, so this ends; a long chain of single
- * growths is cut by giving every candidate its larger form after some rounds, so that it also ends soon. */
+/* New offsets. A marker pushes its target away from the branches around it, a branch that no longer
+ * reaches its target grows and pushes others: repeated until nothing grows. Sizes never shrink, so
+ * this ends; a long chain of single growths is cut by giving every candidate its larger form after
+ * some rounds, so that it also ends soon. */
 #include "loaders/relink.h"
 
 #include <inttypes.h>
 
-enum { PATIENCE = 24 }; /* rounds before all compressed forms grow, and again before all branches do */
+enum {
+    PATIENCE = 24
+}; /* rounds before all compressed forms grow, and again before all branches do */
 
 static void place(struct relink *r)
 {

@@ -1,4 +1,5 @@
-/* What relocations say: which instructions hold addresses, and which addresses of code are kept anywhere. */
+/* What relocations say: which instructions hold addresses, and which addresses of code are kept
+ * anywhere. */
 #include "loaders/relink.h"
 
 #include <inttypes.h>
@@ -8,7 +9,8 @@
 
 /* ---- targets ---------------------------------------------------------------------------- */
 
-/* An address that somebody may jump to. The end of .text is no instruction, but a fair thing to point at. */
+/* An address that somebody may jump to. The end of .text is no instruction, but a fair thing to
+ * point at. */
 static enum javm_status add_target(struct relink *r, uint64_t address, uint64_t by,
                                    const char *section)
 {
@@ -30,7 +32,8 @@ static enum javm_status add_target(struct relink *r, uint64_t address, uint64_t 
                      section, by, address - text->start);
 }
 
-/* A symbol of .text with an addend that leaves .text: nobody could say where that should move to. */
+/* A symbol of .text with an addend that leaves .text: nobody could say where that should move to.
+ */
 static bool leaves_text(const struct relink *r, const struct elf_reloc *reloc)
 {
     return reloc->in_text && !relink_in_text(r, reloc->target) &&
@@ -105,14 +108,16 @@ static enum javm_status call(struct relink *r, uint32_t number, const struct elf
     return set_role(r, next, SITE_PC_LOW, true, reloc->type);
 }
 
-/* Its symbol is the auipc, whose site may come later in the walk; link_low() looks at it when all roles are known. */
+/* Its symbol is the auipc, whose site may come later in the walk; link_low() looks at it when all
+ * roles are known. */
 static enum javm_status pc_low(struct relink *r, struct site *site, const struct elf_reloc *reloc)
 {
     if (reloc->target != reloc->symbol)
-        return relink_fail(r, JAVM_E_FORMAT, site->offset, "a PCREL_LO12 relocation with an addend");
+        return relink_fail(r, JAVM_E_FORMAT, site->offset,
+                           "a PCREL_LO12 relocation with an addend");
     site->value = reloc->symbol;
-    return set_role(r, site, SITE_PC_LOW,
-                    has_low(&site->insn, reloc->type == RISCV_PCREL_LO12_S), reloc->type);
+    return set_role(r, site, SITE_PC_LOW, has_low(&site->insn, reloc->type == RISCV_PCREL_LO12_S),
+                    reloc->type);
 }
 
 /* Absolute addresses: data does not move, so only those of code matter. */
@@ -187,7 +192,8 @@ static enum javm_status link_low(struct relink *r, struct site *site)
     return JAVM_OK;
 }
 
-/* With all roles known: pairs are complete, and every address of code that an instruction makes is a target. */
+/* With all roles known: pairs are complete, and every address of code that an instruction makes is
+ * a target. */
 static enum javm_status check_sites(struct relink *r)
 {
     for (uint32_t i = 0; i < r->count; i++) {
@@ -256,7 +262,8 @@ static enum javm_status data_reloc(struct relink *r, const struct elf_section *s
                          "%.40s+0x%" PRIx64 ": refers to 0x%" PRIx64
                          " by a symbol of .text, outside .text",
                          section->name, reloc->offset, reloc->target);
-    /* What is subtracted is a base, not a place to go; but it must be somewhere that moves as a whole. */
+    /* What is subtracted is a base, not a place to go; but it must be somewhere that moves as a
+     * whole. */
     bool subtracted = reloc->type >= RISCV_SUB8 && reloc->type <= RISCV_SUB64;
     if (!subtracted)
         return add_target(r, reloc->target, reloc->offset, section->name);
@@ -316,9 +323,8 @@ static const struct elf_reloc *reloc_of_record(const struct relink *r, uint64_t 
 static enum javm_status add_endpoint(struct relink *r, uint64_t address, uint32_t index,
                                      uint32_t arguments)
 {
-    uint32_t site = relink_in_text(r, address)
-                        ? relink_site_at(r, address - r->in->text.start)
-                        : NO_SITE;
+    uint32_t site =
+        relink_in_text(r, address) ? relink_site_at(r, address - r->in->text.start) : NO_SITE;
     if (site == NO_SITE)
         return javm_fail(r->err, JAVM_E_FORMAT, JAVM_NOWHERE,
                          "endpoint %" PRIu32 ": its function 0x%" PRIx64
@@ -355,8 +361,8 @@ enum javm_status relink_read_endpoints(struct relink *r)
         uint32_t index = get_u32(s->bytes + at + 8), arguments = get_u32(s->bytes + at + 12);
         if (index >= JAVM_MAX_ENDPOINTS || arguments > MAX_ARGUMENTS)
             return javm_fail(r->err, JAVM_E_RANGE, at,
-                             ".javm.endpoints+0x%" PRIx64 ": index %" PRIu32 " (at most 63) with %" PRIu32
-                             " argument registers (at most 4)",
+                             ".javm.endpoints+0x%" PRIx64 ": index %" PRIu32
+                             " (at most 63) with %" PRIu32 " argument registers (at most 4)",
                              at, index, arguments);
         const struct elf_reloc *reloc = reloc_of_record(r, at);
         if (reloc == NULL)

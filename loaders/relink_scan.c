@@ -22,8 +22,8 @@ enum javm_status relink_fail(const struct relink *r, enum javm_status status, ui
 
 enum javm_status relink_no_memory(const struct relink *r)
 {
-    return javm_fail(r->err, JAVM_E_NOMEM, JAVM_NOWHERE, "no memory to link a program of %" PRIu64 " bytes",
-                     r->in->text.size);
+    return javm_fail(r->err, JAVM_E_NOMEM, JAVM_NOWHERE,
+                     "no memory to link a program of %" PRIu64 " bytes", r->in->text.size);
 }
 
 uint32_t relink_site_at(const struct relink *r, uint64_t offset)
@@ -180,9 +180,10 @@ static enum javm_status place_markers(struct relink *r, const struct javm_link_o
 {
     for (uint32_t i = 0; i < r->count; i++) {
         struct site *site = &r->sites[i];
-        bool needed = site->target && i != 0 &&
-                      !pvm2_is_terminator((enum pvm2_op)r->sites[i - 1].insn.op);
-        /* An ecall is a start wherever it stands, but the rule for markers makes no exception for it. */
+        bool needed =
+            site->target && i != 0 && !pvm2_is_terminator((enum pvm2_op)r->sites[i - 1].insn.op);
+        /* An ecall is a start wherever it stands, but the rule for markers makes no exception for
+         * it. */
         if (needed && options->keep_layout && !is_ecall(site))
             return relink_fail(r, JAVM_E_FORMAT, site->offset,
                                "is a jump target but not a block start: the code was not marked");

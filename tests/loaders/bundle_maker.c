@@ -42,7 +42,8 @@ static struct javm_cap *some_image(const struct javm_cap *pinned, const struct j
     const struct javm_mapping mappings[] = {
         {.start = 0x10000000, .size = 0x1000, .depth = 1, .path = {{1, {1}}}},
         {.start = 0x20000000, .size = 0x1000, .depth = 0}};
-    const struct javm_pin pin = {{1, {1}}, hash_of(pinned)}, first = {{2, {2, 3}}, hash_of(initial)};
+    const struct javm_pin pin = {{1, {1}}, hash_of(pinned)},
+                          first = {{2, {2, 3}}, hash_of(initial)};
     const struct javm_image fields = {.isa = JAVM_ISA_PVM2,
                                       .code = code,
                                       .code_len = sizeof code,
@@ -97,22 +98,22 @@ struct javm_bundle bundle_rich(uint64_t sparse_pages)
     struct javm_bundle b = {.caps = calloc(16, sizeof(struct javm_cap *)),
                             .roots = calloc(4, sizeof *b.roots)};
     cr_assert(b.caps != NULL && b.roots != NULL);
-    add(&b, javm_data_new_zero(0));                    /* 0 */
-    add(&b, sparse(1, 0, 1));                          /* 1 */
+    add(&b, javm_data_new_zero(0));                     /* 0 */
+    add(&b, sparse(1, 0, 1));                           /* 1 */
     add(&b, sparse(sparse_pages, sparse_pages - 1, 2)); /* 2 */
     struct javm_hash chain = javm_hash_kernel("quota");
-    add(&b, javm_type_new(&chain));                    /* 3 */
-    add(&b, javm_cnode_new());                         /* 4: empty */
-    add(&b, some_image(b.caps[1], b.caps[2]));         /* 5 */
+    add(&b, javm_type_new(&chain));            /* 3 */
+    add(&b, javm_cnode_new());                 /* 4: empty */
+    add(&b, some_image(b.caps[1], b.caps[2])); /* 5 */
     struct javm_cap *cnode = javm_cnode_new();
     set(cnode, 0, b.caps[0]);
     set(cnode, 5, b.caps[2]);
     set(cnode, 0x0105, b.caps[3]);
     set(cnode, UINT64_MAX, b.caps[4]);
-    add(&b, cnode);                                    /* 6 */
-    add(&b, some_instance(b.caps[5], cnode, false));   /* 7 */
+    add(&b, cnode);                                     /* 6 */
+    add(&b, some_instance(b.caps[5], cnode, false));    /* 7 */
     add(&b, some_instance(b.caps[5], b.caps[4], true)); /* 8 */
-    add(&b, some_handle());                            /* 9 */
+    add(&b, some_handle());                             /* 9 */
     for (unsigned i = 0; i < 3; i++) {
         b.roots[i] = (struct javm_bundle_root){strdup(roots[i].name), roots[i].cap};
         b.root_count++;

@@ -1,11 +1,12 @@
-/* Bundles for tests: a good one with every kind of cap, and raw bytes with a right checksum around anything. */
+/* Bundles for tests: a good one with every kind of cap, and raw bytes with a right checksum around
+ * anything. */
 #ifndef JAVM_TEST_BUNDLE_MAKER_H
 #define JAVM_TEST_BUNDLE_MAKER_H
 
 #include "javm/load.h"
 
-/* Every kind of cap, sparse and empty data, a paused instance, a kernel handle; three roots, not sorted.
- * `sparse_pages` is the size of the Data of which only the last page is stored. */
+/* Every kind of cap, sparse and empty data, a paused instance, a kernel handle; three roots, not
+ * sorted. `sparse_pages` is the size of the Data of which only the last page is stored. */
 struct javm_bundle bundle_rich(uint64_t sparse_pages);
 /* Encoded; malloc'ed. Fails the test when it cannot be. */
 uint8_t *bundle_bytes(const struct javm_bundle *bundle, size_t *len);

@@ -1,10 +1,12 @@
 #!/bin/sh
 # javm-cc from C to an image. Catches: flags that no longer suit the linker, options that reach the wrong program, paths with
-# blanks or quotes, errors with exit code 0, and files left behind. Exit code 77 (skipped) without clang 19.
-#   cc_cli.sh JAVM_CC JAVM_LINK
+# blanks or quotes, errors with exit code 0, files left behind, and an example in docs/linking.md that is not what happens.
+# Exit code 77 (skipped) without clang 19.
+#   cc_cli.sh JAVM_CC JAVM_LINK DOCS
 set -u
 cc=$1
 link=$2
+docs=$3
 if ! command -v clang-19 >/dev/null || ! command -v ld.lld-19 >/dev/null; then
     echo "clang-19 and ld.lld-19 are needed"
     exit 77
@@ -64,5 +66,19 @@ expect 0 '' -DSEVEN=7 '-Iin clude' main.c two.o -Wl,--no-relax
 "$link" --check a.jimg >out.txt 2>err.txt || fail "a.jimg does not pass --check"
 expect 0 'clang.*two ce.c' -v -c 'two ce.c'
 [ -s 'two ce.o' ] || fail "-c without -o made no object"
+
+# The document's example; of its numbers only those that do not depend on the compiler's version.
+sed -n '/linking example/,/^```$/p' "$docs/linking.md" | sed '/^```/d; /^<!--/d' >counter.c
+grep -q JAVM_ENDPOINT counter.c || fail "no example in $docs/linking.md"
+expect 0 '' -O2 -Wall -Werror counter.c -o counter.jimg --map counter.map
+"$link" --check counter.jimg >out.txt 2>err.txt || fail "the example does not pass --check"
+sed -n 's/^    \(data pages: .*\|mapping .*\)/\1/p' "$docs/linking.md" >want.txt
+[ "$(wc -l <want.txt)" = 5 ] || fail "$docs/linking.md does not show the example's memory"
+while read -r line; do
+    grep -q -x -F -e "$line" counter.map || fail "the example's map has no line '$line'"
+done <want.txt
+for endpoint in 'endpoint 0: .*, javm_enter_add+0x0' 'endpoint 7: .*, javm_enter_first_byte+0x0'; do
+    grep -q "^$endpoint" counter.map || fail "the example's map has no '$endpoint'"
+done
 [ -z "$(ls "$TMPDIR")" ] || fail "left behind: $(ls "$TMPDIR")"
 exit $failed

@@ -90,8 +90,8 @@ uint8_t *elf_make(const struct elf_recipe *recipe, size_t *len)
                                           .r_info = ELF64_R_INFO((uint64_t)r->symbol, r->type),
                                           .r_addend = r->addend};
         if (n > 0)
-            headers[count++] = add_table(&out, rela_name, SHT_RELA, relas, n * sizeof *relas, symtab,
-                                         section, sizeof *relas);
+            headers[count++] = add_table(&out, rela_name, SHT_RELA, relas, n * sizeof *relas,
+                                         symtab, section, sizeof *relas);
     }
     size_t at = append(&out, headers, count * sizeof *headers);
     Elf64_Ehdr header = {.e_ident = {0x7F, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},

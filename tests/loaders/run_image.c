@@ -50,12 +50,12 @@ struct run_result run_image(const struct javm_bundle *bundle, uint32_t endpoint,
     cr_assert_not_null(from, "endpoint %u", endpoint);
     struct javm_region regions[16];
     size_t count = 0;
-    regions[count++] =
-        (struct javm_region){.first_page = JAVM_CODE_BASE / JAVM_PAGE_SIZE,
-                             .pages = (uint32_t)((image->code_len + JAVM_PAGE_SIZE - 1) / JAVM_PAGE_SIZE),
-                             .kind = JAVM_REGION_BYTES,
-                             .bytes = image->code,
-                             .len = image->code_len};
+    regions[count++] = (struct javm_region){
+        .first_page = JAVM_CODE_BASE / JAVM_PAGE_SIZE,
+        .pages = (uint32_t)((image->code_len + JAVM_PAGE_SIZE - 1) / JAVM_PAGE_SIZE),
+        .kind = JAVM_REGION_BYTES,
+        .bytes = image->code,
+        .len = image->code_len};
     for (uint32_t i = 0; i < image->mapping_count && count < 16; i++)
         regions[count++] = region_of(bundle, &image->mappings[i]);
     struct javm_memory *memory;

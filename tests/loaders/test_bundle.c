@@ -1,8 +1,10 @@
-/* Bundles: a rich one there and back, and every kind of damage. Catches: a field that is lost or reordered, output that
- * depends on anything but the content, damage that goes unnoticed (each truncation, flipped bits), bytes that decode
- * to something whose encoding differs (so that two files could mean the same), references to caps that are not there
- * before, and bundles that come out of a directory other than they went in. */
+/* Bundles: a rich one there and back, and every kind of damage. Catches: a field that is lost or
+ * reordered, output that depends on anything but the content, damage that goes unnoticed (each
+ * truncation, flipped bits), bytes that decode to something whose encoding differs (so that two
+ * files could mean the same), references to caps that are not there before, and bundles that come
+ * out of a directory other than they went in. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,13 +91,44 @@ Test(bundle, layout_is_frozen)
     bundle.roots[0] = (struct javm_bundle_root){strdup("r"), 0};
     size_t len;
     uint8_t *bytes = bundle_bytes(&bundle, &len);
-    static const uint8_t expected[] = {'J', 'A', 'V', 'M', 13, 10, 26, 10, 1, 0, 0, 0, 1, 0, 0, 0,
-                                       1,   0,   0,   0,   0,  0,  0,  0,  3, 4, 0, 0, 0, 0, 0, 0,
-                                       0,   0,   0,   0,   0,  1,  'r', 0, 0, 0, 0};
+    static const uint8_t expected[] = {'J', 'A', 'V', 'M', 13, 10, 26, 10, 1,   0, 0, 0, 1, 0, 0,
+                                       0,   1,   0,   0,   0,  0,  0,  0,  0,   3, 4, 0, 0, 0, 0,
+                                       0,   0,   0,   0,   0,  0,  0,  1,  'r', 0, 0, 0, 0};
     cr_assert_eq(len, sizeof expected + 32);
     cr_expect_arr_eq(bytes, expected, sizeof expected);
     javm_bundle_clear(&bundle);
     free(bytes);
+}
+
+/* The dump in the document is the file that it names, and the file decodes. */
+Test(bundle, the_document_shows_the_file)
+{
+    uint8_t *text, *file, shown[1024];
+    size_t text_len, file_len, count = 0;
+    struct javm_error err;
+    cr_assert_eq(javm_file_read(FORMATS_DOC, 0, &text, &text_len, &err), JAVM_OK, "%s", err.text);
+    cr_assert_eq(javm_file_read(FORMATS_EXAMPLE, 0, &file, &file_len, &err), JAVM_OK, "%s",
+                 err.text);
+    text[text_len - 1] = 0; /* instead of the last newline */
+    char *at = strstr((char *)text, "<!-- formats example: nop.jimg -->\n\n");
+    cr_assert_not_null(at, "no example in " FORMATS_DOC);
+    at += strcspn(at, "\n") + 2;
+    for (; strncmp(at, "    ", 4) == 0; at += strcspn(at, "\n") + 1) {
+        cr_assert_eq(strtoul(at, NULL, 16), count, "%.60s", at);
+        for (const char *hex = strchr(at, ':') + 1; *hex != '\n'; hex++) {
+            unsigned byte;
+            if (*hex == ' ')
+                continue;
+            cr_assert(count < sizeof shown && sscanf(hex, "%2x", &byte) == 1);
+            shown[count++] = (uint8_t)byte;
+            hex++;
+        }
+    }
+    cr_assert_eq(count, file_len);
+    cr_expect_arr_eq(shown, file, count);
+    cr_expect(decodes_canonically(file, file_len));
+    free(text);
+    free(file);
 }
 
 /* ---- damage ----------------------------------------------------------------------------- */
@@ -209,8 +242,8 @@ Test(bundle, encode_keeps_the_rules_of_decode)
     cr_expect_eq(encode_status(&b, &err), JAVM_E_RANGE);
     b.roots[0].cap = 0;
 
-    static const char *const names[] = {"", "\xC0\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\x80",
-                                        "cut \xE2\x82"};
+    static const char *const names[] = {"",     "\xC0\x80",    "\xED\xA0\x80", "\xF4\x90\x80\x80",
+                                        "\x80", "cut \xE2\x82"};
     char *kept = b.roots[0].name;
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
         char name[16];
@@ -230,6 +263,50 @@ Test(bundle, encode_keeps_the_rules_of_decode)
     cr_expect_eq(encode_status(&b, &err), JAVM_E_EXISTS);
     b.roots[0].name = kept;
     cr_expect_eq(encode_status(&b, &err), JAVM_OK);
+    javm_bundle_clear(&b);
+}
+
+/* What decoding would refuse is not written: a bundle that only its writer can read is lost. */
+Test(bundle, encode_checks_kinds)
+{
+    struct javm_bundle b = {.caps = calloc(2, sizeof(struct javm_cap *))};
+    struct javm_error err;
+    struct javm_pin pin = {{1, {4}}, {{0}}};
+    cr_assert_not_null(b.caps);
+    b.caps[0] = javm_cnode_new();
+    for (unsigned i = 0; i < 3; i++) {
+        const struct javm_image fields = {.isa = JAVM_ISA_PVM2,
+                                          .pinned = &pin,
+                                          .pinned_count = i < 2,
+                                          .initial = &pin,
+                                          .initial_count = i == 2};
+        if (i > 0)
+            cr_assert_eq(javm_cap_hash(b.caps[0], &pin.hash), JAVM_OK);
+        cr_assert_eq(javm_image_new(&fields, &b.caps[1], NULL), JAVM_OK);
+        b.cap_count = 2;
+        cr_expect_eq(encode_status(&b, &err), JAVM_E_KIND);
+        cr_expect_str_eq(err.text, i == 2 ? "cap 1 (Image) initial[0] is not a Data"
+                                          : "cap 1 (Image) pinned[0] is neither Data nor Image");
+        javm_cap_release(b.caps[1]);
+        b.cap_count = 1;
+    }
+    javm_bundle_clear(&b);
+}
+
+/* A root's name in a message stays on its line and is cut between characters. */
+Test(bundle, names_in_messages)
+{
+    struct javm_error err;
+    struct javm_bundle b = bundle_rich(4);
+    char *kept = b.roots[0].name, name[100] = "a\nb\033";
+    for (unsigned i = 0; i < 40; i++)
+        strcat(name, "\xC3\xA9");
+    b.roots[0].name = name;
+    b.roots[0].cap = 99;
+    cr_expect_eq(encode_status(&b, &err), JAVM_E_RANGE);
+    cr_expect_eq(strncmp(err.text, "root \"a?b?\xC3\xA9", 12), 0, "%s", err.text);
+    cr_expect_not_null(strstr(err.text, "\xC3\xA9\" names cap 99 of 10"), "%s", err.text);
+    b.roots[0].name = kept;
     javm_bundle_clear(&b);
 }
 
@@ -300,7 +377,8 @@ Test(bundle, collecting_a_deep_chain)
     }
     struct javm_bundle bundle;
     const char *name = "top";
-    cr_assert_eq(javm_bundle_collect(self, &hash, &name, 1, &bundle, &err), JAVM_OK, "%s", err.text);
+    cr_assert_eq(javm_bundle_collect(self, &hash, &name, 1, &bundle, &err), JAVM_OK, "%s",
+                 err.text);
     cr_expect_eq(bundle.cap_count, DEPTH);
     cr_expect_eq(bundle.roots[0].cap, DEPTH - 1);
     size_t len;

@@ -1,5 +1,6 @@
-/* Files. Catches: content that is lost or cut, a limit that is not kept, a failed write that harms the old file or leaves
- * a temporary one behind, a device that is replaced by a file, and files taken for what they are not. */
+/* Files. Catches: content that is lost or cut, a limit that is not kept, a failed write that harms
+ * the old file or leaves a temporary one behind, a device that is replaced by a file, and files
+ * taken for what they are not. */
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <stdio.h>

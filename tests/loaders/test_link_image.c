@@ -1,6 +1,7 @@
-/* What stands around the code of a linked image. Catches: data at wrong addresses or with the wrong permission, a heap or
- * stack that is not where docs/linking.md says, a missing guard page, mappings of slots that are lost or unsorted, heap
- * symbols that are not written, endpoints at wrong offsets, and a map file that does not tell the truth. */
+/* What stands around the code of a linked image. Catches: data at wrong addresses or with the wrong
+ * permission, a heap or stack that is not where docs/linking.md says, a missing guard page,
+ * mappings of slots that are lost or unsorted, heap symbols that are not written, endpoints at
+ * wrong offsets, and a map file that does not tell the truth. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,7 +116,8 @@ Test(link_image, sizes_that_cannot_be)
     } cases[] = {
         {{.stack_bytes = UINT64_MAX}, "each can have at most"},
         {{.heap_bytes = UINT64_C(1) << 33}, "each can have at most"},
-        {{.heap_bytes = 0x30000000}, "heap 0x10004000+0x30000000 overlaps .javm.mappings 0x40000000"},
+        {{.heap_bytes = 0x30000000},
+         "heap 0x10004000+0x30000000 overlaps .javm.mappings 0x40000000"},
         {{.stack_bytes = 0xA0000000}, "overlaps"},
     };
     for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -148,8 +150,8 @@ Test(link_image, the_map_tells_the_truth)
     const struct javm_image *image = image_of(&bundle);
     struct javm_program *program;
     struct javm_program_key key = {.footprint_pages = javm_image_footprint(image)};
-    cr_assert_eq(
-        javm_program_decode_pvm2(image->code, image->code_len, &key, &program, NULL), JAVM_OK);
+    cr_assert_eq(javm_program_decode_pvm2(image->code, image->code_len, &key, &program, NULL),
+                 JAVM_OK);
 
     /* every block once, in order, with the cost that the engine charges */
     uint64_t block = 0;
@@ -174,7 +176,8 @@ Test(link_image, the_map_tells_the_truth)
     cr_expect_eq(covered, image->code_len);
     cr_expect_eq(markers, number_after(map, "\nmarkers: ", 10));
     cr_expect_gt(markers, 0);
-    cr_expect_eq(number_after(map, "endpoint 3: new ", 16), javm_image_endpoint(image, 3)->entry_pc);
+    cr_expect_eq(number_after(map, "endpoint 3: new ", 16),
+                 javm_image_endpoint(image, 3)->entry_pc);
     cr_expect_not_null(strstr(map, "function sample_switch: "));
     javm_program_free(program);
     javm_bundle_clear(&bundle);
@@ -200,9 +203,10 @@ Test(link_image, linked_images_pass_the_check)
 
 Test(link_image, the_check_finds_what_is_wrong)
 {
-    /* jal x0, +6 (into the middle of an addi); beq x0, x0, -16 (before the code); 0x0000; a lone half word */
-    static const uint8_t code[] = {0x6F, 0, 0x60, 0,    0x13, 0, 0, 0, 0xE3, 0x08, 0, 0xFE,
-                                   0,    0, 0x01, 0x00, 0x13, 0};
+    /* jal x0, +6 (into the middle of an addi); beq x0, x0, -16 (before the code); 0x0000; a lone
+     * half word */
+    static const uint8_t code[] = {0x6F, 0, 0x60, 0, 0x13, 0,    0,    0,    0xE3,
+                                   0x08, 0, 0xFE, 0, 0,    0x01, 0x00, 0x13, 0};
     const struct javm_endpoint endpoint = {.index = 2, .entry_pc = 10};
     const struct javm_image image = {.isa = JAVM_ISA_PVM2,
                                      .code = code,

@@ -1,7 +1,8 @@
-/* Code that grows, made so that every branch form lands just inside and just outside its reach once markers are in.
- * Catches: a limit that is off by one step, in either direction; a grown branch that goes elsewhere or has the wrong
- * condition; branches that grow without need; a chain of growths that does not settle; compressed immediates with
- * bits in the wrong place; differences and pointers in data that do not follow the code. */
+/* Code that grows, made so that every branch form lands just inside and just outside its reach once
+ * markers are in. Catches: a limit that is off by one step, in either direction; a grown branch
+ * that goes elsewhere or has the wrong condition; branches that grow without need; a chain of
+ * growths that does not settle; compressed immediates with bits in the wrong place; differences and
+ * pointers in data that do not follow the code. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +37,8 @@ static void half(struct code *code, uint32_t value)
     put(code, value, 2);
 }
 
-static void insn(struct code *code, enum pvm2_op op, uint8_t rd, uint8_t rs1, uint8_t rs2, int32_t imm)
+static void insn(struct code *code, enum pvm2_op op, uint8_t rd, uint8_t rs1, uint8_t rs2,
+                 int32_t imm)
 {
     struct pvm2_insn i = {.op = (uint8_t)op, .rd = rd, .rs1 = rs1, .rs2 = rs2, .imm = imm};
     cr_assert(pvm2_imm_fits(op, imm), "%s %d", pvm2_mnemonic(op), imm);
@@ -79,7 +81,8 @@ static uint32_t scatter(uint32_t d, const uint8_t (*bits)[2], unsigned n)
 /* One branch of the form over `distance`; the conditional ones test x11. */
 static void branch(struct code *code, enum form form, enum pvm2_op op, int32_t distance)
 {
-    static const uint8_t cb[8][2] = {{8, 12}, {4, 11}, {3, 10}, {7, 6}, {6, 5}, {2, 4}, {1, 3}, {5, 2}};
+    static const uint8_t cb[8][2] = {{8, 12}, {4, 11}, {3, 10}, {7, 6},
+                                     {6, 5},  {2, 4},  {1, 3},  {5, 2}};
     static const uint8_t cj[11][2] = {{11, 12}, {4, 11}, {9, 10}, {8, 9}, {10, 8}, {6, 7},
                                       {7, 6},   {3, 5},  {2, 4},  {1, 3}, {5, 2}};
     switch (form) {
@@ -237,8 +240,8 @@ Test(link_ranges, every_condition_inverts)
     }
 }
 
-/* Each c.bnez spans the next one at the very limit: when the last grows, all do, one a round, and then as 4-byte forms
- * they still reach. More of them than the rounds that the layout waits. */
+/* Each c.bnez spans the next one at the very limit: when the last grows, all do, one a round, and
+ * then as 4-byte forms they still reach. More of them than the rounds that the layout waits. */
 Test(link_ranges, a_long_chain_of_growths)
 {
     enum { LINKS = 150 };
@@ -246,7 +249,8 @@ Test(link_ranges, a_long_chain_of_growths)
     for (unsigned i = 0; i < LINKS; i++) {
         size_t at = code.len;
         branch(&code, C_BNEZ, PVM2_BNE, 254);
-        /* the target of the one before is 128 behind this; a terminator in front of it saves its marker */
+        /* the target of the one before is 128 behind this; a terminator in front of it saves its
+         * marker */
         if (i > 0) {
             fill(&code, at + 126);
             branch(&code, C_J, PVM2_JAL, 2);
@@ -277,14 +281,15 @@ Test(link_ranges, a_long_chain_of_growths)
 
 /* ---- addresses in code and data --------------------------------------------------------- */
 
-/* x10 is handed in; 0x400000: falls into `middle`, which a pointer in data names, and which so gets a marker. */
+/* x10 is handed in; 0x400000: falls into `middle`, which a pointer in data names, and which so gets
+ * a marker. */
 static void pointed_code(struct code *code)
 {
-    c_li(code, 1);          /* 0 */
-    half(code, C_NOP);      /* 2 */
+    c_li(code, 1);                       /* 0 */
+    half(code, C_NOP);                   /* 2 */
     insn(code, PVM2_ADDI, 10, 10, 0, 2); /* 4: middle */
     insn(code, PVM2_ECALLI, 0, 0, 0, 0); /* 8 */
-}                                        /* 12: end */
+} /* 12: end */
 
 static uint64_t word_at(const struct javm_bundle *bundle, uint64_t offset, unsigned width)
 {
@@ -301,12 +306,12 @@ Test(link_ranges, pointers_and_differences_in_data)
     struct code code = {0};
     pointed_code(&code);
     static const uint8_t table[32] = {
-        4, 0, 0x40, 0, 0, 0, 0, 0,  /* 0: middle, 64 bits */
-        4, 0, 0x40, 0,              /* 8: middle, 32 bits */
-        4, 0, 0, 0,                 /* 12: middle - start, 32 bits */
-        4, 0, 4, 0xFC,              /* 16, 18: 16 and 8 bits; 19: start - middle, 8 bits */
-        0, 0, 0, 0,                 /* 20 */
-        12, 0, 0x40, 0, 0, 0, 0, 0, /* 24: the end of the code */
+        4,  0, 0x40, 0,    0, 0, 0, 0, /* 0: middle, 64 bits */
+        4,  0, 0x40, 0,                /* 8: middle, 32 bits */
+        4,  0, 0,    0,                /* 12: middle - start, 32 bits */
+        4,  0, 4,    0xFC,             /* 16, 18: 16 and 8 bits; 19: start - middle, 8 bits */
+        0,  0, 0,    0,                /* 20 */
+        12, 0, 0x40, 0,    0, 0, 0, 0, /* 24: the end of the code */
     };
     struct elf_recipe recipe = elf_simple(code.bytes, code.len);
     recipe.sections[1] =
@@ -314,11 +319,11 @@ Test(link_ranges, pointers_and_differences_in_data)
     recipe.symbols[1] = (struct make_symbol){"middle", 1, BASE + 4, 0, STT_NOTYPE};
     recipe.symbols[2] = (struct make_symbol){"end", 1, BASE + 12, 0, STT_NOTYPE};
     const struct make_reloc relocs[] = {
-        {2, 0x10000000, RISCV_64, 2, 0},     {2, 0x10000008, RISCV_32, 1, 4},
-        {2, 0x1000000C, RISCV_ADD32, 2, 0},  {2, 0x1000000C, RISCV_SUB32, 1, 0},
-        {2, 0x10000010, RISCV_ADD16, 2, 0},  {2, 0x10000010, RISCV_SUB16, 1, 0},
-        {2, 0x10000012, RISCV_ADD8, 2, 0},   {2, 0x10000012, RISCV_SUB8, 1, 0},
-        {2, 0x10000013, RISCV_ADD8, 1, 0},   {2, 0x10000013, RISCV_SUB8, 2, 0},
+        {2, 0x10000000, RISCV_64, 2, 0},    {2, 0x10000008, RISCV_32, 1, 4},
+        {2, 0x1000000C, RISCV_ADD32, 2, 0}, {2, 0x1000000C, RISCV_SUB32, 1, 0},
+        {2, 0x10000010, RISCV_ADD16, 2, 0}, {2, 0x10000010, RISCV_SUB16, 1, 0},
+        {2, 0x10000012, RISCV_ADD8, 2, 0},  {2, 0x10000012, RISCV_SUB8, 1, 0},
+        {2, 0x10000013, RISCV_ADD8, 1, 0},  {2, 0x10000013, RISCV_SUB8, 2, 0},
         {2, 0x10000018, RISCV_64, 3, 0},
     };
     memcpy(recipe.relocs, relocs, sizeof relocs);
@@ -355,8 +360,7 @@ Test(link_ranges, absolute_addresses_of_code)
         insn(&code, PVM2_ECALLI, 0, 0, 0, 0);
         struct elf_recipe recipe = elf_simple(code.bytes, code.len);
         recipe.symbols[1] = (struct make_symbol){"there", 1, BASE + there, 0, STT_FUNC};
-        recipe.relocs[0] =
-            (struct make_reloc){1, BASE, shorter ? RISCV_RVC_LUI : RISCV_HI20, 2, 0};
+        recipe.relocs[0] = (struct make_reloc){1, BASE, shorter ? RISCV_RVC_LUI : RISCV_HI20, 2, 0};
         recipe.relocs[1] = (struct make_reloc){1, BASE + there - 10, RISCV_LO12_I, 2, 0};
         size_t len;
         uint8_t *elf = elf_make(&recipe, &len);
@@ -370,7 +374,8 @@ Test(link_ranges, absolute_addresses_of_code)
     }
 }
 
-/* A call to a weak function that nobody defines goes to address 0: it links, and panics when reached. */
+/* A call to a weak function that nobody defines goes to address 0: it links, and panics when
+ * reached. */
 Test(link_ranges, a_call_to_an_undefined_weak_function)
 {
     struct code code = {0};

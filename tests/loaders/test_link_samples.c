@@ -1,7 +1,8 @@
-/* Whole programs through javm_link_elf and the interpreter, against the same C compiled for this machine. Catches: a wrong
- * treatment of any relocation that clang and lld leave behind at some optimisation level, with and without linker
- * relaxation, in both code models and as PIC (the three forms of jump tables); a marker that is missing, misplaced or
- * jumped around; a branch that grew wrongly (with a marker before every instruction most of them do); a pointer to code in data that
+/* Whole programs through javm_link_elf and the interpreter, against the same C compiled for this
+ * machine. Catches: a wrong treatment of any relocation that clang and lld leave behind at some
+ * optimisation level, with and without linker relaxation, in both code models and as PIC (the three
+ * forms of jump tables); a marker that is missing, misplaced or jumped around; a branch that grew
+ * wrongly (with a marker before every instruction most of them do); a pointer to code in data that
  * was not moved. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -20,7 +21,8 @@ static const struct {
 #undef X
 };
 
-/* Some samples keep state in .data, and natively all ELF files share it: a run must begin as the guest does. */
+/* Some samples keep state in .data, and natively all ELF files share it: a run must begin as the
+ * guest does. */
 static uint64_t expected(unsigned i)
 {
     static uint64_t results[sizeof samples / sizeof *samples];
@@ -52,8 +54,8 @@ static void check_elf(const char *file, bool mark_all)
 }
 
 static const char *const files[] = {
-    "samples_O0.elf",          "samples_O1.elf", "samples_O2.elf",
-    "samples_O3.elf",          "samples_Os.elf", "samples_Oz.elf",
+    "samples_O0.elf",          "samples_O1.elf",  "samples_O2.elf",
+    "samples_O3.elf",          "samples_Os.elf",  "samples_Oz.elf",
     "samples_norelaxlink.elf", "samples_pic.elf", "samples_medlow.elf"};
 
 Test(link_samples, every_level_gives_native_results)
@@ -68,8 +70,8 @@ Test(link_samples, every_instruction_marked)
         check_elf(files[i], true);
 }
 
-/* Without markers the samples could not run: the tests above would mean nothing if their inputs needed none. At -O0 every
- * block ends in a jump, so that file passes, unchanged. */
+/* Without markers the samples could not run: the tests above would mean nothing if their inputs
+ * needed none. At -O0 every block ends in a jump, so that file passes, unchanged. */
 Test(link_samples, inputs_need_markers)
 {
     struct javm_link_options keep = {.keep_layout = true};

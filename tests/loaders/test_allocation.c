@@ -1,0 +1,169 @@
+/* Small files that claim to be huge. Catches: an allocation that follows a number in the file
+ * instead of the bytes that are there, and a sum of parts (sections over the same bytes, pages,
+ * lists) that nobody bounds.
+ *
+ * Two ways of looking: the linker hands every malloc, calloc and realloc of libjavm to the counters
+ * below, and the whole process, libelf included, gets a limit on its address space. */
+#include <criterion/criterion.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "tests/loaders/bad_inputs.h"
+#include "tests/loaders/bundle_maker.h"
+#include "tests/loaders/elf_maker.h"
+#include "tests/loaders/run_image.h"
+
+/* Bytes asked for, all in all, freed or not. An instruction of two bytes becomes a record of about
+ * 50 in a table that doubles. */
+enum { BYTES_PER_BYTE = 128, BYTES_ALWAYS = 128 << 10 };
+
+static uint64_t requested;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    requested += size;
+    return __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    requested += count * size;
+    return __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    requested += size;
+    return __real_realloc(old, size);
+}
+
+/* ---- files that are right, and claim much ------------------------------------------------ */
+
+static const uint8_t plain[] = {0x05, 0x45, 0x01, 0x00, 0x0B, 0x20, 0x00, 0x00};
+
+/* 3.25 GiB of zeros that are nowhere stored. */
+static struct input large_bss(void)
+{
+    struct elf_recipe recipe = elf_simple(plain, sizeof plain);
+    struct input input;
+    recipe.sections[1] = (struct make_section){".bss",     SHT_NOBITS, SHF_ALLOC | SHF_WRITE,
+                                               0x10000000, NULL,       UINT64_C(0xD0000000)};
+    input.bytes = elf_make(&recipe, &input.len);
+    return input;
+}
+
+/* A thousand times 4 GiB. */
+static struct input large_data(void)
+{
+    struct raw raw = raw_bundle(1000, 0), body = {0};
+    raw_le(&body, UINT64_C(1) << 32, 8);
+    raw_le(&body, 0, 4);
+    for (unsigned i = 0; i < 1000; i++)
+        raw_cap(&raw, JAVM_DATA, body.bytes, body.len);
+    raw_finish(&raw);
+    free(body.bytes);
+    return (struct input){raw.bytes, raw.len};
+}
+
+/* The same in the mapping of an image: 3.75 GiB of ephemeral memory. */
+static struct input large_mapping(void)
+{
+    const struct javm_mapping mapping = {.start = 0x10000000, .size = UINT64_C(0xF0000000)};
+    const struct javm_image fields = {
+        .isa = JAVM_ISA_PVM2, .mappings = &mapping, .mapping_count = 1};
+    struct javm_cap *image;
+    struct raw raw = raw_bundle(1, 0);
+    uint8_t *bytes;
+    size_t len;
+    cr_assert_eq(javm_image_new(&fields, &image, NULL), JAVM_OK);
+    cr_assert_eq(javm_image_encode(image, &bytes, &len), JAVM_OK);
+    raw_cap(&raw, JAVM_IMAGE, bytes, len);
+    raw_finish(&raw);
+    free(bytes);
+    javm_cap_release(image);
+    return (struct input){raw.bytes, raw.len};
+}
+
+static const struct bad large[] = {
+    {"3.25 GiB of .bss", JAVM_OK, large_bss},
+    {"1000 Data of 4 GiB", JAVM_OK, large_data},
+    {"a mapping of 3.75 GiB", JAVM_OK, large_mapping},
+};
+
+/* ---- looking ---------------------------------------------------------------------------- */
+
+static void load(const struct bad *bad)
+{
+    struct input input = bad->make();
+    struct javm_bundle bundle;
+    struct javm_error err = {0};
+    requested = 0;
+    enum javm_status status = javm_load(input.bytes, input.len, &bundle, &err);
+    uint64_t limit = (uint64_t)input.len * BYTES_PER_BYTE + BYTES_ALWAYS;
+    cr_expect_eq(status, bad->status, "%s: %s, %s", bad->what, javm_status_name(status), err.text);
+    cr_expect_leq(requested, limit, "%s: %" PRIu64 " bytes allocated for a file of %zu", bad->what,
+                  requested, input.len);
+    javm_bundle_clear(&bundle);
+    free(input.bytes);
+}
+
+static void load_all(void)
+{
+    for (unsigned i = 0; i < bad_elf_count; i++)
+        load(&bad_elf[i]);
+    for (unsigned i = 0; i < bad_bundle_count; i++)
+        load(&bad_bundles[i]);
+    for (unsigned i = 0; i < sizeof large / sizeof *large; i++)
+        load(&large[i]);
+}
+
+Test(allocation, is_bounded_by_what_is_there)
+{
+    load_all();
+    /* the counters count: a real link needs more than nothing */
+    size_t len;
+    uint8_t *bytes = read_elf("samples_O2.elf", &len);
+    requested = 0;
+    struct javm_bundle bundle = link_bytes(bytes, len, NULL);
+    cr_expect_gt(requested, len);
+    cr_expect_leq(requested, len * BYTES_PER_BYTE + BYTES_ALWAYS);
+    javm_bundle_clear(&bundle);
+    free(bytes);
+}
+
+/* Sanitizers keep terabytes of shadow addresses: there the limit would stop the process itself. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SHADOWED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SHADOWED 1
+#endif
+#endif
+
+#ifndef SHADOWED
+Test(allocation, fits_a_small_address_space)
+{
+    unsigned long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    cr_assert_not_null(file);
+    cr_assert_eq(fscanf(file, "%lu", &pages), 1);
+    fclose(file);
+    /* room for the largest input, 1 MiB of code, and what linking it takes */
+    rlim_t bytes = (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + (UINT64_C(192) << 20);
+    const struct rlimit limit = {bytes, bytes};
+    cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
+    cr_assert_null(__real_malloc(512 << 20), "the limit does not hold");
+    load_all();
+}
+#endif
