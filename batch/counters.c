@@ -44,6 +44,7 @@ void totals_add(struct totals *totals, const struct counters *counters)
     }
     totals->gas += get(&counters->gas);
     totals->mismatches += get(&counters->mismatches);
+    totals->failures += get(&counters->failures);
     totals->skipped += get(&counters->skipped);
     totals->bytes += get(&counters->bytes);
     totals->busy_ns += get(&counters->busy_ns);
@@ -53,9 +54,4 @@ void totals_add_latency(struct totals *totals, const struct counters *counters)
 {
     for (unsigned i = 0; i < LATENCY_BUCKETS; i++)
         totals->latency[i] += get(&counters->latency[i]);
-}
-
-uint64_t totals_failures(const struct totals *totals)
-{
-    return totals->exits[OUTCOME_ERROR] + totals->exits[OUTCOME_CRASHED] + totals->mismatches;
 }

@@ -14,15 +14,17 @@
 #define LATENCY_BUCKETS (62 * 8)
 
 struct counters {
+    /* failures: jobs that make the exit code 1, each once, also when it is an error and a mismatch
+     */
     _Atomic uint64_t exits[OUTCOME_COUNT];
-    _Atomic uint64_t gas, mismatches, skipped, bytes, busy_ns;
+    _Atomic uint64_t gas, mismatches, failures, skipped, bytes, busy_ns;
     _Atomic uint64_t latency[LATENCY_BUCKETS];
 };
 
 /* The same as plain numbers. */
 struct totals {
     uint64_t exits[OUTCOME_COUNT];
-    uint64_t done, gas, mismatches, skipped, bytes, busy_ns;
+    uint64_t done, gas, mismatches, failures, skipped, bytes, busy_ns;
     uint64_t latency[LATENCY_BUCKETS];
 };
 
@@ -41,7 +43,5 @@ double latency_percentile(const struct totals *totals, double fraction);
 /* Add without the latencies, which only the end needs. */
 void totals_add(struct totals *totals, const struct counters *counters);
 void totals_add_latency(struct totals *totals, const struct counters *counters);
-/* Jobs that make the exit code 1. */
-uint64_t totals_failures(const struct totals *totals);
 
 #endif

@@ -258,7 +258,7 @@ static bool no_memory(const struct json_node *node, struct problem *problem)
 static bool add_image(struct definitions *defs, const struct fields *fields,
                       struct problem *problem)
 {
-    const struct json_node *nodes = fields->nodes, *name = NULL, *load = NULL;
+    const struct json_node *nodes = fields->nodes, *name = nodes, *load = NULL;
     for (uint32_t i = nodes[0].first; i != 0; i = nodes[i].next) {
         if (field_key_is(&nodes[i], "image"))
             name = &nodes[i];
@@ -470,7 +470,7 @@ static bool with_cnode(struct definitions *defs, const struct javm_hash *cnode,
 static bool add_instance(struct definitions *defs, const struct fields *fields,
                          struct problem *problem)
 {
-    const struct json_node *nodes = fields->nodes, *name = NULL, *image = NULL, *slots = NULL;
+    const struct json_node *nodes = fields->nodes, *name = nodes, *image = NULL, *slots = NULL;
     for (uint32_t i = nodes[0].first; i != 0; i = nodes[i].next) {
         if (field_key_is(&nodes[i], "instance"))
             name = &nodes[i];

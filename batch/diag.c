@@ -9,6 +9,27 @@
 #define SHOWN_BEFORE 60 /* characters of a long line left of the caret */
 #define SHOWN_AFTER  40
 
+/* Bytes of the character at `at`, or 0 for what must not be shown as it is: broken UTF-8 and
+ * controls. U+0080..U+009F are controls, too: terminals may act on them. */
+static size_t showable(const char *text, size_t len, size_t at)
+{
+    const unsigned char c = (unsigned char)text[at];
+    const size_t valid = json_utf8_length(text + at, len - at);
+    const bool c1 = valid == 2 && c == 0xC2 && (unsigned char)text[at + 1] < 0xA0;
+    return c < 0x20 || c == 0x7F || c1 ? 0 : valid;
+}
+
+void diag_clean(char *text)
+{
+    const size_t len = strlen(text);
+    for (size_t at = 0; at < len;) {
+        const size_t good = showable(text, len, at);
+        if (good == 0)
+            text[at] = '?'; /* the rest of a two-byte control is broken then, and becomes another */
+        at += good == 0 ? 1 : good;
+    }
+}
+
 bool problem_at(struct problem *problem, size_t offset, const char *fmt, ...)
 {
     va_list args;
@@ -16,6 +37,7 @@ bool problem_at(struct problem *problem, size_t offset, const char *fmt, ...)
     problem->offset = offset;
     vsnprintf(problem->text, sizeof problem->text, fmt, args);
     va_end(args);
+    diag_clean(problem->text);
     return false;
 }
 
@@ -36,14 +58,11 @@ size_t diag_column(const char *line, size_t len, size_t offset)
 
 static void print_character(FILE *to, const char *line, size_t len, size_t at)
 {
-    const unsigned char c = (unsigned char)line[at];
-    const size_t valid = json_utf8_length(line + at, len - at);
-    /* U+0080..U+009F are controls, too: terminals may act on them. */
-    const bool c1 = valid == 2 && c == 0xC2 && (unsigned char)line[at + 1] < 0xA0;
-    if (valid == 0 || (c < 0x20 && c != '\t') || c == 0x7F || c1)
+    const size_t good = line[at] == '\t' ? 1 : showable(line, len, at);
+    if (good == 0)
         fputc('?', to);
     else
-        fwrite(line + at, 1, valid, to);
+        fwrite(line + at, 1, good, to);
 }
 
 /* The line, or the part of it around the caret, and the caret under it. */
@@ -90,5 +109,6 @@ void complain(const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
+    diag_clean(text);
     fprintf(stderr, "javm-batch: %s\n", text);
 }

@@ -12,7 +12,11 @@ struct problem {
     char text[512]; /* what was found, what was expected; NUL-terminated, one line */
 };
 
-/* Fill in *problem; returns false so that `return problem_at(...)` reads well. */
+/* Make a text fit for one line of a terminal and for a JSON string: controls and what is not UTF-8
+ * become '?'. Names from a jobs file end up in messages of the system. */
+void diag_clean(char *text);
+
+/* Fill in *problem, cleaned; returns false so that `return problem_at(...)` reads well. */
 __attribute__((format(printf, 3, 4))) _Bool problem_at(struct problem *problem, size_t offset,
                                                        const char *fmt, ...);
 

@@ -6,6 +6,7 @@
 
 #include "batch/blob.h"
 #include "batch/definitions.h"
+#include "batch/diag.h"
 
 __attribute__((format(printf, 2, 3))) static void set_error(struct result *result, const char *fmt,
                                                             ...)
@@ -14,6 +15,7 @@ __attribute__((format(printf, 2, 3))) static void set_error(struct result *resul
     va_start(args, fmt);
     vsnprintf(result->error, sizeof result->error, fmt, args);
     va_end(args);
+    diag_clean(result->error);
     result_clear(result);
     result->outcome = OUTCOME_ERROR;
     result->reason = NULL;

@@ -127,12 +127,14 @@ bool expect_read(const struct fields *fields, const struct json_node *node, bool
     memset(expect, 0, sizeof *expect);
     for (uint32_t i = node->first; i != 0; i = fields->nodes[i].next) {
         const struct json_node *member = &fields->nodes[i];
+        if (field_is_extension(member))
+            continue;
         const enum field field = find_field(member);
         if (field == FIELD_COUNT) {
             char quoted[QUOTE_SIZE];
             return problem_at(problem, member->key_offset,
                               "unknown field %s; expect can have exit, value, addr, selector, "
-                              "yield_key, error, gas_used, output, output_hash, post",
+                              "yield_key, error, gas_used, output, output_hash, post, x-...",
                               quote(quoted, member->key, member->key_len));
         }
         if (!demand(member, field, output_given, job, problem))

@@ -59,7 +59,7 @@ static void disassemble(const struct javm_image *image, const struct javm_progra
         const bool start = javm_program_is_start(program, at);
         pvm2_format(&insn, text, sizeof text);
         printf("%c %06" PRIx64 "  %-32s", start ? '*' : ' ', at, text);
-        struct javm_block_info info;
+        struct javm_block_info info = {0};
         while (start && block < javm_program_blocks(program)) {
             javm_program_block(program, block, &info);
             if (info.start >= at)

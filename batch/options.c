@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "batch/diag.h"
+#include "javm/version.h"
 
 static const char HELP[] =
     "javm-batch: run many metered, sandboxed programs on all cores.\n"
@@ -39,6 +40,7 @@ static const char HELP[] =
     "  --workers N         default: one for each core this process may use\n"
     "  --max-in-flight N   jobs read but not yet written, at most (default 65536)\n"
     "  --numa auto|off     bind workers and their memory (default auto)\n"
+    "  --isolation I       thread (default)\n"
     "\n"
     "Display:\n"
     "  --progress P        auto (default), bar, plain or none; always on standard error\n"
@@ -242,7 +244,6 @@ static bool fits(enum command command, int id)
 {
     switch (command) {
     case COMMAND_RUN:
-        return id != OPT_ASM;
     case COMMAND_CHECK:
         return id != OPT_ASM;
     case COMMAND_INFO:

@@ -148,9 +148,16 @@ static bool read_endpoint(const struct json_node *node, struct job *job, struct 
         return true;
     char list[128] = "none";
     size_t used = 0;
-    for (uint32_t i = 0; i < image->endpoint_count && used + 16 < sizeof list; i++)
-        used += (size_t)snprintf(list + used, sizeof list - used, i == 0 ? "%u" : ", %u",
+    for (uint32_t i = 0; i < image->endpoint_count; i++) {
+        const bool fits = used + 24 < sizeof list;
+        used += (size_t)snprintf(list + used, sizeof list - used,
+                                 !fits    ? ", ..."
+                                 : i == 0 ? "%u"
+                                          : ", %u",
                                  image->endpoints[i].index);
+        if (!fits)
+            break;
+    }
     return problem_at(problem, node == NULL ? 0 : node->offset,
                       "endpoint: the image has no endpoint %llu; it has %s",
                       (unsigned long long)endpoint, list);

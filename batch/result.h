@@ -15,7 +15,7 @@ struct result {
     uint64_t output_len;    /* FIELD_OUTPUT: bytes up to the last that is not zero */
     bool output_null;       /* FIELD_OUTPUT, FIELD_OUTPUT_HASH: slot[0] was empty (or no Data) */
     const char *reason;     /* a trap of the kernel's: which; static, or NULL */
-    char error[320];
+    char error[640];        /* holds the longest message of a bad line whole; clean */
     uint64_t us;
 };
 

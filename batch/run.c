@@ -230,7 +230,7 @@ static int exit_code(const struct summary *summary, enum pipeline_end end)
         return EXIT_UNFINISHED;
     if (end == PIPELINE_BAD)
         return EXIT_BAD;
-    return totals_failures(&summary->totals) > 0 ? EXIT_DIFFERENT : EXIT_FINE;
+    return summary->totals.failures > 0 ? EXIT_DIFFERENT : EXIT_FINE;
 }
 
 static void tell_sink_failure(const struct summary *summary, const struct javm_error *err)

@@ -261,9 +261,9 @@ static void *writer_main(void *arg)
 
 void sink_push(struct sink *sink, struct segment *segment)
 {
+    const size_t len = segment->len; /* once it is in the list, the writer may free it */
     /* Relaxed: see append. */
-    const uint64_t before =
-        atomic_fetch_add_explicit(&sink->pending, segment->len, memory_order_relaxed);
+    const uint64_t before = atomic_fetch_add_explicit(&sink->pending, len, memory_order_relaxed);
     struct segment *head = atomic_load_explicit(&sink->head, memory_order_relaxed);
     /* Release publishes the content to the writer's exchange; sequentially consistent, partner:
      * rest. */
@@ -276,7 +276,7 @@ void sink_push(struct sink *sink, struct segment *segment)
         return;
     /* Only the first push after a take finds the list empty; nobody else need ring. */
     const bool first = head == NULL && state == WRITER_IDLE;
-    const bool much = before < WRITE_BYTES && before + segment->len >= WRITE_BYTES;
+    const bool much = before < WRITE_BYTES && before + len >= WRITE_BYTES;
     /* Sequentially consistent, partner: sink_wait. */
     if (first || much || atomic_load_explicit(&sink->waiting, memory_order_seq_cst))
         ring_bell(sink->wake_fd);

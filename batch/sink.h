@@ -56,8 +56,8 @@ void sink_wait(struct sink *sink, uint64_t done, int stop_fd);
  * of a pipe went away). */
 bool sink_close(struct sink *sink, struct javm_error *err);
 /* From a second thread, at most once: end the file after the block at hand, with whole lines,
- * without waiting for what is in flight. Returns when that is done or after `ms`. The sink must not
- * be used afterwards. */
+ * without waiting for what is in flight. Returns when that is done or after `ms`. What is
+ * pushed afterwards is lost; the process ends, or sink_close joins the writer. */
 void sink_abandon(struct sink *sink, int ms);
 
 /* Whole lines that reached the file and their bytes (as written, compressed). Any thread. */

@@ -21,6 +21,12 @@ __attribute__((format(printf, 3, 4))) static void row(FILE *to, const char *labe
     va_end(args);
 }
 
+/* Ended by a bad line or by input that could not be read. */
+static bool stopped_by_input(const struct summary *s)
+{
+    return s->halt == HALT_NONE && !s->input_ended;
+}
+
 static uint64_t not_run(const struct summary *s)
 {
     return s->announced > s->totals.done ? s->announced - s->totals.done : 0;
@@ -64,7 +70,7 @@ void summary_print(FILE *to, const struct summary *s, const struct run *run)
         text_grouped(a, s->sched.steals_l3 + s->sched.steals_node + s->sched.steals_far));
     row(to, "peak memory", "%s", text_size(a, s->peak_bytes));
     unsigned samples = atomic_load_explicit(&run->samples, memory_order_relaxed); /* joined */
-    const uint64_t failures = totals_failures(&s->totals);
+    const uint64_t failures = s->totals.failures;
     if (samples > SAMPLES)
         samples = SAMPLES;
     if (samples > 0)
@@ -90,7 +96,8 @@ static void print_stats(FILE *to, const struct summary *s, const struct run *run
                 s->totals.exits[i]);
     fprintf(to, "},\"mismatches\":%" PRIu64 ",\"not_run\":%" PRIu64 ",\"input_complete\":%s",
             s->totals.mismatches, not_run(s), s->input_ended ? "true" : "false");
-    fprintf(to, ",\"stopped_by\":\"%s\",\"exit_code\":%d", HALTS[s->halt], s->exit_code);
+    fprintf(to, ",\"stopped_by\":\"%s\",\"exit_code\":%d",
+            stopped_by_input(s) ? "input" : HALTS[s->halt], s->exit_code);
     fprintf(to, ",\"gas\":%" PRIu64 ",\"seconds\":%.6f,\"busy_seconds\":%.6f", s->totals.gas,
             s->seconds, (double)s->totals.busy_ns / 1e9);
     fprintf(to, ",\"latency_us\":{");

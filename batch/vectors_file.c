@@ -86,7 +86,7 @@ static const char *unpack_frames(ZSTD_DCtx *context, const struct buffer *packed
 
 static bool unpack(const char *path, struct buffer *buffer)
 {
-    if (buffer->len < sizeof zstd_magic ||
+    if (buffer->bytes == NULL || buffer->len < sizeof zstd_magic ||
         memcmp(buffer->bytes, zstd_magic, sizeof zstd_magic) != 0)
         return true;
     struct buffer plain = {0};

@@ -114,7 +114,7 @@ static bool compare_program(const struct fields *json, const struct json_node *n
                             const uint8_t *code, size_t len, const struct javm_program *program,
                             struct report *report, struct problem *problem)
 {
-    struct column instructions, starts, costs, stores;
+    struct column instructions = {0}, starts = {0}, costs = {0}, stores = {0};
     uint64_t end;
     const struct json_node *end_node = vector_member(json, node, "end", problem);
     if (end_node == NULL || !field_u64(end_node, "end", UINT64_MAX, &end, problem) ||

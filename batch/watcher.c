@@ -50,7 +50,7 @@ static void show(const struct watcher *watcher)
     input_position(run->input, &consumed, &size);
     const uint64_t announced = atomic_load_explicit(&run->announced, memory_order_relaxed);
     struct progress_figures figures = {.done = totals.done,
-                                       .failed = totals_failures(&totals),
+                                       .failed = totals.failures,
                                        .gas = totals.gas,
                                        .seconds = (double)(clock_ns() - run->started_ns) / 1e9};
     if (atomic_load_explicit(&run->input_ended, memory_order_relaxed)) {

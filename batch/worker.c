@@ -189,6 +189,7 @@ static bool run_unit(struct worker *worker, const struct job *job, uint64_t seq,
     if (mismatch != 0)
         counter_add(&counters->mismatches, 1);
     if (mismatch != 0 || result.outcome == OUTCOME_ERROR || result.outcome == OUTCOME_CRASHED) {
+        counter_add(&counters->failures, 1);
         sample(run, job, &result, mismatch);
         if (options->fail_fast)
             run_halt(run, HALT_FAILURE);

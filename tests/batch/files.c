@@ -1,6 +1,5 @@
 #include "files.h"
 
-#include <criterion/criterion.h>
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -12,11 +11,17 @@
 
 static char folder[512];
 
+void need_failed(const char *file, int line, const char *what)
+{
+    fprintf(stderr, "%s:%d: not true: %s\n", file, line, what);
+    abort();
+}
+
 void scratch_make(void)
 {
     const char *base = getenv("TMPDIR");
     snprintf(folder, sizeof folder, "%s/javm-batch-test-XXXXXX", base == NULL ? "/tmp" : base);
-    cr_assert(mkdtemp(folder) != NULL);
+    need(mkdtemp(folder) != NULL);
 }
 
 void scratch_remove(void)
@@ -43,21 +48,21 @@ const char *scratch_path(const char *name)
 void scratch_write(const char *name, const void *bytes, size_t len)
 {
     FILE *file = fopen(scratch_path(name), "wb");
-    cr_assert(file != NULL);
-    cr_assert_eq(fwrite(bytes, 1, len, file), len);
-    cr_assert_eq(fclose(file), 0);
+    need(file != NULL);
+    need(fwrite(bytes, 1, len, file) == len);
+    need(fclose(file) == 0);
 }
 
 char *scratch_read(const char *name, size_t *len)
 {
     FILE *file = fopen(scratch_path(name), "rb");
-    cr_assert(file != NULL, "%s", name);
-    cr_assert_eq(fseek(file, 0, SEEK_END), 0);
+    need(file != NULL);
+    need(fseek(file, 0, SEEK_END) == 0);
     *len = (size_t)ftell(file);
     rewind(file);
     char *bytes = malloc(*len + 1);
-    cr_assert(bytes != NULL);
-    cr_assert_eq(fread(bytes, 1, *len, file), *len);
+    need(bytes != NULL);
+    need(fread(bytes, 1, *len, file) == *len);
     bytes[*len] = '\0';
     fclose(file);
     return bytes;
@@ -66,15 +71,15 @@ char *scratch_read(const char *name, size_t *len)
 char *make_gzip(const void *bytes, size_t len, size_t *out_len)
 {
     z_stream z = {0};
-    cr_assert_eq(deflateInit2(&z, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    need(deflateInit2(&z, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY) == Z_OK);
     const size_t room = deflateBound(&z, len) + 64;
     char *out = malloc(room);
-    cr_assert(out != NULL);
+    need(out != NULL);
     z.next_in = (Bytef *)(uintptr_t)bytes;
     z.avail_in = (uInt)len;
     z.next_out = (Bytef *)out;
     z.avail_out = (uInt)room;
-    cr_assert_eq(deflate(&z, Z_FINISH), Z_STREAM_END);
+    need(deflate(&z, Z_FINISH) == Z_STREAM_END);
     *out_len = room - z.avail_out;
     deflateEnd(&z);
     return out;
@@ -84,12 +89,12 @@ char *make_zstd(const void *bytes, size_t len, size_t *out_len)
 {
     const size_t room = ZSTD_compressBound(len);
     char *out = malloc(room);
-    cr_assert(out != NULL);
+    need(out != NULL);
     ZSTD_CCtx *context = ZSTD_createCCtx();
-    cr_assert(context != NULL);
+    need(context != NULL);
     ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1); /* as the zstd program does */
     *out_len = ZSTD_compress2(context, out, room, bytes, len);
-    cr_assert(!ZSTD_isError(*out_len));
+    need(!ZSTD_isError(*out_len));
     ZSTD_freeCCtx(context);
     return out;
 }
@@ -99,13 +104,13 @@ char *read_gzip(const void *bytes, size_t len, size_t *out_len)
     z_stream z = {0};
     const size_t room = 64u << 20;
     char *out = malloc(room);
-    cr_assert(out != NULL);
-    cr_assert_eq(inflateInit2(&z, 16 + MAX_WBITS), Z_OK);
+    need(out != NULL);
+    need(inflateInit2(&z, 16 + MAX_WBITS) == Z_OK);
     z.next_in = (Bytef *)(uintptr_t)bytes;
     z.avail_in = (uInt)len;
     z.next_out = (Bytef *)out;
     z.avail_out = (uInt)room;
-    cr_assert_eq(inflate(&z, Z_FINISH), Z_STREAM_END);
+    need(inflate(&z, Z_FINISH) == Z_STREAM_END);
     *out_len = room - z.avail_out;
     inflateEnd(&z);
     return out;
@@ -116,13 +121,13 @@ char *read_zstd(const void *bytes, size_t len, size_t *out_len)
     const size_t room = 64u << 20;
     char *out = malloc(room);
     ZSTD_DCtx *context = ZSTD_createDCtx();
-    cr_assert(out != NULL && context != NULL);
+    need(out != NULL && context != NULL);
     ZSTD_inBuffer in = {bytes, len, 0};
     ZSTD_outBuffer to = {out, room, 0};
     size_t left = 1;
     while (in.pos < in.size && left != 0)
-        cr_assert(!ZSTD_isError(left = ZSTD_decompressStream(context, &to, &in)));
-    cr_assert_eq(left, 0, "the frame is not closed");
+        need(!ZSTD_isError(left = ZSTD_decompressStream(context, &to, &in)));
+    need(left == 0); /* else the frame is not closed */
     ZSTD_freeDCtx(context);
     *out_len = to.pos;
     return out;

@@ -4,6 +4,10 @@
 
 #include <stddef.h>
 
+/* As cr_assert, for helpers: criterion.h can stand in one file of a test only (tests/plain). */
+#define need(what) ((what) ? (void)0 : need_failed(__FILE__, __LINE__, #what))
+_Noreturn void need_failed(const char *file, int line, const char *what);
+
 /* A new empty folder below $TMPDIR or /tmp; removed with all files by scratch_remove. */
 void scratch_make(void);
 void scratch_remove(void);

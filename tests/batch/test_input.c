@@ -1,17 +1,16 @@
-/* Defects that this would catch: lines torn, joined or lost where they cross a block border, a last line without a newline
- * dropped, wrong line numbers after an overlong line, truncated or damaged compressed input taken for its end, whole
- * lines before the damage lost, members after the first ignored, and a reader that sleeps while lines are there. */
+/* Defects that this would catch: lines torn, joined or lost where they cross a block border, a last
+ * line without a newline dropped, wrong line numbers after an overlong line, truncated or damaged
+ * compressed input taken for its end, whole lines before the damage lost, members after the first
+ * ignored, and a reader that sleeps while lines are there. */
 #include <criterion/criterion.h>
-#include <stdio.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "batch/input.h"
 #include "files.h"
-
-TestSuite(input, .init = scratch_make, .fini = scratch_remove);
 
 /* Lines "<n> xxxx..." of lengths that wander around block sizes. */
 static char *make_lines(size_t total, size_t *count, size_t *len)
@@ -57,7 +56,7 @@ static void expect_lines(const char *name, const char *text, size_t len)
     input_close(input);
 }
 
-Test(input, lines_across_block_borders)
+Test(input, lines_across_block_borders, .init = scratch_make, .fini = scratch_remove)
 {
     size_t count, len, packed;
     char *text = make_lines(3u << 20, &count, &len);
@@ -78,7 +77,7 @@ Test(input, lines_across_block_borders)
     free(zstd);
 }
 
-Test(input, highly_compressed_input)
+Test(input, highly_compressed_input, .init = scratch_make, .fini = scratch_remove)
 {
     /* A few raw bytes make many blocks: output must be drained without new input. */
     const size_t len = 5u << 20;
@@ -98,7 +97,7 @@ Test(input, highly_compressed_input)
     free(text);
 }
 
-Test(input, members_one_after_the_other)
+Test(input, members_one_after_the_other, .init = scratch_make, .fini = scratch_remove)
 {
     size_t a, b;
     char *first = make_gzip("one\ntw", 6, &a);
@@ -125,7 +124,7 @@ Test(input, members_one_after_the_other)
     free(both);
 }
 
-Test(input, small_and_empty_files)
+Test(input, small_and_empty_files, .init = scratch_make, .fini = scratch_remove)
 {
     scratch_write("empty", "", 0);
     expect_lines("empty", "", 0);
@@ -155,7 +154,7 @@ static enum javm_status damage(const char *name, size_t *lines, struct javm_erro
     return event == INPUT_END ? JAVM_OK : err->status;
 }
 
-Test(input, cut_and_damaged_streams)
+Test(input, cut_and_damaged_streams, .init = scratch_make, .fini = scratch_remove)
 {
     size_t count, len, packed, lines;
     struct javm_error err;
@@ -191,7 +190,7 @@ Test(input, cut_and_damaged_streams)
     free(text);
 }
 
-Test(input, names_that_lie)
+Test(input, names_that_lie, .init = scratch_make, .fini = scratch_remove)
 {
     size_t lines;
     struct javm_error err;
@@ -208,12 +207,13 @@ Test(input, names_that_lie)
     cr_expect(strstr(err.text, "directory") != NULL, "%s", err.text);
 }
 
-Test(input, rubbish_after_a_stream)
+Test(input, rubbish_after_a_stream, .init = scratch_make, .fini = scratch_remove)
 {
     size_t packed, lines;
     struct javm_error err;
     for (int codec = 0; codec < 2; codec++) {
-        char *stream = codec == 0 ? make_gzip("a\nb\n", 4, &packed) : make_zstd("a\nb\n", 4, &packed);
+        char *stream =
+            codec == 0 ? make_gzip("a\nb\n", 4, &packed) : make_zstd("a\nb\n", 4, &packed);
         char *longer = malloc(packed + 20);
         cr_assert(longer != NULL);
         memcpy(longer, stream, packed);
@@ -225,7 +225,7 @@ Test(input, rubbish_after_a_stream)
     }
 }
 
-Test(input, an_overlong_line_is_skipped)
+Test(input, an_overlong_line_is_skipped, .init = scratch_make, .fini = scratch_remove)
 {
     const size_t len = INPUT_LINE_MAX + 100;
     char *text = malloc(len + 8);
@@ -251,7 +251,7 @@ Test(input, an_overlong_line_is_skipped)
     free(text);
 }
 
-Test(input, a_line_of_the_longest_length_is_read)
+Test(input, a_line_of_the_longest_length_is_read, .init = scratch_make, .fini = scratch_remove)
 {
     char *text = malloc(INPUT_LINE_MAX + 1);
     struct input *input;
@@ -270,7 +270,7 @@ Test(input, a_line_of_the_longest_length_is_read)
 }
 
 /* A pipe on standard input: what is there is given out before anybody sleeps. */
-Test(input, a_pipe_that_pauses)
+Test(input, a_pipe_that_pauses, .init = scratch_make, .fini = scratch_remove)
 {
     int fds[2];
     struct input *input;
@@ -295,7 +295,7 @@ Test(input, a_pipe_that_pauses)
 }
 
 /* A compressed pipe whose magic number arrives byte by byte. */
-Test(input, magic_in_pieces)
+Test(input, magic_in_pieces, .init = scratch_make, .fini = scratch_remove)
 {
     int fds[2];
     size_t packed;

@@ -1,6 +1,7 @@
-/* Defects that this would catch: a value or key whose offset is off (messages would point elsewhere), integers that
- * lose precision or wrap, a parser that accepts what is not JSON (trailing bytes, duplicate keys, bad UTF-8, too deep),
- * nodes linked to the wrong parent, and a second look (json_fault.c) that disagrees with the first. */
+/* Defects that this would catch: a value or key whose offset is off (messages would point
+ * elsewhere), integers that lose precision or wrap, a parser that accepts what is not JSON
+ * (trailing bytes, duplicate keys, bad UTF-8, too deep), nodes linked to the wrong parent, and a
+ * second look (json_fault.c) that disagrees with the first. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,8 +26,6 @@ static void tear_down(void)
     buffer = NULL;
 }
 
-TestSuite(json, .init = set_up, .fini = tear_down);
-
 /* Parse a copy that is followed by rubbish, as a line in a block is. */
 static bool parse(const char *text, size_t len, const struct json_node **nodes,
                   struct json_problem *problem)
@@ -48,7 +47,7 @@ static const struct json_node *good(const char *text)
     return nodes;
 }
 
-Test(json, every_value_and_key_has_its_offset)
+Test(json, every_value_and_key_has_its_offset, .init = set_up, .fini = tear_down)
 {
     const char *text = " { \"a\" : [1, -2,\"x\"] ,\"bc\":{\"d\":null}, \"e\":1.5,\"f\":true}";
     const struct json_node *nodes = good(text);
@@ -89,7 +88,7 @@ Test(json, every_value_and_key_has_its_offset)
     cr_expect_null(json_member(nodes, a, "a"));
 }
 
-Test(json, integers_are_exact)
+Test(json, integers_are_exact, .init = set_up, .fini = tear_down)
 {
     cr_expect_eq(good("18446744073709551615")->u, UINT64_MAX);
     cr_expect_eq(good("9223372036854775808")->u, 1ull << 63);
@@ -102,7 +101,7 @@ Test(json, integers_are_exact)
     cr_expect_eq(good("1.0")->type, JSON_DOUBLE);
 }
 
-Test(json, strings_are_unescaped)
+Test(json, strings_are_unescaped, .init = set_up, .fini = tear_down)
 {
     const struct json_node *node = good("\"a\\u0000\\n\\\"\\\\\\/\\u00e9\\ud83d\\ude00\"");
     cr_assert_eq(node->text_len, 12);
@@ -115,56 +114,55 @@ static const struct {
     size_t len; /* 0: strlen */
     uint32_t offset;
     const char *says;
-} REFUSED[] = {
-    {"", 0, 0, "expected a JSON value, found the end"},
-    {"   ", 0, 3, "expected a JSON value, found the end"},
-    {"{\"a\":1", 0, 6, "expected ',' or '}'"},
-    {"{\"a\"", 0, 4, "expected ':'"},
-    {"{\"a\":}", 0, 5, "expected a JSON value, found '}'"},
-    {"{\"a\":1,}", 0, 7, "expected a key"},
-    {"{a:1}", 0, 1, "expected a key in double quotes"},
-    {"{'a':1}", 0, 1, "expected a key in double quotes"},
-    {"['a']", 0, 1, "strings take double quotes"},
-    {"[1 2]", 0, 3, "expected ',' or ']'"},
-    {"[1,]", 0, 3, "expected a JSON value"},
-    {"[1}", 0, 2, "expected ',' or ']'"},
-    {"{} {}", 0, 3, "expected nothing more"},
-    {"{}x", 0, 2, "expected nothing more"},
-    {"tru", 0, 0, "expected a JSON value"},
-    {"nulll", 0, 4, "expected nothing more"},
-    {"\"abc", 0, 0, "this string is not closed"},
-    {"\"ab\\\"", 0, 0, "this string is not closed"},
-    {"\"a\\q\"", 0, 2, "unknown escape"},
-    {"\"\\u12g4\"", 0, 1, "four hex digits"},
-    {"\"\\ud800\"", 0, 1, "unpaired surrogate"},
-    {"\"\\ud800\\u0041\"", 0, 1, "unpaired surrogate"},
-    {"\"\\udc00\"", 0, 1, "unpaired surrogate \\udc00"},
-    {"{\"\\udc00\":1}", 0, 2, "unpaired surrogate"},
-    {"\"a\tb\"", 0, 2, "control character in a string; write \\u0009"},
-    {"\"a\0b\"", 5, 2, "control character in a string; write \\u0000"},
-    {"\0{}", 3, 0, "found byte 0x00"},
-    {"\"\xFF\"", 0, 1, "byte 0xff is not UTF-8"},
-    {"\"\xC3\"", 0, 1, "byte 0xc3 is not UTF-8"},
-    {"\"\xC0\x80\"", 0, 1, "not UTF-8"},
-    {"\"\xED\xA0\x80\"", 0, 1, "not UTF-8"},
-    {"\"\xF4\x90\x80\x80\"", 0, 1, "not UTF-8"},
-    {"\xEF\xBB\xBF{}", 0, 0, "byte order mark"},
-    {"01", 0, 0, "superfluous 0"},
-    {"-", 0, 1, "expected a digit"},
-    {"1.", 0, 2, "expected a digit after the decimal point"},
-    {"1e", 0, 2, "expected a digit in the exponent"},
-    {"+1", 0, 0, "expected a JSON value"},
-    {"0x10", 0, 1, "expected nothing more"},
-    {"1e400", 0, 0, "number too large"},
-    {"NaN", 0, 0, "expected a JSON value"},
-    {"[18446744073709551616]", 0, 1, "integer outside 0..18446744073709551615"},
-    {"[99999999999999999999999999]", 0, 1, "integer outside 0..18446744073709551615"},
-    {"[-9223372036854775809]", 0, 1, "integer below -9223372036854775808"},
-    {"{\"a\":1,\"b\":2,\"a\":3}", 0, 13, "stands twice"},
-    {"{\"a\":1,\"\\u0061\":3}", 0, 7, "stands twice"},
-    {"[{\"x\":{\"k\":0,\"k\":0}}]", 0, 13, "stands twice"}};
+} REFUSED[] = {{"", 0, 0, "expected a JSON value, found the end"},
+               {"   ", 0, 3, "expected a JSON value, found the end"},
+               {"{\"a\":1", 0, 6, "expected ',' or '}'"},
+               {"{\"a\"", 0, 4, "expected ':'"},
+               {"{\"a\":}", 0, 5, "expected a JSON value, found '}'"},
+               {"{\"a\":1,}", 0, 7, "expected a key"},
+               {"{a:1}", 0, 1, "expected a key in double quotes"},
+               {"{'a':1}", 0, 1, "expected a key in double quotes"},
+               {"['a']", 0, 1, "strings take double quotes"},
+               {"[1 2]", 0, 3, "expected ',' or ']'"},
+               {"[1,]", 0, 3, "expected a JSON value"},
+               {"[1}", 0, 2, "expected ',' or ']'"},
+               {"{} {}", 0, 3, "expected nothing more"},
+               {"{}x", 0, 2, "expected nothing more"},
+               {"tru", 0, 0, "expected a JSON value"},
+               {"nulll", 0, 4, "expected nothing more"},
+               {"\"abc", 0, 0, "this string is not closed"},
+               {"\"ab\\\"", 0, 0, "this string is not closed"},
+               {"\"a\\q\"", 0, 2, "unknown escape"},
+               {"\"\\u12g4\"", 0, 1, "four hex digits"},
+               {"\"\\ud800\"", 0, 1, "unpaired surrogate"},
+               {"\"\\ud800\\u0041\"", 0, 1, "unpaired surrogate"},
+               {"\"\\udc00\"", 0, 1, "unpaired surrogate \\udc00"},
+               {"{\"\\udc00\":1}", 0, 2, "unpaired surrogate"},
+               {"\"a\tb\"", 0, 2, "control character in a string; write \\u0009"},
+               {"\"a\0b\"", 5, 2, "control character in a string; write \\u0000"},
+               {"\0{}", 3, 0, "found byte 0x00"},
+               {"\"\xFF\"", 0, 1, "byte 0xff is not UTF-8"},
+               {"\"\xC3\"", 0, 1, "byte 0xc3 is not UTF-8"},
+               {"\"\xC0\x80\"", 0, 1, "not UTF-8"},
+               {"\"\xED\xA0\x80\"", 0, 1, "not UTF-8"},
+               {"\"\xF4\x90\x80\x80\"", 0, 1, "not UTF-8"},
+               {"\xEF\xBB\xBF{}", 0, 0, "byte order mark"},
+               {"01", 0, 0, "superfluous 0"},
+               {"-", 0, 1, "expected a digit"},
+               {"1.", 0, 2, "expected a digit after the decimal point"},
+               {"1e", 0, 2, "expected a digit in the exponent"},
+               {"+1", 0, 0, "expected a JSON value"},
+               {"0x10", 0, 1, "expected nothing more"},
+               {"1e400", 0, 0, "number too large"},
+               {"NaN", 0, 0, "expected a JSON value"},
+               {"[18446744073709551616]", 0, 1, "integer outside 0..18446744073709551615"},
+               {"[99999999999999999999999999]", 0, 1, "integer outside 0..18446744073709551615"},
+               {"[-9223372036854775809]", 0, 1, "integer below -9223372036854775808"},
+               {"{\"a\":1,\"b\":2,\"a\":3}", 0, 13, "stands twice"},
+               {"{\"a\":1,\"\\u0061\":3}", 0, 7, "stands twice"},
+               {"[{\"x\":{\"k\":0,\"k\":0}}]", 0, 13, "stands twice"}};
 
-Test(json, refusals_point_at_the_fault)
+Test(json, refusals_point_at_the_fault, .init = set_up, .fini = tear_down)
 {
     for (size_t i = 0; i < sizeof REFUSED / sizeof *REFUSED; i++) {
         const struct json_node *nodes;
@@ -192,7 +190,7 @@ static size_t nested(char *to, size_t depth, char open, char close)
     return len;
 }
 
-Test(json, depth_ends_at_64)
+Test(json, depth_ends_at_64, .init = set_up, .fini = tear_down)
 {
     char text[1024];
     const struct json_node *nodes;
@@ -209,7 +207,7 @@ Test(json, depth_ends_at_64)
     }
 }
 
-Test(json, duplicates_in_a_large_object)
+Test(json, duplicates_in_a_large_object, .init = set_up, .fini = tear_down)
 {
     const struct json_node *nodes;
     struct json_problem problem;
@@ -229,7 +227,7 @@ Test(json, duplicates_in_a_large_object)
     free(text);
 }
 
-Test(json, a_parser_serves_rising_and_falling_lengths)
+Test(json, a_parser_serves_rising_and_falling_lengths, .init = set_up, .fini = tear_down)
 {
     const struct json_node *nodes;
     struct json_problem problem;
@@ -253,9 +251,10 @@ Test(json, a_parser_serves_rising_and_falling_lengths)
 }
 
 /* Random edits of a good document: both looks must agree whether it is JSON. */
-Test(json, the_second_look_agrees_with_the_first)
+Test(json, the_second_look_agrees_with_the_first, .init = set_up, .fini = tear_down)
 {
-    const char seed[] = "{\"id\":\"j\\u00e9\",\"args\":[1,\"0x2\",-3,4.5e1],\"x\":{\"y\":[null,true,false]}}";
+    const char seed[] =
+        "{\"id\":\"j\\u00e9\",\"args\":[1,\"0x2\",-3,4.5e1],\"x\":{\"y\":[null,true,false]}}";
     const char alphabet[] = "{}[],:\"\\0123456789abcdefu-+.eE \t\ntrnls\x80\xC3\xA9\xED\xF0";
     unsigned state = 12345;
     unsigned accepted = 0, rejected = 0;

@@ -1,6 +1,7 @@
-/* Defects that this would catch: results lost, doubled or torn, ordered output out of order or stuck behind a gap, a
- * writer that sleeps through its wake-up (the test would hang), a full disk or closed pipe that goes unnoticed or leaves
- * half a line, compressed output that cannot be read back, and the jobs file overwritten by its results. */
+/* Defects that this would catch: results lost, doubled or torn, ordered output out of order or
+ * stuck behind a gap, a writer that sleeps through its wake-up (the test would hang), a full disk
+ * or closed pipe that goes unnoticed or leaves half a line, compressed output that cannot be read
+ * back, and the jobs file overwritten by its results. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -16,8 +17,6 @@
 #include "batch/encoder.h"
 #include "batch/sink.h"
 #include "files.h"
-
-TestSuite(sink, .init = scratch_make, .fini = scratch_remove, .timeout = 60);
 
 static struct sink *open_sink(const char *path, bool ordered, uint64_t window)
 {
@@ -36,8 +35,8 @@ static struct segment *make_segment(uint64_t first, uint64_t units, size_t paddi
     cr_assert(segment != NULL);
     *segment = (struct segment){.first = first, .units = units, .lines = units};
     for (uint64_t i = 0; i < units; i++) {
-        segment->len +=
-            (size_t)sprintf(segment->bytes + segment->len, "%llu ", (unsigned long long)(first + i));
+        segment->len += (size_t)sprintf(segment->bytes + segment->len, "%llu ",
+                                        (unsigned long long)(first + i));
         memset(segment->bytes + segment->len, 'p', padding);
         segment->len += padding;
         segment->bytes[segment->len++] = '\n';
@@ -120,21 +119,21 @@ static void round_trip(const char *name, bool ordered,
     free(file);
 }
 
-Test(sink, every_line_once)
+Test(sink, every_line_once, .init = scratch_make, .fini = scratch_remove)
 {
     round_trip("out", false, NULL);
     round_trip("out.gz", false, read_gzip);
     round_trip("out.zst", false, read_zstd);
 }
 
-Test(sink, ordered_lines_in_order)
+Test(sink, ordered_lines_in_order, .init = scratch_make, .fini = scratch_remove)
 {
     round_trip("out", true, NULL);
     round_trip("out.gz", true, read_gzip);
     round_trip("out.zst", true, read_zstd);
 }
 
-Test(sink, ordered_backwards_with_skips)
+Test(sink, ordered_backwards_with_skips, .init = scratch_make, .fini = scratch_remove)
 {
     struct javm_error err;
     size_t len;
@@ -164,7 +163,7 @@ Test(sink, ordered_backwards_with_skips)
 }
 
 /* A segment that never came (its worker had no memory) must not swallow those after it. */
-Test(sink, ordered_with_a_gap)
+Test(sink, ordered_with_a_gap, .init = scratch_make, .fini = scratch_remove)
 {
     struct javm_error err;
     size_t len;
@@ -179,7 +178,7 @@ Test(sink, ordered_with_a_gap)
     free(text);
 }
 
-Test(sink, segments_larger_than_the_block)
+Test(sink, segments_larger_than_the_block, .init = scratch_make, .fini = scratch_remove)
 {
     struct javm_error err;
     size_t len;
@@ -194,7 +193,7 @@ Test(sink, segments_larger_than_the_block)
 }
 
 /* Lines appear without closing: whoever watches the file sees them soon. */
-Test(sink, lines_do_not_linger)
+Test(sink, lines_do_not_linger, .init = scratch_make, .fini = scratch_remove)
 {
     struct javm_error err;
     struct stat st = {0};
@@ -230,8 +229,9 @@ static void *push_late(void *arg)
     return NULL;
 }
 
-/* The hand-shake of the one who issues work: sleeps for each unit that is not done; hangs if a wake-up is lost. */
-Test(sink, waiting_for_room)
+/* The hand-shake of the one who issues work: sleeps for each unit that is not done; hangs if a
+ * wake-up is lost. */
+Test(sink, waiting_for_room, .init = scratch_make, .fini = scratch_remove)
 {
     struct javm_error err;
     pthread_t thread;
@@ -260,7 +260,7 @@ static struct sink *open_noted(const char *path, int *failures)
     return sink;
 }
 
-Test(sink, a_full_disk_is_told_once)
+Test(sink, a_full_disk_is_told_once, .init = scratch_make, .fini = scratch_remove)
 {
     struct javm_error err;
     uint64_t lines, bytes;
@@ -282,18 +282,22 @@ Test(sink, a_full_disk_is_told_once)
 }
 
 /* A file size limit stops a write in the middle of a line; whole lines must remain. */
-Test(sink, a_torn_line_is_cut_off)
+Test(sink, a_torn_line_is_cut_off, .init = scratch_make, .fini = scratch_remove)
 {
     struct javm_error err;
     size_t len;
     uint64_t lines, bytes;
     int failures = 0;
-    const struct rlimit limit = {100000, 100000};
+    struct rlimit old, limit;
     signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(getrlimit(RLIMIT_FSIZE, &old), 0);
+    limit = old;
+    limit.rlim_cur = 100000;
     cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
     struct sink *sink = open_noted(scratch_path("out"), &failures);
     sink_push(sink, make_segment(0, 3000, 60));
     cr_expect_not(sink_close(sink, &err));
+    setrlimit(RLIMIT_FSIZE, &old);
     cr_expect(strstr(err.text, "File too large") != NULL, "%s", err.text);
     sink_written(sink, &lines, &bytes);
     sink_free(sink);
@@ -305,7 +309,7 @@ Test(sink, a_torn_line_is_cut_off)
     free(text);
 }
 
-Test(sink, a_reader_that_goes_away)
+Test(sink, a_reader_that_goes_away, .init = scratch_make, .fini = scratch_remove)
 {
     struct javm_error err;
     int fds[2], failures = 0;
@@ -339,7 +343,7 @@ static void *drain(void *arg)
     return text;
 }
 
-Test(sink, short_writes_to_a_pipe)
+Test(sink, short_writes_to_a_pipe, .init = scratch_make, .fini = scratch_remove)
 {
     struct javm_error err;
     int fds[2];
@@ -364,7 +368,7 @@ Test(sink, short_writes_to_a_pipe)
     sink_free(sink);
 }
 
-Test(sink, the_jobs_file_is_not_overwritten)
+Test(sink, the_jobs_file_is_not_overwritten, .init = scratch_make, .fini = scratch_remove)
 {
     struct sink *sink;
     struct javm_error err;
@@ -379,7 +383,7 @@ Test(sink, the_jobs_file_is_not_overwritten)
     free(text);
 }
 
-Test(sink, a_place_that_cannot_be_written)
+Test(sink, a_place_that_cannot_be_written, .init = scratch_make, .fini = scratch_remove)
 {
     struct sink *sink;
     struct javm_error err;
@@ -388,7 +392,7 @@ Test(sink, a_place_that_cannot_be_written)
     cr_expect(strstr(err.text, "No such file") != NULL, "%s", err.text);
 }
 
-Test(sink, abandoned_with_whole_lines)
+Test(sink, abandoned_with_whole_lines, .init = scratch_make, .fini = scratch_remove)
 {
     size_t len, plain_len;
     struct sink *sink = open_sink(scratch_path("out.gz"), true, 1 << 12);
@@ -398,6 +402,9 @@ Test(sink, abandoned_with_whole_lines)
     char *file = scratch_read("out.gz", &len);
     char *text = read_gzip(file, len, &plain_len); /* asserts that the stream is closed */
     cr_expect(plain_len == 0 || text[plain_len - 1] == '\n');
+    struct javm_error err;
+    cr_expect(sink_close(sink, &err));
+    sink_free(sink);
     free(file);
     free(text);
 }

@@ -12,6 +12,9 @@ bad_cases() {
 section 'Text that is not JSON'
 bad 'cut off inside an object' '{"image":"d"' '1:13: expected '"',' or '}'"', found the end of the text'
 bad 'cut off inside a string' '@D{"id":"abc' '2:7: this string is not closed'
+bad 'cut off inside an escape' '@D{"id":"a\\u00' '2:9: expected four hex digits after \u'
+bad 'cut off inside a character' '@D{"id":"a\0303' '2:9: byte 0xc3 is not UTF-8 here'
+bad 'cut off after a minus' '@D{"id":-' '2:8: expected a digit, found the end of the text'
 bad 'a key without quotes' '@D{invoke:"d"}' "2:2: expected a key in double quotes, found 'i'"
 bad 'single quotes' "@D{'invoke':'d'}" "2:2: expected a key in double quotes, found '''"
 bad 'a comma after the last field' '@D{"invoke":"d",}' "2:15: expected a key in double quotes, found '}'"
@@ -28,7 +31,12 @@ bad 'a byte order mark' '\0357\0273\0277@D' '1:1: byte order mark; expected plai
 bad 'a field twice' '@D{"id":1,"invoke":"d","id":2}' '2:22: this key stands twice in the same object'
 bad 'nested too deeply' '@D{"x-a":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[' '2:71: nested deeper than 64 levels'
 bad 'a number with a superfluous 0' '@D{"invoke":"d","gas":010}' '2:21: a number must not start with a superfluous 0'
+bad 'a number beyond a 64-bit float' '@D{"invoke":"d","x-a":1e999}' '2:21: number too large for a 64-bit float'
+bad 'an integer of 30 digits' '@D{"invoke":"d","args":[123456789012345678901234567890]}' '2:23: integer outside 0..18446744073709551615'
+bad 'an integer below -2^63' '@D{"id":-9223372036854775809,"invoke":"d"}' '2:7: integer below -9223372036854775808'
+bad 'a word that JSON does not know' '@D{"invoke":"d","x-a":nil}' "2:21: expected a JSON value, found 'n'"
 bad 'not an object' '@D["invoke","d"]' '2:1: expected an object {...}'
+bad 'the value null' '@Dnull' '2:1: expected an object {...}'
 
 section 'Fields'
 bad 'neither definition nor job' '@D{"id":"j"}' '2:1: expected a definition (image, instance) or a job with a field invoke'
@@ -50,11 +58,13 @@ bad 'an arg with 17 hex digits' '@D{"invoke":"d","args":["0x10000000000000000"]}
 bad 'an arg with a bad hex digit' '@D{"invoke":"d","args":["0x1g"]}' '2:23: args: expected an integer 0..18446744073709551615, as a number or as "0x" and up to 16 hex digits'
 bad 'gas of 2^64' '@D{"invoke":"d","gas":18446744073709551616}' '2:21: integer outside 0..18446744073709551615'
 bad 'gas as a decimal string' '@D{"invoke":"d","gas":"100"}' '2:21: gas: expected an integer 0..18446744073709551615, as a number or as "0x" and up to 16 hex digits'
+bad 'gas with an exponent' '@D{"invoke":"d","gas":1e6}' '2:21: gas: expected an integer 0..18446744073709551615, as a number or as "0x" and up to 16 hex digits'
 bad 'an endpoint of 2^32' '@D{"invoke":"d","endpoint":4294967296}' '2:26: endpoint: integer outside 0..4294967295'
 bad 'an endpoint the image has not' '@D{"invoke":"d","endpoint":10}' '2:26: endpoint: the image has no endpoint 10; it has 0, 1, 2, 3, 4, 5, 6, 7, 8, 9'
 bad 'an unknown output mode' '@D{"invoke":"d","output":"hex"}' '2:24: output: expected "none", "hash" or "bytes"'
 bad 'repeat of 0' '@D{"invoke":"d","repeat":0}' '2:24: repeat: expected at least 1'
 bad 'a negative repeat' '@D{"invoke":"d","repeat":-3}' '2:24: repeat: integer outside 0..9223372036854775807'
+bad 'repeat of 2^63' '@D{"invoke":"d","repeat":9223372036854775808}' '2:24: repeat: integer outside 0..9223372036854775807'
 
 section 'Input'
 bad 'input of the wrong type' '@D{"invoke":"d","input":5}' '2:23: input: expected a string: "0x..", "@file" or plain text'
@@ -70,9 +80,12 @@ bad 'a name that is not defined' '@D{"invoke":"e"}' '2:11: invoke: the name "e" 
 bad 'a name that is defined later' '{"invoke":"d"}\n@D' '1:11: invoke: the name "d" is not defined before this line'
 bad 'a name defined twice' '@D@D' '2:10: image: the name "d" is already defined'
 bad 'an instance with the name of an image' '@D{"instance":"d","image":"d"}' '2:13: instance: the name "d" is already defined'
+bad 'an instance defined twice' '@D{"instance":"i","image":"d"}\n{"instance":"i","image":"d"}' '3:13: instance: the name "i" is already defined'
 bad 'an empty name' '{"image":"","load":"demo.jimg"}' '1:10: image: expected a name, found an empty string'
 bad 'a name like a hash' '{"image":"0xab","load":"demo.jimg"}' '1:10: image: a name cannot start with 0x, that would read as a hash'
 bad 'a hash that is too short' '@D{"invoke":"0x1234"}' '2:11: invoke: expected 0x and 64 hex digits, or a name'
+bad 'a hash that is too long' '@D{"invoke":"0x00000000000000000000000000000000000000000000000000000000000000011"}' '2:11: invoke: expected 0x and 64 hex digits, or a name'
+bad 'a hash with a bad digit' '@D{"invoke":"0x000000000000000000000000000000000000000000000000000000000000000g"}' '2:11: invoke: expected 0x and 64 hex digits, or a name'
 bad 'a hash of nothing that is loaded' '@D{"invoke":"0x0000000000000000000000000000000000000000000000000000000000000001"}' '2:11: invoke: nothing loaded so far has this hash'
 
 section 'Images'
@@ -96,6 +109,7 @@ bad 'instances that hold each other' '@D{"instance":"i","image":"d","slots":{"6"
 bad 'an image where an instance is expected' '@D{"instance":"i","image":"d","slots":{"6":{"instance":"d"}}}' '2:54: instance: "d" names an image'
 bad 'slots of the wrong type' '@D{"instance":"i","image":"d","slots":[1]}' '2:37: slots: expected an object'
 bad 'a slot that is no number' '@D{"instance":"i","image":"d","slots":{"five":{"data":"0x00"}}}' '2:38: slots: expected a slot number (decimal or 0x...), found "five"'
+bad 'a negative slot number' '@D{"instance":"i","image":"d","slots":{"-1":{"data":"0x00"}}}' '2:38: slots: expected a slot number (decimal or 0x...), found "-1"'
 bad 'a slot number of 2^64' '@D{"instance":"i","image":"d","slots":{"18446744073709551616":{"data":"0x00"}}}' '2:38: slots: expected a slot number (decimal or 0x...), found "18446744073709551616"'
 bad 'a slot twice in two spellings' '@D{"instance":"i","image":"d","slots":{"6":{"data":"0x00"},"0x6":{"data":"0x00"}}}' '2:58: slots: this slot is filled twice'
 bad 'a slot filled with a number' '@D{"instance":"i","image":"d","slots":{"6":7}}' '2:42: slots: expected {"data": file or "0x.."}, {"instance": name} or {"image": name}'
@@ -109,8 +123,12 @@ bad 'an image where memory is mapped' '@D{"instance":"i","image":"d","slots":{"5
 
 section 'Expectations'
 bad 'expect of the wrong type' '@D{"invoke":"d","expect":1}' '2:24: expect: expected an object of result fields'
-bad 'an unknown field in expect' '@D{"invoke":"d","expect":{"us":5}}' '2:25: unknown field "us"; expect can have exit, value, addr, selector, yield_key, error, gas_used, output, output_hash, post'
+bad 'an unknown field in expect' '@D{"invoke":"d","expect":{"us":5}}' '2:25: unknown field "us"; expect can have exit, value, addr, selector, yield_key, error, gas_used, output, output_hash, post, x-...'
 bad 'an unknown exit' '@D{"invoke":"d","expect":{"exit":"ok"}}' '2:32: expect.exit: expected one of halt, trap, panic, page_fault, out_of_gas, paused, host_call, crashed, error'
+bad 'an exit that is null' '@D{"invoke":"d","expect":{"exit":null}}' '2:32: expect.exit: expected one of halt, trap, panic, page_fault, out_of_gas, paused, host_call, crashed, error'
+bad 'an expected address of the wrong type' '@D{"invoke":"d","expect":{"addr":[]}}' '2:32: expect.addr: expected an integer 0..18446744073709551615, as a number or as "0x" and up to 16 hex digits'
+bad 'expected gas below 0' '@D{"invoke":"d","expect":{"gas_used":-1}}' '2:36: expect.gas_used: integer outside 0..18446744073709551615'
+bad 'an expected error of the wrong type' '@D{"invoke":"d","expect":{"error":7}}' '2:33: expect.error: expected a string'
 bad 'an expected value of 2^64' '@D{"invoke":"d","expect":{"value":18446744073709551616}}' '2:33: integer outside 0..18446744073709551615'
 bad 'an expected output that is not asked for' '@D{"invoke":"d","output":"hash","expect":{"output":"0x"}}' '2:41: expect.output: needs "output":"bytes"'
 bad 'an expected hash that is too short' '@D{"invoke":"d","expect":{"post":"0x12"}}' '2:32: expect.post: expected "0x" and 64 hex digits'

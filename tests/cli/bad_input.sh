@@ -25,7 +25,7 @@ END
     bad() {
         content=$(printf '%s' "$2" | sed -e 's/@D/<d>⏎/g' -e 's/\\n/⏎/g' -e 's/|/\\|/g' \
             -e 's/\\t/<tab>/g' -e 's/\\0000/<00>/g' -e 's/\\0377/<ff>/g' -e 's/\\0300/<c0>/g' \
-            -e 's/\\0200/<80>/g' -e 's/\\0357/<ef>/g' -e 's/\\0273/<bb>/g' -e 's/\\0277/<bf>/g' \
+            -e 's/\\0200/<80>/g' -e 's/\\0357/<ef>/g' -e 's/\\0273/<bb>/g' -e 's/\\0303/<c3>/g' -e 's/\\0277/<bf>/g' \
             -e 's/\\\\/\\/g')
         message=$(printf '%s' "$3" | sed -e 's/|/\\|/g' -e 's/@CUT/(what is cut off)/' \
             -e 's/@FLIPPED/(the checksum differs)/')

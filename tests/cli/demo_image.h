@@ -1,5 +1,5 @@
-/* A small image for tests: one endpoint for each way a job can end. Built through the C API, so that the tests of the
- * batch program need no guest compiler. */
+/* A small image for tests: one endpoint for each way a job can end. Built through the C API, so
+ * that the tests of the batch program need no guest compiler. */
 #ifndef JAVM_TESTS_DEMO_IMAGE_H
 #define JAVM_TESTS_DEMO_IMAGE_H
 
@@ -20,7 +20,8 @@ enum demo_endpoint {
     DEMO_ENDPOINTS
 };
 
-/* Slots: 0 two pages read-write, 5 one page read-write, 9 pinned: one page, 0x11 first. NULL: something failed. */
+/* Slots: 0 two pages read-write, 5 one page read-write, 9 pinned: one page, 0x11 first. NULL:
+ * something failed. */
 struct javm_cap *demo_image(struct javm_cap **pinned);
 /* As a bundle with the root "image" (or `root`). False: something failed. */
 bool demo_bundle(const char *root, struct javm_bundle *bundle);

@@ -5,6 +5,7 @@ BATCH=$1
 MKIMAGE=$2
 DIR=$(mktemp -d "${TMPDIR:-/tmp}/javm-cli-XXXXXX") || exit 1
 trap 'rm -rf "$DIR"' EXIT
+trap 'exit 1' HUP INT TERM PIPE # so that the line above is done then, too
 cd "$DIR" || exit 1
 "$MKIMAGE" . || exit 1
 FAILURES=0
@@ -40,6 +41,27 @@ has() {
 
 lines() {
     wc -l <"$1" | tr -d ' '
+}
+
+# alive PID : a child that ended but was not waited for is not alive
+alive() {
+    kill -0 "$1" 2>/dev/null && ! grep -q '^State:.*Z' "/proc/$1/status" 2>/dev/null
+}
+
+# await PID CONDITION... : until the condition holds; false when the child is gone before. A condition that never holds
+# while the child lives is for the child's own end to resolve: there is no clock in here.
+await() {
+    waiting_for=$1
+    shift
+    until "$@"; do
+        alive "$waiting_for" || { "$@"; return; }
+        sleep 0.05
+    done
+}
+
+# ticks PID : the processor time that it has used, in hundredths of a second
+ticks() {
+    sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | awk '{ t = $12 + $13 } END { print t + 0 }'
 }
 
 finish() {
