@@ -60,8 +60,8 @@ void javm_exec_run(struct javm_exec *exec, uint64_t deadline_ns)
     }
     if (exec->exit != JAVM_EXIT_HOST_CALL && exec->exit != JAVM_EXIT_ECALL_JAR)
         return;
-    const uint64_t floor =
-        exec->exit == JAVM_EXIT_HOST_CALL ? JAVM_HOST_CALL_FLOOR : JAVM_MANAGEMENT_FLOOR;
+    const uint64_t floor = JAVM_HOST_CALL_FLOOR;
+    _Static_assert(JAVM_HOST_CALL_FLOOR == JAVM_MANAGEMENT_FLOOR, "one floor serves both ecalls");
     if (exec->gas < floor) {
         exec->exit = JAVM_EXIT_OUT_OF_GAS;
         exec->exit_arg = 0;

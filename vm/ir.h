@@ -27,45 +27,36 @@
  *   R3  d := a op b        R2  d := op a         RI  d := a op i        LI  d := i
  *   LD  d := mem[a + i]    ST  mem[a + i] := b   BR  if a op b goto hi
  *   CTL everything else, see the comments */
-#define IR_OPS(X)                                                                                  \
-    X(ADD, R3)                                                                                     \
-    X(SUB, R3)                                                                                     \
-    X(SLL, R3) X(SLT, R3) X(SLTU, R3) X(XOR, R3) X(SRL, R3) X(SRA, R3) X(OR, R3) X(AND, R3) X(     \
-        MUL, R3) X(MULH, R3) X(MULHSU, R3) X(MULHU, R3) X(DIV, R3) X(DIVU, R3) X(REM, R3)          \
-        X(REMU, R3) X(ANDN, R3) X(ORN, R3) X(XNOR, R3) X(MIN, R3) X(MINU, R3) X(MAX, R3) X(        \
-            MAXU, R3) X(ROL, R3) X(ROR, R3) X(SH1ADD, R3) X(SH2ADD, R3)                            \
-            X(SH3ADD, R3) X(BCLR, R3) X(BEXT, R3) X(BINV, R3) X(BSET, R3) X(CZERO_EQZ, R3)         \
-                X(CZERO_NEZ, R3) X(ADDW, R3) X(SUBW, R3) X(SLLW, R3) X(SRLW, R3) X(SRAW, R3) X(    \
-                    MULW,                                                                          \
-                    R3) X(DIVW, R3)                                                                \
-                    X(DIVUW, R3) X(REMW, R3) X(REMUW, R3) X(ROLW, R3) X(RORW, R3) X(ADD_UW, R3)    \
-                        X(SH1ADD_UW, R3) X(SH2ADD_UW, R3) X(SH3ADD_UW, R3) X(MOVE, R2) X(CLZ, R2)  \
-                            X(CTZ, R2) X(CPOP, R2) X(SEXT_B, R2) X(SEXT_H, R2) X(SEXT_W, R2) X(    \
-                                ZEXT_H,                                                            \
-                                R2) X(ZEXT_W, R2)                                                  \
-                                X(ORC_B, R2) X(REV8, R2) X(CLZW, R2) X(CTZW, R2)                   \
-                                    X(CPOPW, R2) X(ADDI, RI) X(SLTI, RI) X(SLTIU, RI) X(XORI, RI)  \
-                                        X(ORI, RI) X(ANDI, RI) X(SLLI, RI) X(SRLI, RI) X(SRAI, RI) \
-                                            X(RORI, RI)                                            \
-                                                X(BEXTI, RI) X(ADDIW, RI) X(SLLIW, RI)             \
-                                                    X(SRLIW, RI) X(SRAIW, RI) X(RORIW, RI) X(      \
-                                                        SLLI_UW, RI) X(LI, LI) X(LB, LD) X(LH, LD) \
-                                                        X(LW, LD) X(LD,                            \
-                                                                    LD) X(LBU, LD) X(LHU, LD)      \
-                                                            X(LWU, LD) X(SB, ST) X(SH, ST) X(      \
-                                                                SW, ST) X(SD, ST)                  \
-                                                                X(BEQ, BR) X(BNE, BR) X(BLT, BR)   \
-                                                                    X(BGE, BR) X(BLTU, BR) X(BGEU, \
-                                                                                             BR)   \
-                                                                        X(JUMP, CTL) /* goto hi */ \
-        X(JAL, CTL)       /* d := lo (link); goto hi */                                            \
-        X(JALR, CTL)      /* t := (a + lo) & ~1; d := hi (link); goto t */                         \
-        X(BLOCK, CTL)     /* header: imm = gas that must be there; it is charged */                \
-        X(RESERVE, CTL)   /* gives imm back: the copy-on-write reserve was part of the gate */     \
-        X(ECALLI, CTL)    /* exit host_call(imm), uncharged */                                     \
-        X(ECALL_JAR, CTL) /* exit ecall_jar, uncharged */                                          \
-        X(TRAP, CTL) X(RESERVED, CTL) /* exits */                                                  \
-        X(END, CTL)                   /* the end of the code: panic */
+/* clang-format off */
+#define IR_OPS(X) \
+    X(ADD, R3) X(SUB, R3) X(SLL, R3) X(SLT, R3) X(SLTU, R3) X(XOR, R3) X(SRL, R3) X(SRA, R3) \
+    X(OR, R3) X(AND, R3) X(MUL, R3) X(MULH, R3) X(MULHSU, R3) X(MULHU, R3) X(DIV, R3) \
+    X(DIVU, R3) X(REM, R3) X(REMU, R3) X(ANDN, R3) X(ORN, R3) X(XNOR, R3) X(MIN, R3) X(MINU, R3) \
+    X(MAX, R3) X(MAXU, R3) X(ROL, R3) X(ROR, R3) X(SH1ADD, R3) X(SH2ADD, R3) X(SH3ADD, R3) \
+    X(BCLR, R3) X(BEXT, R3) X(BINV, R3) X(BSET, R3) X(CZERO_EQZ, R3) X(CZERO_NEZ, R3) \
+    X(ADDW, R3) X(SUBW, R3) X(SLLW, R3) X(SRLW, R3) X(SRAW, R3) X(MULW, R3) X(DIVW, R3) \
+    X(DIVUW, R3) X(REMW, R3) X(REMUW, R3) X(ROLW, R3) X(RORW, R3) X(ADD_UW, R3) X(SH1ADD_UW, R3) \
+    X(SH2ADD_UW, R3) X(SH3ADD_UW, R3) \
+    X(MOVE, R2) X(CLZ, R2) X(CTZ, R2) X(CPOP, R2) X(SEXT_B, R2) X(SEXT_H, R2) X(SEXT_W, R2) \
+    X(ZEXT_H, R2) X(ZEXT_W, R2) X(ORC_B, R2) X(REV8, R2) X(CLZW, R2) X(CTZW, R2) X(CPOPW, R2) \
+    X(ADDI, RI) X(SLTI, RI) X(SLTIU, RI) X(XORI, RI) X(ORI, RI) X(ANDI, RI) X(SLLI, RI) \
+    X(SRLI, RI) X(SRAI, RI) X(RORI, RI) X(BEXTI, RI) X(ADDIW, RI) X(SLLIW, RI) X(SRLIW, RI) \
+    X(SRAIW, RI) X(RORIW, RI) X(SLLI_UW, RI) \
+    X(LI, LI) \
+    X(LB, LD) X(LH, LD) X(LW, LD) X(LD, LD) X(LBU, LD) X(LHU, LD) X(LWU, LD) \
+    X(SB, ST) X(SH, ST) X(SW, ST) X(SD, ST) \
+    X(BEQ, BR) X(BNE, BR) X(BLT, BR) X(BGE, BR) X(BLTU, BR) X(BGEU, BR) \
+    X(JUMP, CTL) /* goto hi */ \
+    X(JAL, CTL) /* d := lo (link); goto hi */ \
+    X(JALR, CTL) /* t := (a + lo) & ~1; d := hi (link); goto t */ \
+    X(BLOCK, CTL) /* header: imm = gas that must be there; it is charged */ \
+    X(RESERVE, CTL) /* gives imm back: the copy-on-write reserve was part of the gate */ \
+    X(ECALLI, CTL) /* exit host_call(imm), uncharged */ \
+    X(ECALL_JAR, CTL) /* exit ecall_jar, uncharged */ \
+    X(TRAP, CTL) \
+    X(RESERVED, CTL) /* exits */ \
+    X(END, CTL) /* the end of the code: panic */
+/* clang-format on */
 
 enum ir_op {
 #define X(name, shape) IR_##name,

@@ -195,7 +195,7 @@ static bool host_access(struct javm_memory *m, uint32_t address, uint8_t *to, co
         if (from != NULL) {
             memcpy(m->base + address, from, part);
             from += part;
-        } else {
+        } else if (to != NULL) {
             memcpy(to, m->base + address, part);
             to += part;
         }

@@ -255,7 +255,7 @@ static enum javm_status prepare(struct prepared_cache *cache, struct javm_dir_th
                          "instance %s is a kernel handle: it runs no code", text);
     struct cached_program *program = NULL;
     enum javm_status status = load_program(cache, dir, &fields->image_hash, &program, err);
-    if (status != JAVM_OK)
+    if (program == NULL)
         return status;
     p->program = program;
     struct javm_cap *root = javm_directory_get(dir, &fields->root_cnode.hash);

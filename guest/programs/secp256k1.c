@@ -48,7 +48,8 @@ static void scalar_multiply(struct number *r, const struct number *a, const stru
         product(t, &high, &scalar_fold);
         memcpy(&more, t, sizeof more);
         memcpy(&high, t + 4, sizeof high);
-        high.v[0] += add_full(&low, &low, &more); /* at most 2^129: no carry */
+        more = (struct number){{add_full(&low, &low, &more), 0, 0, 0}};
+        add_full(&high, &high, &more);
     }
     if (!is_less(&low, &n))
         subtract_full(&low, &low, &n);
@@ -85,7 +86,7 @@ static void subtract_product(struct number *r, const struct number *a, const str
     subtract_full(r, r, &low);
 }
 
-/* k = k1 + k2 lambda modulo n, with k1 and k2 below 2^128 in size: (k, 0) less the lattice point
+/* k = k1 + k2 lambda modulo n, with k1 and k2 below 2^127.4 in size: (k, 0) less the lattice point
  * nearest to it, which is within half of a basis vector each way. All modulo 2^256, the signs as in
  * two's complement. */
 static void split(struct number *k1, struct number *k2, const struct number *k)
@@ -201,7 +202,7 @@ static const struct affine generator[ENTRIES] = {
     {{{0x44adbcf8e27e080e, 0x31e5946f3c85f79e, 0x5a465ae3095ff411, 0xd7924d4f7d43ea96}},
      {{0xc504dc9ff6a26b58, 0xea40af2bd896d3a5, 0x83842ec228cc6def, 0x581e2872a86c72a6}}}};
 
-/* Digits of the window form of k, which is below 2^128 in size: zero or odd, between -15 and 15,
+/* Digits of the window form of k, which is below 2^127.4 in size: zero or odd, between -15 and 15,
  * and no two of five neighbours other than zero. Returns how many there are. */
 static int window_form(int8_t digits[DIGITS], const struct number *k)
 {
@@ -214,12 +215,11 @@ static int window_form(int8_t digits[DIGITS], const struct number *k)
         sign = -1;
     }
     memset(digits, 0, DIGITS);
-    uint64_t low = size.v[0], high = size.v[1], top = 0;
-    for (int at = 0; (low | high | top) != 0;) {
+    uint64_t low = size.v[0], high = size.v[1];
+    for (int at = 0; (low | high) != 0;) {
         if (low == 0) {
             low = high;
-            high = top;
-            top = 0;
+            high = 0;
             at += 64;
             continue;
         }
@@ -227,18 +227,14 @@ static int window_form(int8_t digits[DIGITS], const struct number *k)
         at += (int)zeros;
         if (zeros != 0) {
             low = low >> zeros | high << (64 - zeros);
-            high = high >> zeros | top << (64 - zeros);
-            top = 0;
+            high >>= zeros;
         }
         int8_t digit = (int8_t)(low & ((1 << WINDOW) - 1));
         low -= (uint64_t)digit;
         if (digit >= 1 << (WINDOW - 1)) {
             digit = (int8_t)(digit - (1 << WINDOW));
             low += 1 << WINDOW;
-            if (low == 0) { /* wrapped */
-                high++;
-                top = high == 0;
-            }
+            high += low == 0; /* it wrapped */
         }
         digits[at] = (int8_t)(sign * digit);
         count = at + 1;
@@ -330,7 +326,6 @@ static int double_product(struct affine *result, const struct number *u1, const 
     if (sum.infinity)
         return 0;
     multiply(&z, &z, &sum.z);
-    normalize(&z);
     invert(&z, &z, &p);
     square(&t, &z);
     multiply(&z, &z, &t);
@@ -375,7 +370,7 @@ static int lift(struct affine *point, const struct number *x, uint64_t parity)
 
 static int recover(struct affine *key, const struct signature *signature)
 {
-    struct number x = signature->r, z = signature->z, inverse, u1, u2;
+    struct number x = signature->r, inverse, u1, u2;
     struct affine point;
     if (!in_range(&signature->r) || !in_range(&signature->s) || signature->recid > 3)
         return 0;
@@ -383,10 +378,8 @@ static int recover(struct affine *key, const struct signature *signature)
         return 0;
     if (!lift(&point, &x, signature->recid & 1))
         return 0;
-    if (!is_less(&z, &n))
-        subtract_full(&z, &z, &n);
     invert(&inverse, &signature->r, &n);
-    scalar_multiply(&u1, &z, &inverse);
+    scalar_multiply(&u1, &signature->z, &inverse);
     subtract_full(&u1, &n, &u1); /* n instead of 0 does no harm */
     scalar_multiply(&u2, &signature->s, &inverse);
     return double_product(key, &u1, &u2, &point);

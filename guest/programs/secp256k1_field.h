@@ -394,7 +394,7 @@ static void add_signed(struct signed_number *r, const struct signed_number *a, i
     }
 }
 
-/* r = 1/a modulo the odd m, for a in [1, m-1] without a common divisor */
+/* r = 1/a modulo the odd m, for any a without a common divisor */
 static void invert(struct number *r, const struct number *a, const struct number *m)
 {
     struct signed_number modulus, f, g, d = {{0}}, e = {{1, 0, 0, 0, 0}};

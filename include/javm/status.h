@@ -45,6 +45,14 @@ __attribute__((format(printf, 4, 5)))
 enum javm_status
 javm_fail(struct javm_error *err, enum javm_status status, uint64_t where, const char *fmt, ...);
 
+/* As the function, but compilers and analysers see that `status` is what comes back. */
+static inline enum javm_status javm_failed(enum javm_status status, enum javm_status same)
+{
+    (void)same;
+    return status;
+}
+#define javm_fail(err, status, ...) javm_failed(status, javm_fail(err, status, __VA_ARGS__))
+
 /* The frozen lower-case name of a status, e.g. "format"; never NULL. */
 const char *javm_status_name(enum javm_status status);
 

@@ -1,5 +1,6 @@
-/* Any bytes as a bundle: refused, or decoded to something whose encoding is the same bytes again. The last 32 bytes are
- * made a right checksum when the first byte is not the magic's, so that mutations get past it. */
+/* Any bytes as a bundle: refused, or decoded to something whose encoding is the same bytes again.
+ * The last 32 bytes are made a right checksum when the first byte is not the magic's, so that
+ * mutations get past it. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-/* Any bytes as PVM2 code: every instruction keeps within its format, and its canonical word decodes to it again. */
+/* Any bytes as PVM2 code: every instruction keeps within its format, and its canonical word decodes
+ * to it again. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

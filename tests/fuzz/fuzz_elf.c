@@ -1,5 +1,5 @@
-/* Any bytes as a linked ELF: refused, or linked to an image whose targets the engine agrees with, and whose bundle
- * survives being written and read. */
+/* Any bytes as a linked ELF: refused, or linked to an image whose targets the engine agrees with,
+ * and whose bundle survives being written and read. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -130,16 +130,24 @@ Test(secp256k1, addresses_of_published_vectors)
     cr_expect_geq(each_vector(check_address), 200);
 }
 
-Test(secp256k1, short_input_is_invalid)
+static void check_short(const struct vector *valid, size_t line)
 {
     static uint8_t before[SCRATCH], after[SCRATCH];
-    struct vector vector = {.name = "short"};
+    struct vector vector = *valid;
+    if (line != 0)
+        return;
+    vector.valid = 0;
     fill(before, &vector);
     for (uint64_t len = 1; len < INPUT; len++) {
         const uint64_t args[4] = {1, len, 0, 0};
         memcpy(after, before, SCRATCH);
-        expect_output(&vector, "native", guest_native_run(twin(), args, after), before, after);
+        expect_output(&vector, "cut", guest_native_run(twin(), args, after), before, after);
     }
+}
+
+Test(secp256k1, short_input_is_invalid)
+{
+    cr_expect_geq(each_vector(check_short), 200);
 }
 
 /* The file's first four vectors are the embedded ones. */

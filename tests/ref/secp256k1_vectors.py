@@ -208,6 +208,7 @@ def factors():
     from_factors("twice", k, u2 * k % N, u2, "valid")
     from_factors("lambda-twice", LAMBDA, u2 * LAMBDA % N, u2, "valid")
     edge = (1, N - 1, 16, 31, 2**127, 2**128 - 1, 2**128, 2**129 + 1, LAMBDA, LAMBDA - 1, N - LAMBDA, A, B, A + B,
+            2**127 - 1, (2**126 - 1) * LAMBDA % N,
             N - A, (A + 2 * B) // 2, LAMBDA * B % N, N // 2, N // 2 + 1, N // 3, 2**255, 2**256 - 2**128 - 1,
             (A * LAMBDA + B) % N, ((A + B) // 2 * LAMBDA + A // 2) % N, (-(A + B) // 2 * LAMBDA - A // 2) % N,
             0x5555555555555555555555555555555555555555555555555555555555555555,
@@ -217,10 +218,52 @@ def factors():
         from_factors("u2-edge-%d" % i, k, u2, u, "valid")
 
 
+def representations():
+    """Keys and R with a coordinate below 2^256 - p, which then has two forms in 256 bits, and products of scalars that
+    carry where random ones come once in 2^64."""
+    u1, u2 = number("u1", "form") % N, number("u2", "form") % N
+    places = []
+    for x in (1, 2, 3, 5, 100, 2**32):
+        places.append(lift(small_x(x, 1), x % 2))
+    y = 0
+    while len(places) < 10:
+        y += 1
+        x = pow(y * y - 7, (P + 2) // 9, P)  # a cube root, if there is one
+        if (x**3 + 7 - y * y) % P == 0:
+            places += [(x, y), (x, P - y)]
+    for i, place in enumerate(places):
+        # R such that u1 G + u2 R is the place, and R at the place.
+        point = multiply(pow(u2, -1, N), add(place, multiply(-u1, G)))
+        r = point[0] % N
+        emit("small-key-%d" % i, -u1 * r % N, r, u2 * r % N, point[1] % 2, "%064x%064x" % place)
+        emit("small-r-%d" % i, u1, place[0], u2, place[1] % 2, "valid")
+    # The upper half of the product, folded, has a low word of ones before a carry comes to it.
+    fold = 2**256 - N
+    z, r, v = number("z", "form"), multiply(number("k", "form"), G)[0], 0
+    inverse = pow(r, -1, N)
+    found = 0
+    for i in range(10):
+        factor = ((2**320 // fold - (i + 1) * 2**124) << 256) // inverse
+        product = factor * inverse
+        folded = (product >> 256) * fold
+        if (folded >> 256) % 2**64 == 2**64 - 1 and folded % 2**256 + product % 2**256 >= 2**256:
+            emit("carry-s-%d" % i, z, r, factor, v, "valid")
+            emit("carry-z-%d" % i, factor, r, z % N, v, "valid")
+            found += 1
+    assert found >= 2
+    # Quotients that round up to a multiple of 2^64.
+    for i, short in enumerate((A, B)):
+        scaled = (short * 2**384 + N // 2) // N
+        u = (((5 << 64) - 1) * 2**384 + 3 * 2**382) // scaled
+        assert (u * scaled >> 383) % 2**65 == 2**65 - 1
+        from_factors("round-up-%d" % i, 7, u, u2, "valid")
+        from_factors("round-up-r-%d" % i, 7, u1, u, "valid")
+
+
 def main():
     here = os.path.dirname(os.path.abspath(__file__))
     path = sys.argv[1] if len(sys.argv) > 1 else os.path.join(here, "..", "data", "secp256k1.txt")
-    for part in (embedded, public, signed, hashes, ranges, edges_of_x, factors):
+    for part in (embedded, public, signed, hashes, ranges, edges_of_x, factors, representations):
         part()
     with open(path, "w", encoding="ascii") as file:
         file.write("\n".join(lines) + "\n")

@@ -1,4 +1,5 @@
-/* What the image makes of sections: constants, data, zeros, a heap, a mapping of slot 0, and where all that is. */
+/* What the image makes of sections: constants, data, zeros, a heap, a mapping of slot 0, and where
+ * all that is. */
 #include <stdint.h>
 
 struct mapping {
