@@ -29,35 +29,41 @@ static void release_program(struct prepared_cache *cache, struct cached_program 
         for (unsigned way = 0; way < PREPARED_WAYS; way++)
             if (cache->places[set][way].program == program)
                 release_place(&cache->places[set][way]);
-    cache->program_bytes -= javm_program_bytes(program->program);
+    LIST_REMOVE(program, same_bucket);
+    TAILQ_REMOVE(&cache->by_use, program, by_use);
+    cache->stats->program_bytes -= javm_program_bytes(program->program);
     javm_program_free(program->program);
     javm_cap_release(program->image);
     free(program);
 }
 
-void prepared_flush(struct prepared_cache *cache)
+void prepared_init(struct prepared_cache *cache, uint64_t program_limit,
+                   struct javm_vm_stats *stats)
 {
-    while (cache->programs != NULL) {
-        struct cached_program *first = cache->programs;
-        cache->programs = first->next;
-        release_program(cache, first);
-    }
+    *cache = (struct prepared_cache){.program_limit = program_limit, .stats = stats};
+    TAILQ_INIT(&cache->by_use);
 }
 
-/* Drop the least recently used programs, all but `keep`, until the rest fits. */
-static void trim_programs(struct prepared_cache *cache, const struct cached_program *keep)
+void prepared_flush(struct prepared_cache *cache)
 {
-    while (cache->program_bytes > cache->program_limit) {
-        struct cached_program **oldest = NULL;
-        for (struct cached_program **at = &cache->programs; *at != NULL; at = &(*at)->next)
-            if (*at != keep && (oldest == NULL || (*at)->last_use < (*oldest)->last_use))
-                oldest = at;
-        if (oldest == NULL)
-            return;
-        struct cached_program *victim = *oldest;
-        *oldest = victim->next;
-        release_program(cache, victim);
-    }
+    for (struct cached_program *p; (p = TAILQ_FIRST(&cache->by_use)) != NULL;)
+        release_program(cache, p);
+}
+
+static void touch_program(struct prepared_cache *cache, struct cached_program *program)
+{
+    cache->stats->program_hits++;
+    if (TAILQ_NEXT(program, by_use) == NULL)
+        return;
+    TAILQ_REMOVE(&cache->by_use, program, by_use);
+    TAILQ_INSERT_TAIL(&cache->by_use, program, by_use);
+}
+
+static struct program_bucket *bucket_of(struct prepared_cache *cache, const struct javm_hash *hash)
+{
+    uint32_t start;
+    memcpy(&start, hash->bytes, sizeof start);
+    return &cache->buckets[start % PROGRAM_BUCKETS];
 }
 
 /* ---- programs --------------------------------------------------------------------------- */
@@ -66,10 +72,12 @@ static enum javm_status load_program(struct prepared_cache *cache, struct javm_d
                                      const struct javm_hash *image_hash,
                                      struct cached_program **out, struct javm_error *err)
 {
-    for (struct cached_program *p = cache->programs; p != NULL; p = p->next) {
+    struct program_bucket *bucket = bucket_of(cache, image_hash);
+    struct cached_program *p;
+    LIST_FOREACH(p, bucket, same_bucket)
+    {
         if (javm_hash_equal(&p->image_hash, image_hash)) {
-            cache->stats->program_hits++;
-            p->last_use = ++cache->clock;
+            touch_program(cache, p);
             *out = p;
             return JAVM_OK;
         }
@@ -91,7 +99,7 @@ static enum javm_status load_program(struct prepared_cache *cache, struct javm_d
         return javm_fail(err, JAVM_E_UNSUPPORTED, JAVM_NOWHERE,
                          "image %s: instruction set PVM is not in this version, only PVM2", text);
     }
-    struct cached_program *p = calloc(1, sizeof *p);
+    p = calloc(1, sizeof *p);
     if (p == NULL) {
         javm_cap_release(image);
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "image %s: out of memory", text);
@@ -109,12 +117,12 @@ static enum javm_status load_program(struct prepared_cache *cache, struct javm_d
     cache->stats->program_misses++;
     p->image_hash = *image_hash;
     p->image = image;
-    p->last_use = ++cache->clock;
-    p->next = cache->programs;
-    cache->programs = p;
-    cache->program_bytes += javm_program_bytes(p->program);
-    trim_programs(cache, p);
-    cache->stats->program_bytes = cache->program_bytes;
+    LIST_INSERT_HEAD(bucket, p, same_bucket);
+    TAILQ_INSERT_TAIL(&cache->by_use, p, by_use);
+    cache->stats->program_bytes += javm_program_bytes(p->program);
+    /* Least recently used first; the new one always stays. */
+    while (cache->stats->program_bytes > cache->program_limit && TAILQ_FIRST(&cache->by_use) != p)
+        release_program(cache, TAILQ_FIRST(&cache->by_use));
     *out = p;
     return JAVM_OK;
 }
@@ -280,6 +288,7 @@ enum javm_status prepared_get(struct prepared_cache *cache, struct javm_dir_thre
         struct prepared *p = &set[way];
         if (p->instance != NULL && javm_hash_equal(&p->hash, instance)) {
             p->last_use = ++cache->clock;
+            touch_program(cache, p->program);
             *prepared = p;
             return JAVM_OK;
         }

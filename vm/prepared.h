@@ -4,23 +4,25 @@
 #ifndef JAVM_VM_PREPARED_H
 #define JAVM_VM_PREPARED_H
 
+#include <sys/queue.h>
+
 #include "javm/directory.h"
 #include "javm/vm.h"
 
 /* A decoded program and the image whose code it borrows. */
 struct cached_program {
-    struct cached_program *next;
+    LIST_ENTRY(cached_program) same_bucket;
+    TAILQ_ENTRY(cached_program) by_use;
     struct javm_hash image_hash;
     struct javm_cap *image; /* one reference */
     struct javm_program *program;
-    uint64_t last_use;
 };
 
 /* A published instance, ready to enter. */
 struct prepared {
     struct javm_hash hash;
     struct javm_cap *instance; /* one reference; NULL: this place is free */
-    const struct cached_program *program;
+    struct cached_program *program;
     /* regions[0] is the code, regions[i + 1] belongs to mappings[i] of the image. The Data of each
      * is held by the same index in `held`. */
     struct javm_region *regions;
@@ -30,15 +32,20 @@ struct prepared {
     uint64_t last_use;
 };
 
-#define PREPARED_SETS 64u
-#define PREPARED_WAYS 4u
+#define PREPARED_SETS   64u
+#define PREPARED_WAYS   4u
+#define PROGRAM_BUCKETS 4096u
 
 struct prepared_cache {
     struct prepared places[PREPARED_SETS][PREPARED_WAYS];
-    struct cached_program *programs;
-    uint64_t program_bytes, program_limit, clock;
-    struct javm_vm_stats *stats;
+    LIST_HEAD(program_bucket, cached_program) buckets[PROGRAM_BUCKETS];
+    TAILQ_HEAD(program_use, cached_program) by_use; /* the one used last is last */
+    uint64_t program_limit, clock;
+    struct javm_vm_stats *stats; /* its program_bytes is what program_limit limits */
 };
+
+void prepared_init(struct prepared_cache *cache, uint64_t program_limit,
+                   struct javm_vm_stats *stats);
 
 /* Find or make the entry of a published instance. It stays valid until the next call. */
 enum javm_status prepared_get(struct prepared_cache *cache, struct javm_dir_thread *dir,

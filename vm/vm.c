@@ -47,9 +47,10 @@ enum javm_status javm_vm_create(const struct javm_vm_options *options, struct ja
         return status;
     }
     v->engine = options->engine;
-    v->cache.program_limit =
-        options->program_cache_bytes != 0 ? options->program_cache_bytes : UINT64_C(1) << 30;
-    v->cache.stats = &v->stats;
+    prepared_init(&v->cache,
+                  options->program_cache_bytes != 0 ? options->program_cache_bytes
+                                                    : UINT64_C(1) << 30,
+                  &v->stats);
     *vm = v;
     return JAVM_OK;
 }

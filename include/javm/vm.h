@@ -100,7 +100,11 @@ enum javm_status javm_vm_instantiate(struct javm_dir_thread *dir, const struct j
                                      struct javm_hash *instance, struct javm_error *err);
 
 struct javm_vm_stats {
-    uint64_t invocations, program_hits, program_misses, decode_ns, program_bytes, pages_touched;
+    uint64_t invocations;
+    uint64_t program_hits, program_misses; /* invocations whose program was there, was decoded */
+    uint64_t decode_ns;                    /* time spent on the misses */
+    uint64_t program_bytes;                /* held now */
+    uint64_t pages_touched;
 };
 void javm_vm_stats(const struct javm_vm *vm, struct javm_vm_stats *stats);
 /* Forget everything cached (decoded programs, held counts on caps). */
