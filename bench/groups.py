@@ -1,63 +1,19 @@
-# reads lines "seq count" from prof output: run lists. Input: files with lines: "W weight op/v op/v ..." straight-line blocks
-import sys,collections
-blocks=[]
-for l in sys.stdin:
-    if not l.startswith('B '): continue
-    f=l.split(); blocks.append((float(f[1]),f[2:]))
-BAD={'BLOCK','ECALLI','ECALL_JAR','TRAP','RESERVED','RESERVE','END'}
-NG=int(sys.argv[1]) if len(sys.argv)>1 else 300
-def ok(s): return all(x.split('/')[0] not in BAD for x in s)
-def dp(groups):
-    # returns total weighted dispatches and usage
-    use=collections.Counter(); total=0
-    for w,seq in blocks:
-        n=len(seq); cost=[0]*(n+5); ch=[1]*n
-        for i in range(n-1,-1,-1):
-            best=cost[i+1]; c=1
-            for k in (2,3,4):
-                if i+k<=n and tuple(seq[i:i+k]) in groups and cost[i+k]<=best: best=cost[i+k]; c=k
-            cost[i]=best+1; ch[i]=c
-        total+=w*cost[0]
-        i=0
-        while i<n:
-            if ch[i]>1: use[tuple(seq[i:i+ch[i]])]+=w
-            i+=ch[i]
-    return total,use
-cand=collections.Counter()
-for w,seq in blocks:
-    for k in (2,3,4):
-        for i in range(len(seq)-k+1):
-            g=tuple(seq[i:i+k])
-            if ok(g): cand[g]+=w*(k-1)
-groups=set(g for g,_ in cand.most_common(6000))
-# close prefixes
-def close(gs):
-    out=set()
-    for g in gs:
-        for k in range(2,len(g)+1): out.add(g[:k])
-    return out
-groups=close(groups)
-t0=sum(w*len(s) for w,s in blocks)
-for rnd in range(12):
-    t,use=dp(groups)
-    sys.stderr.write("%d groups: %.3f of dispatches\n"%(len(groups),t/t0))
-    if len(groups)<=NG: break
-    # keep by usage benefit (sum over descendants for prefixes)
-    ben=collections.Counter()
-    for g,w in use.items():
-        ben[g]+=w*(len(g)-1)
-    keep=max(NG,int(len(groups)*0.6))
-    sel=set()
-    for g,_ in ben.most_common():
-        c=close([g])
-        if len(sel|c)>keep: continue
-        sel|=c
-    if len(sel)==len(groups): break
-    groups=sel
-t,use=dp(groups)
-sys.stderr.write("final %d groups: %.3f\n"%(len(groups),t/t0))
-gs=sorted(groups,key=lambda g:(len(g),g))
-print('''/* Groups of two to four neighbours that the interpreter runs in one handler: fewer dispatches. The letters tell where
+#!/usr/bin/env python3
+"""Chooses the interpreter's fused groups: groups.py COUNT < PROFILE > interp_groups.h
+
+PROFILE is what javm-profile prints: lines "B weight op/variant op/variant ...", one per straight run of instructions,
+weighted so that every guest counts the same. COUNT groups of two to four neighbours are chosen, so that a run is covered by
+as few groups as possible; the prefixes of a group are groups too, because interp_prepare builds on them.
+"""
+import collections
+import sys
+
+ALONE = {"BLOCK", "ECALLI", "ECALL_JAR", "TRAP", "RESERVED", "RESERVE", "END"}  # never part of a group
+SIZES = (2, 3, 4)
+CANDIDATES = 6000
+SHRINK = 0.6  # groups kept from one round to the next: what is useful depends on what else is there
+
+HEAD = """/* Groups of two to four neighbours that the interpreter runs in one handler: fewer dispatches. The letters tell where
  * operands come from, see interp.c. All instructions of a group keep their own place in the array, so that a fault
  * or a slow path inside it goes on from there. A group's prefixes are groups, too.
  *
@@ -68,8 +24,89 @@ print('''/* Groups of two to four neighbours that the interpreter runs in one ha
 #define IR_GROUP_MAX 4
 
 /* clang-format off */
-#define IR_GROUPS(X2, X3, X4) \\''')
-print(' \\\n'.join('    X%d(%s)'%(len(g),', '.join(x.replace('/',', ') for x in g)) for g in gs))
-print('''/* clang-format on */
+#define IR_GROUPS(X2, X3, X4) \\"""
+TAIL = """/* clang-format on */
 
-#endif''')
+#endif"""
+
+
+def read_runs(lines):
+    runs = []
+    for line in lines:
+        fields = line.split()
+        if fields and fields[0] == "B":
+            runs.append((float(fields[1]), tuple(fields[2:])))
+    return runs
+
+
+def cover(runs, groups):
+    """The fewest dispatches over all runs, and how much of them each group does."""
+    use = collections.Counter()
+    dispatches = 0
+    for weight, run in runs:
+        count = len(run)
+        cost = [0] * (count + 1)
+        choice = [1] * count
+        for i in range(count - 1, -1, -1):
+            best = cost[i + 1]
+            for size in SIZES:
+                if i + size <= count and cost[i + size] <= best and run[i:i + size] in groups:
+                    best = cost[i + size]
+                    choice[i] = size
+            cost[i] = best + 1
+        dispatches += weight * cost[0]
+        i = 0
+        while i < count:
+            if choice[i] > 1:
+                use[run[i:i + choice[i]]] += weight
+            i += choice[i]
+    return dispatches, use
+
+
+def with_prefixes(groups):
+    return {group[:size] for group in groups for size in range(2, len(group) + 1)}
+
+
+def candidates(runs):
+    saved = collections.Counter()
+    for weight, run in runs:
+        for size in SIZES:
+            for i in range(len(run) - size + 1):
+                group = run[i:i + size]
+                if not any(part.split("/")[0] in ALONE for part in group):
+                    saved[group] += weight * (size - 1)
+    return with_prefixes(group for group, _ in saved.most_common(CANDIDATES))
+
+
+def choose(runs, limit):
+    groups = candidates(runs)
+    total = sum(weight * len(run) for weight, run in runs)
+    while True:
+        dispatches, use = cover(runs, groups)
+        print(f"{len(groups)} groups: {dispatches / total:.3f} of the dispatches", file=sys.stderr)
+        if len(groups) <= limit:
+            return groups
+        saved = collections.Counter()
+        for group, weight in use.items():
+            saved[group] = weight * (len(group) - 1)
+        room = max(limit, int(len(groups) * SHRINK))
+        kept = set()
+        for group, _ in saved.most_common():
+            more = kept | with_prefixes([group])
+            if len(more) <= room:
+                kept = more
+        groups = kept
+
+
+def main():
+    groups = choose(read_runs(sys.stdin), int(sys.argv[1]))
+    rows = []
+    for group in sorted(groups, key=lambda group: (len(group), group)):
+        parts = ", ".join(part.replace("/", ", ") for part in group)
+        rows.append(f"    X{len(group)}({parts})")
+    print(HEAD)
+    print(" \\\n".join(rows))
+    print(TAIL)
+
+
+main()

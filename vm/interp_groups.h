@@ -11,24 +11,38 @@
 /* clang-format off */
 #define IR_GROUPS(X2, X3, X4) \
     X2(ADD, A, ADD, A) \
+    X2(ADD, A, ADD, N) \
     X2(ADD, A, LD, A) \
+    X2(ADD, A, LD, N) \
     X2(ADD, A, MOVE, N) \
+    X2(ADD, A, SD, B) \
     X2(ADD, A, SLTU, A) \
     X2(ADD, A, SLTU, B) \
+    X2(ADD, A, XOR, A) \
     X2(ADD, A, ZEXT_W, N) \
+    X2(ADD, C, LD, N) \
     X2(ADD, C, MUL, A) \
+    X2(ADD, C, MUL, N) \
+    X2(ADD, C, MULHU, N) \
     X2(ADD, C, SD, B) \
     X2(ADD, C, SLTU, A) \
     X2(ADD, C, SLTU, B) \
+    X2(ADD, C, XOR, A) \
     X2(ADD, C, ZEXT_W, N) \
     X2(ADD, M, ADD, C) \
+    X2(ADD, M, LBU, N) \
     X2(ADD, M, LD, N) \
+    X2(ADD, M, SD, B) \
+    X2(ADD, M, SLTU, A) \
     X2(ADD, N, ADD, M) \
     X2(ADD, N, LBU, A) \
     X2(ADD, N, LD, N) \
     X2(ADD, N, SB, A) \
+    X2(ADD, N, SH3ADD, M) \
+    X2(ADD, N, SLTU, A) \
     X2(ADDI, M, ADD, M) \
     X2(ADDI, M, ADDI, M) \
+    X2(ADDI, M, BLTU, N) \
     X2(ADDI, M, JALR, N) \
     X2(ADDI, M, LI, N) \
     X2(ADDI, M, MOVE, N) \
@@ -40,6 +54,7 @@
     X2(ADDI, N, LD, N) \
     X2(ADDI, N, LI, N) \
     X2(ADDI, N, SD, N) \
+    X2(ADDI, N, SH3ADD, B) \
     X2(ADDI, N, SH3ADD, N) \
     X2(ADDW, A, SLLI, A) \
     X2(AND, A, AND, N) \
@@ -56,6 +71,7 @@
     X2(LD, A, ADD, M) \
     X2(LD, A, LD, N) \
     X2(LD, A, LWU, N) \
+    X2(LD, A, SH3ADD, M) \
     X2(LD, A, XOR, N) \
     X2(LD, N, ADD, A) \
     X2(LD, N, ADD, C) \
@@ -66,6 +82,9 @@
     X2(LD, N, LD, N) \
     X2(LD, N, LI, N) \
     X2(LD, N, MOVE, N) \
+    X2(LD, N, MUL, B) \
+    X2(LD, N, MULHU, B) \
+    X2(LD, N, RORI, A) \
     X2(LD, N, SD, B) \
     X2(LD, N, SD, N) \
     X2(LD, N, SLTU, N) \
@@ -86,10 +105,25 @@
     X2(MOVE, N, SD, N) \
     X2(MOVE, N, XOR, M) \
     X2(MUL, A, MULHU, M) \
+    X2(MUL, B, ADD, B) \
+    X2(MUL, M, ADD, A) \
+    X2(MUL, N, ADD, A) \
+    X2(MUL, N, ADD, B) \
+    X2(MUL, N, LD, N) \
+    X2(MULHU, B, MUL, N) \
+    X2(MULHU, M, MUL, N) \
     X2(MULHU, M, SRLI, A) \
+    X2(MULHU, N, ADD, A) \
+    X2(MULHU, N, MUL, M) \
     X2(RORI, A, ADD, C) \
+    X2(RORI, A, LBU, N) \
+    X2(RORI, A, LD, N) \
+    X2(RORI, A, RORI, N) \
+    X2(RORI, A, SD, B) \
+    X2(RORI, M, LBU, N) \
     X2(RORI, N, LD, N) \
     X2(RORIW, N, LW, N) \
+    X2(SD, B, ADD, C) \
     X2(SD, B, ADD, M) \
     X2(SD, B, ADDI, M) \
     X2(SD, B, ANDN, M) \
@@ -105,12 +139,16 @@
     X2(SH3ADD, M, SD, A) \
     X2(SH3ADD, N, JUMP, N) \
     X2(SH3ADD, N, LD, A) \
+    X2(SLLI, A, SRLI, M) \
     X2(SLLI, A, XOR, C) \
     X2(SLLI, M, OR, A) \
     X2(SLLI, M, SUB, A) \
     X2(SLLI, N, ADDI, A) \
     X2(SLLI, N, XOR, C) \
+    X2(SLTU, A, ADD, A) \
+    X2(SLTU, A, ADD, C) \
     X2(SLTU, A, CZERO_EQZ, B) \
+    X2(SLTU, A, MULHU, N) \
     X2(SLTU, B, CZERO_EQZ, B) \
     X2(SLTU, M, CZERO_EQZ, B) \
     X2(SLTU, N, CZERO_EQZ, B) \
@@ -118,6 +156,7 @@
     X2(SRLI, A, SUB, B) \
     X2(SRLI, N, ADD, A) \
     X2(SRLI, N, AND, A) \
+    X2(SRLI, N, XOR, A) \
     X2(SRLIW, M, XOR, C) \
     X2(SUB, A, ADD, A) \
     X2(SUB, B, SLTU, M) \
@@ -126,27 +165,54 @@
     X2(SW, B, ADDI, M) \
     X2(XOR, A, RORIW, N) \
     X2(XOR, A, SD, B) \
+    X2(XOR, B, RORI, A) \
     X2(XOR, B, SH3ADD, M) \
+    X2(XOR, C, ADDIW, M) \
+    X2(XOR, C, RORI, A) \
     X2(XOR, C, RORIW, N) \
     X2(XOR, C, SD, B) \
+    X2(XOR, C, SH3ADD, M) \
+    X2(XOR, M, LD, N) \
+    X2(XOR, N, LBU, N) \
     X2(ZEXT_W, N, SLLI, M) \
     X3(ADD, A, ADD, A, LBU, N) \
+    X3(ADD, A, ADD, N, SLTU, A) \
     X3(ADD, A, LD, A, XOR, A) \
+    X3(ADD, A, LD, N, MULHU, B) \
+    X3(ADD, A, LD, N, XOR, B) \
     X3(ADD, A, MOVE, N, RORIW, N) \
+    X3(ADD, A, SD, B, SLTU, A) \
+    X3(ADD, A, SD, B, XOR, C) \
+    X3(ADD, A, SLTU, A, ADD, A) \
+    X3(ADD, A, SLTU, A, ADD, B) \
     X3(ADD, A, SLTU, A, CZERO_EQZ, B) \
+    X3(ADD, A, SLTU, A, MULHU, N) \
     X3(ADD, A, SLTU, B, CZERO_EQZ, B) \
+    X3(ADD, A, XOR, A, RORI, A) \
     X3(ADD, A, ZEXT_W, N, SLLI, M) \
+    X3(ADD, C, LD, N, MUL, B) \
     X3(ADD, C, MUL, A, MULHU, N) \
+    X3(ADD, C, MUL, N, ADD, A) \
+    X3(ADD, C, MUL, N, SD, B) \
+    X3(ADD, C, MULHU, N, MUL, M) \
     X3(ADD, C, SD, B, ADDI, M) \
+    X3(ADD, C, SD, B, XOR, C) \
     X3(ADD, C, SLTU, A, CZERO_EQZ, B) \
     X3(ADD, C, SLTU, B, CZERO_EQZ, B) \
+    X3(ADD, C, XOR, A, ADD, M) \
     X3(ADD, C, ZEXT_W, N, SLLI, M) \
     X3(ADD, M, ADD, C, LBU, N) \
+    X3(ADD, M, LBU, N, LD, N) \
     X3(ADD, M, LD, N, ADD, A) \
+    X3(ADD, M, LD, N, LD, A) \
+    X3(ADD, M, SD, B, ADD, N) \
+    X3(ADD, M, SLTU, A, ADD, B) \
     X3(ADD, N, ADD, M, SB, N) \
     X3(ADD, N, LBU, A, ADD, N) \
     X3(ADD, N, LD, N, LD, N) \
     X3(ADD, N, SB, A, LBU, N) \
+    X3(ADD, N, SH3ADD, M, LD, A) \
+    X3(ADD, N, SLTU, A, ADD, C) \
     X3(ADDI, M, ADD, M, LI, N) \
     X3(ADDI, M, ADDI, M, ADDI, M) \
     X3(ADDI, M, ADDI, M, ADDI, N) \
@@ -160,6 +226,7 @@
     X3(ADDI, N, LI, N, MOVE, N) \
     X3(ADDI, N, LI, N, SUB, A) \
     X3(ADDI, N, SD, N, SD, N) \
+    X3(ADDI, N, SH3ADD, B, LD, A) \
     X3(ADDI, N, SH3ADD, N, ADDI, N) \
     X3(ADDW, A, SLLI, A, LD, N) \
     X3(AND, A, AND, N, XOR, A) \
@@ -179,13 +246,16 @@
     X3(LBU, N, SRLI, A, ADDI, M) \
     X3(LBU, N, XOR, C, ADDI, M) \
     X3(LD, A, ADD, M, SD, B) \
+    X3(LD, A, ADD, M, XOR, C) \
     X3(LD, A, LD, N, ADD, A) \
     X3(LD, A, LD, N, XOR, A) \
     X3(LD, A, LWU, N, ADDI, N) \
+    X3(LD, A, SH3ADD, M, LD, A) \
     X3(LD, A, XOR, N, SD, B) \
     X3(LD, N, ADD, A, SLTU, A) \
     X3(LD, N, ADD, A, SUB, A) \
     X3(LD, N, ADD, A, XOR, A) \
+    X3(LD, N, ADD, C, LD, N) \
     X3(LD, N, ADD, C, SD, N) \
     X3(LD, N, ADD, C, SRLI, A) \
     X3(LD, N, ADD, N, LD, N) \
@@ -193,13 +263,20 @@
     X3(LD, N, ADDI, M, ADDI, M) \
     X3(LD, N, ANDN, N, XOR, A) \
     X3(LD, N, LD, N, ADD, C) \
+    X3(LD, N, LD, N, ADDI, M) \
+    X3(LD, N, LD, N, BNE, B) \
     X3(LD, N, LD, N, LD, N) \
     X3(LD, N, LD, N, MUL, A) \
     X3(LD, N, LI, N, LI, N) \
     X3(LD, N, MOVE, N, SD, N) \
+    X3(LD, N, MUL, B, ADD, A) \
+    X3(LD, N, MULHU, B, MUL, N) \
+    X3(LD, N, RORI, A, ADD, A) \
     X3(LD, N, SD, B, LD, N) \
+    X3(LD, N, SD, B, MULHU, N) \
     X3(LD, N, SD, N, ADDI, M) \
     X3(LD, N, SLTU, N, CZERO_EQZ, B) \
+    X3(LD, N, SLTU, N, MULHU, N) \
     X3(LD, N, XOR, A, ADD, M) \
     X3(LD, N, XOR, A, SD, B) \
     X3(LD, N, XOR, C, LD, N) \
@@ -217,10 +294,32 @@
     X3(MOVE, N, SD, N, LBU, N) \
     X3(MOVE, N, XOR, M, MUL, A) \
     X3(MUL, A, MULHU, M, SRLI, A) \
+    X3(MUL, B, ADD, B, SLTU, A) \
+    X3(MUL, M, ADD, A, SLTU, A) \
+    X3(MUL, N, ADD, A, SLTU, A) \
+    X3(MUL, N, ADD, A, SRLI, A) \
+    X3(MUL, N, ADD, B, SLTU, A) \
+    X3(MUL, N, LD, N, ADD, A) \
+    X3(MUL, N, LD, N, ADD, M) \
+    X3(MULHU, B, MUL, N, LD, N) \
+    X3(MULHU, M, MUL, N, LD, N) \
     X3(MULHU, M, SRLI, A, SUB, B) \
+    X3(MULHU, N, ADD, A, ADD, M) \
+    X3(MULHU, N, MUL, M, ADD, C) \
+    X3(RORI, A, ADD, C, LD, N) \
     X3(RORI, A, ADD, C, SD, B) \
+    X3(RORI, A, LBU, N, SH3ADD, M) \
+    X3(RORI, A, LD, N, ADD, A) \
+    X3(RORI, A, LD, N, SD, N) \
+    X3(RORI, A, RORI, N, LD, N) \
+    X3(RORI, A, SD, B, ADD, C) \
+    X3(RORI, A, SD, B, LD, N) \
+    X3(RORI, A, SD, B, RORI, N) \
+    X3(RORI, M, LBU, N, ADD, M) \
     X3(RORI, N, LD, N, ADD, A) \
     X3(RORIW, N, LW, N, XOR, M) \
+    X3(SD, B, ADD, C, SD, B) \
+    X3(SD, B, ADD, C, XOR, A) \
     X3(SD, B, ADD, M, LD, N) \
     X3(SD, B, ADDI, M, BNE, A) \
     X3(SD, B, ANDN, M, XOR, A) \
@@ -244,14 +343,22 @@
     X3(SH3ADD, N, LD, A, SH1ADD, A) \
     X3(SH3ADD, N, LD, A, SH3ADD, M) \
     X3(SH3ADD, N, LD, A, SRLI, A) \
+    X3(SLLI, A, SRLI, M, OR, C) \
     X3(SLLI, A, XOR, C, SD, B) \
     X3(SLLI, M, OR, A, ADDI, A) \
     X3(SLLI, M, SUB, A, ADD, A) \
     X3(SLLI, N, ADDI, A, MUL, A) \
     X3(SLLI, N, XOR, C, SRLI, A) \
+    X3(SLTU, A, ADD, A, ADD, M) \
+    X3(SLTU, A, ADD, A, LI, N) \
+    X3(SLTU, A, ADD, C, LD, N) \
+    X3(SLTU, A, ADD, C, MOVE, N) \
+    X3(SLTU, A, ADD, C, MUL, N) \
+    X3(SLTU, A, ADD, C, MULHU, N) \
     X3(SLTU, A, CZERO_EQZ, B, ADD, A) \
     X3(SLTU, A, CZERO_EQZ, B, ADD, C) \
     X3(SLTU, A, CZERO_EQZ, B, LD, N) \
+    X3(SLTU, A, MULHU, N, ADD, A) \
     X3(SLTU, B, CZERO_EQZ, B, ADD, C) \
     X3(SLTU, B, CZERO_EQZ, B, ADD, M) \
     X3(SLTU, M, CZERO_EQZ, B, ADD, C) \
@@ -261,6 +368,7 @@
     X3(SRLI, A, SUB, B, SLTU, N) \
     X3(SRLI, N, ADD, A, SB, B) \
     X3(SRLI, N, AND, A, ADD, A) \
+    X3(SRLI, N, XOR, A, SD, B) \
     X3(SRLIW, M, XOR, C, ADD, M) \
     X3(SUB, A, ADD, A, SLTU, A) \
     X3(SUB, B, SLTU, M, CZERO_EQZ, B) \
@@ -270,30 +378,62 @@
     X3(XOR, A, RORIW, N, XOR, C) \
     X3(XOR, A, SD, B, LBU, N) \
     X3(XOR, A, SD, B, LD, N) \
+    X3(XOR, B, RORI, A, LD, N) \
     X3(XOR, B, SH3ADD, M, LD, A) \
+    X3(XOR, C, ADDIW, M, RORI, N) \
+    X3(XOR, C, RORI, A, ADD, C) \
     X3(XOR, C, RORIW, N, RORIW, N) \
     X3(XOR, C, RORIW, N, XOR, B) \
+    X3(XOR, C, SD, B, ADD, M) \
     X3(XOR, C, SD, B, ANDN, N) \
+    X3(XOR, C, SH3ADD, M, LD, A) \
+    X3(XOR, M, LD, N, MUL, B) \
+    X3(XOR, N, LBU, N, RORI, N) \
     X3(ZEXT_W, N, SLLI, M, SUB, A) \
     X4(ADD, A, ADD, A, LBU, N, SH3ADD, M) \
+    X4(ADD, A, ADD, N, SLTU, A, ADD, A) \
+    X4(ADD, A, ADD, N, SLTU, A, ADD, B) \
     X4(ADD, A, LD, A, XOR, A, ADDI, M) \
+    X4(ADD, A, LD, N, MULHU, B, MUL, N) \
+    X4(ADD, A, LD, N, XOR, B, RORI, A) \
     X4(ADD, A, MOVE, N, RORIW, N, RORIW, N) \
+    X4(ADD, A, SD, B, SLTU, A, ADD, C) \
+    X4(ADD, A, SD, B, SLTU, A, MULHU, N) \
+    X4(ADD, A, SD, B, XOR, C, RORI, A) \
+    X4(ADD, A, SLTU, A, ADD, A, ADD, M) \
+    X4(ADD, A, SLTU, A, ADD, A, MUL, M) \
+    X4(ADD, A, SLTU, A, ADD, A, MULHU, N) \
+    X4(ADD, A, SLTU, A, ADD, B, LD, N) \
     X4(ADD, A, SLTU, A, CZERO_EQZ, B, ADD, A) \
     X4(ADD, A, SLTU, A, CZERO_EQZ, B, ADD, C) \
+    X4(ADD, A, SLTU, A, MULHU, N, ADD, C) \
     X4(ADD, A, SLTU, B, CZERO_EQZ, B, ADD, C) \
+    X4(ADD, A, XOR, A, RORI, A, LD, N) \
     X4(ADD, A, ZEXT_W, N, SLLI, M, SUB, A) \
+    X4(ADD, C, LD, N, MUL, B, ADD, A) \
     X4(ADD, C, MUL, A, MULHU, N, SRLI, A) \
+    X4(ADD, C, MUL, N, ADD, A, SLTU, A) \
+    X4(ADD, C, MUL, N, SD, B, MULHU, N) \
+    X4(ADD, C, MULHU, N, MUL, M, ADD, A) \
     X4(ADD, C, SD, B, ADDI, M, ADDI, M) \
     X4(ADD, C, SD, B, ADDI, M, BNE, A) \
+    X4(ADD, C, SD, B, XOR, C, LBU, N) \
     X4(ADD, C, SLTU, A, CZERO_EQZ, B, ADD, A) \
     X4(ADD, C, SLTU, B, CZERO_EQZ, B, ADD, C) \
+    X4(ADD, C, XOR, A, ADD, M, LD, N) \
     X4(ADD, C, ZEXT_W, N, SLLI, M, SUB, A) \
     X4(ADD, M, ADD, C, LBU, N, SH3ADD, N) \
+    X4(ADD, M, LBU, N, LD, N, XOR, A) \
     X4(ADD, M, LD, N, ADD, A, ADD, M) \
+    X4(ADD, M, LD, N, LD, A, SLTU, N) \
+    X4(ADD, M, SD, B, ADD, N, LD, N) \
+    X4(ADD, M, SLTU, A, ADD, B, MUL, N) \
     X4(ADD, N, ADD, M, SB, N, BGEU, B) \
     X4(ADD, N, LBU, A, ADD, N, LBU, A) \
     X4(ADD, N, LD, N, LD, N, LD, N) \
     X4(ADD, N, SB, A, LBU, N, ADDI, M) \
+    X4(ADD, N, SH3ADD, M, LD, A, LD, N) \
+    X4(ADD, N, SLTU, A, ADD, C, MULHU, N) \
     X4(ADDI, M, ADD, M, LI, N, BLTU, A) \
     X4(ADDI, M, ADDI, M, ADDI, M, BLTU, N) \
     X4(ADDI, M, ADDI, M, ADDI, N, BNE, B) \
@@ -303,6 +443,7 @@
     X4(ADDI, N, LI, N, MOVE, N, JAL, N) \
     X4(ADDI, N, LI, N, SUB, A, BLTU, A) \
     X4(ADDI, N, SD, N, SD, N, JUMP, N) \
+    X4(ADDI, N, SH3ADD, B, LD, A, SH3ADD, M) \
     X4(ADDW, A, SLLI, A, LD, N, ADD, A) \
     X4(AND, A, AND, N, XOR, A, LD, N) \
     X4(ANDN, N, OR, A, LW, N, LW, N) \
@@ -321,13 +462,16 @@
     X4(LBU, N, SRLI, A, ADDI, M, BNE, N) \
     X4(LBU, N, XOR, C, ADDI, M, MUL, M) \
     X4(LD, A, ADD, M, SD, B, LBU, N) \
+    X4(LD, A, ADD, M, XOR, C, SD, B) \
     X4(LD, A, LD, N, ADD, A, ADD, C) \
     X4(LD, A, LD, N, XOR, A, SH3ADD, N) \
     X4(LD, A, LWU, N, ADDI, N, JALR, N) \
+    X4(LD, A, SH3ADD, M, LD, A, ADD, N) \
     X4(LD, A, XOR, N, SD, B, SH3ADD, M) \
     X4(LD, N, ADD, A, SLTU, A, CZERO_EQZ, B) \
     X4(LD, N, ADD, A, SUB, A, SD, N) \
     X4(LD, N, ADD, A, XOR, A, RORI, A) \
+    X4(LD, N, ADD, C, LD, N, LD, N) \
     X4(LD, N, ADD, C, SD, N, MOVE, N) \
     X4(LD, N, ADD, C, SRLI, A, XOR, A) \
     X4(LD, N, ADD, N, LD, N, ADD, A) \
@@ -335,14 +479,21 @@
     X4(LD, N, ADDI, M, ADDI, M, BLTU, N) \
     X4(LD, N, ANDN, N, XOR, A, SD, B) \
     X4(LD, N, LD, N, ADD, C, SLTU, A) \
+    X4(LD, N, LD, N, ADDI, M, JALR, N) \
+    X4(LD, N, LD, N, LD, N, ADDI, M) \
     X4(LD, N, LD, N, LD, N, LD, N) \
     X4(LD, N, LD, N, MUL, A, ADD, C) \
     X4(LD, N, LD, N, MUL, A, MULHU, N) \
     X4(LD, N, LI, N, LI, N, LD, N) \
     X4(LD, N, MOVE, N, SD, N, LD, N) \
+    X4(LD, N, MUL, B, ADD, A, SLTU, A) \
+    X4(LD, N, MULHU, B, MUL, N, ADD, A) \
+    X4(LD, N, RORI, A, ADD, A, XOR, A) \
     X4(LD, N, SD, B, LD, N, SD, B) \
+    X4(LD, N, SD, B, MULHU, N, MULHU, N) \
     X4(LD, N, SD, N, ADDI, M, ADDI, N) \
     X4(LD, N, SLTU, N, CZERO_EQZ, B, ADD, C) \
+    X4(LD, N, SLTU, N, MULHU, N, ADD, A) \
     X4(LD, N, XOR, A, ADD, M, LBU, N) \
     X4(LD, N, XOR, A, SD, B, LD, N) \
     X4(LD, N, XOR, C, LD, N, XOR, C) \
@@ -356,9 +507,36 @@
     X4(MOVE, N, SD, N, LBU, N, SD, N) \
     X4(MOVE, N, XOR, M, MUL, A, BEQ, N) \
     X4(MUL, A, MULHU, M, SRLI, A, SUB, B) \
+    X4(MUL, B, ADD, B, SLTU, A, MULHU, N) \
+    X4(MUL, M, ADD, A, SLTU, A, ADD, C) \
+    X4(MUL, N, ADD, A, SLTU, A, ADD, C) \
+    X4(MUL, N, ADD, A, SRLI, A, SD, B) \
+    X4(MUL, N, ADD, B, SLTU, A, ADD, C) \
+    X4(MUL, N, LD, N, ADD, A, SD, B) \
+    X4(MUL, N, LD, N, ADD, A, SLTU, A) \
+    X4(MUL, N, LD, N, ADD, M, SD, B) \
+    X4(MULHU, B, MUL, N, LD, N, ADD, A) \
+    X4(MULHU, M, MUL, N, LD, N, ADD, N) \
     X4(MULHU, M, SRLI, A, SUB, B, SLTU, M) \
+    X4(MULHU, N, ADD, A, ADD, M, SLTU, A) \
+    X4(MULHU, N, MUL, M, ADD, C, SLTU, A) \
+    X4(RORI, A, ADD, C, LD, N, XOR, B) \
+    X4(RORI, A, ADD, C, SD, B, LD, N) \
+    X4(RORI, A, ADD, C, SD, B, XOR, A) \
+    X4(RORI, A, ADD, C, SD, B, XOR, C) \
+    X4(RORI, A, LBU, N, SH3ADD, M, LD, A) \
+    X4(RORI, A, LD, N, ADD, A, LD, N) \
+    X4(RORI, A, LD, N, ADD, A, XOR, A) \
+    X4(RORI, A, LD, N, SD, N, ADD, M) \
+    X4(RORI, A, RORI, N, LD, N, ADD, A) \
+    X4(RORI, A, SD, B, ADD, C, XOR, A) \
+    X4(RORI, A, SD, B, LD, N, RORI, A) \
+    X4(RORI, A, SD, B, RORI, N, LD, N) \
+    X4(RORI, M, LBU, N, ADD, M, SD, B) \
     X4(RORI, N, LD, N, ADD, A, LD, N) \
     X4(RORIW, N, LW, N, XOR, M, SRLI, N) \
+    X4(SD, B, ADD, C, SD, B, XOR, A) \
+    X4(SD, B, ADD, C, XOR, A, RORI, A) \
     X4(SD, B, ADD, M, LD, N, RORI, A) \
     X4(SD, B, ANDN, M, XOR, A, SD, B) \
     X4(SD, B, LD, N, ADD, A, ADD, A) \
@@ -369,6 +547,7 @@
     X4(SD, N, ADDI, M, ADDI, M, BNE, N) \
     X4(SD, N, MOVE, N, RORIW, N, RORIW, N) \
     X4(SD, N, SD, N, MOVE, N, MOVE, N) \
+    X4(SD, N, SD, N, SD, N, SD, B) \
     X4(SD, N, SD, N, SD, N, SD, N) \
     X4(SD, N, SLTIU, N, LI, N, CZERO_NEZ, A) \
     X4(SH2ADD, M, ADD, A, SRLI, A, AND, A) \
@@ -379,16 +558,28 @@
     X4(SH3ADD, N, LD, A, MOVE, N, MOVE, N) \
     X4(SH3ADD, N, LD, A, SH1ADD, A, ADDI, A) \
     X4(SH3ADD, N, LD, A, SH3ADD, M, LD, A) \
+    X4(SLLI, A, SRLI, M, OR, C, SD, B) \
     X4(SLLI, A, XOR, C, SD, B, ADDI, M) \
     X4(SLLI, M, OR, A, ADDI, A, BGEU, A) \
     X4(SLLI, M, SUB, A, ADD, A, SLTU, A) \
     X4(SLLI, N, ADDI, A, MUL, A, ADDI, A) \
     X4(SLLI, N, XOR, C, SRLI, A, XOR, C) \
+    X4(SLTU, A, ADD, A, ADD, M, SLTU, A) \
+    X4(SLTU, A, ADD, A, LI, N, ORI, A) \
+    X4(SLTU, A, ADD, C, LD, N, LD, A) \
+    X4(SLTU, A, ADD, C, LD, N, MUL, B) \
+    X4(SLTU, A, ADD, C, MOVE, N, SD, N) \
+    X4(SLTU, A, ADD, C, MUL, N, ADD, A) \
+    X4(SLTU, A, ADD, C, MULHU, N, LD, N) \
+    X4(SLTU, A, ADD, C, MULHU, N, MUL, N) \
     X4(SLTU, A, CZERO_EQZ, B, ADD, A, SLTU, B) \
     X4(SLTU, A, CZERO_EQZ, B, ADD, C, SLTU, B) \
     X4(SLTU, A, CZERO_EQZ, B, LD, N, ADD, M) \
+    X4(SLTU, A, MULHU, N, ADD, A, ADD, M) \
+    X4(SLTU, A, MULHU, N, ADD, A, LD, N) \
     X4(SLTU, B, CZERO_EQZ, B, ADD, C, ADD, A) \
     X4(SLTU, B, CZERO_EQZ, B, ADD, C, MUL, A) \
+    X4(SLTU, B, CZERO_EQZ, B, ADD, C, SD, B) \
     X4(SLTU, B, CZERO_EQZ, B, ADD, M, ADD, A) \
     X4(SLTU, M, CZERO_EQZ, B, ADD, C, ZEXT_W, N) \
     X4(SLTU, N, CZERO_EQZ, B, ADD, A, ZEXT_W, N) \
@@ -396,6 +587,7 @@
     X4(SRLI, A, SUB, B, SLTU, N, CZERO_EQZ, B) \
     X4(SRLI, N, ADD, A, SB, B, ADDI, M) \
     X4(SRLI, N, AND, A, ADD, A, LD, A) \
+    X4(SRLI, N, XOR, A, SD, B, ADDI, M) \
     X4(SRLIW, M, XOR, C, ADD, M, ADD, A) \
     X4(SUB, A, ADD, A, SLTU, A, CZERO_EQZ, B) \
     X4(SUB, B, SLTU, M, CZERO_EQZ, B, ADD, A) \
@@ -405,10 +597,18 @@
     X4(XOR, A, RORIW, N, XOR, C, XOR, N) \
     X4(XOR, A, SD, B, LBU, N, ADD, M) \
     X4(XOR, A, SD, B, LD, N, XOR, A) \
+    X4(XOR, B, RORI, A, LD, N, ADD, A) \
     X4(XOR, B, SH3ADD, M, LD, A, RORI, M) \
+    X4(XOR, C, ADDIW, M, RORI, N, LI, N) \
+    X4(XOR, C, RORI, A, ADD, C, LBU, N) \
+    X4(XOR, C, RORI, A, ADD, C, XOR, C) \
     X4(XOR, C, RORIW, N, RORIW, N, XOR, C) \
     X4(XOR, C, RORIW, N, XOR, B, AND, N) \
+    X4(XOR, C, SD, B, ADD, M, SD, B) \
     X4(XOR, C, SD, B, ANDN, N, XOR, A) \
+    X4(XOR, C, SH3ADD, M, LD, A, RORI, M) \
+    X4(XOR, M, LD, N, MUL, B, ADDI, M) \
+    X4(XOR, N, LBU, N, RORI, N, SH3ADD, N) \
     X4(ZEXT_W, N, SLLI, M, SUB, A, ADD, A)
 /* clang-format on */
 
