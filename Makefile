@@ -41,7 +41,7 @@ asan: deps
 tsan: deps
 	@cmake -S . -B $(BUILD)-tsan -G Ninja -DJAVM_SANITIZE=thread >/dev/null
 	@cmake --build $(BUILD)-tsan -j $(JOBS)
-	@$(call CTEST,$(BUILD)-tsan) -LE notsan
+	@$(call CTEST,$(BUILD)-tsan)
 
 fuzz: deps tools
 	@cmake -S . -B $(BUILD)-fuzz -G Ninja -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ \

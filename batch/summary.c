@@ -39,9 +39,10 @@ static void print_stop(FILE *to, const struct summary *s)
         return;
     static const char *const WHY[] = {"bad input", "interrupted", "the results cannot be written",
                                       "--fail-fast", "out of memory"};
-    row(to, "stopped", "%s; %s jobs that were read did not run%s", WHY[s->halt],
-        text_grouped(number, not_run(s)),
-        s->input_ended ? "" : ", the rest of the file was not read");
+    row(to, "stopped", "%s%s%s%s%s", WHY[s->halt], not_run(s) == 0 ? "" : "; ",
+        not_run(s) == 0 ? "" : text_grouped(number, not_run(s)),
+        not_run(s) == 0 ? "" : " jobs that were read did not run",
+        s->input_ended ? "" : "; the rest of the file was not read");
 }
 
 void summary_print(FILE *to, const struct summary *s, const struct run *run)
@@ -73,9 +74,10 @@ void summary_print(FILE *to, const struct summary *s, const struct run *run)
     const uint64_t failures = s->totals.failures;
     if (samples > SAMPLES)
         samples = SAMPLES;
-    if (samples > 0)
-        fprintf(to, "%s of %s failures:\n", failures > samples ? "the first" : "all",
-                text_grouped(a, failures));
+    if (failures > samples && samples > 0)
+        fprintf(to, "%s failures, the first %u:\n", text_grouped(a, failures), samples);
+    else if (samples > 0)
+        fprintf(to, "%s failure%s:\n", text_grouped(a, failures), failures == 1 ? "" : "s");
     for (unsigned i = 0; i < samples; i++)
         fprintf(to, "  %s\n", run->sample[i]);
     fflush(to);

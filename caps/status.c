@@ -12,6 +12,9 @@ enum javm_status(javm_fail)(struct javm_error *err, enum javm_status status, uin
         err->status = status;
         err->where = where;
         vsnprintf(err->text, sizeof err->text, fmt, args);
+        for (char *c = err->text; *c != 0; c++) /* names in it may come from anywhere */
+            if ((unsigned char)*c < ' ' || *c == 0x7F)
+                *c = '?';
         va_end(args);
     }
     return status;

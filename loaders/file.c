@@ -15,9 +15,21 @@
 
 #define DEFAULT_LIMIT (UINT64_C(1) << 32)
 
+/* The end of a path says most, and a longer one would push the reason out of the message. */
+static const char *shown(const char *path)
+{
+    enum { SHOWN = 140 };
+    const size_t len = strlen(path);
+    const char *from = len > SHOWN ? path + len - SHOWN : path;
+    while (((unsigned char)*from & 0xC0) == 0x80) /* not in the middle of a character */
+        from++;
+    return from;
+}
+
 static enum javm_status io_error(struct javm_error *err, const char *what, const char *path)
 {
-    return javm_fail(err, JAVM_E_IO, JAVM_NOWHERE, "cannot %s %s: %s", what, path, strerror(errno));
+    return javm_fail(err, JAVM_E_IO, JAVM_NOWHERE, "cannot %s %s: %s", what, shown(path),
+                     strerror(errno));
 }
 
 /* Grows as it reads, because pipes and /proc files do not know their size; `expected` only picks
@@ -29,13 +41,14 @@ static enum javm_status read_all(int fd, const char *path, uint64_t limit, uint6
     size_t used = 0;
     uint8_t *buffer = malloc(capacity);
     if (buffer == NULL)
-        return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "no memory to read %s", path);
+        return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "no memory to read %s", shown(path));
     for (;;) {
         if (used == capacity) {
             uint8_t *more = realloc(buffer, capacity * 2);
             if (more == NULL) {
                 free(buffer);
-                return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "no memory to read %s", path);
+                return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "no memory to read %s",
+                                 shown(path));
             }
             buffer = more;
             capacity *= 2;
@@ -54,7 +67,8 @@ static enum javm_status read_all(int fd, const char *path, uint64_t limit, uint6
         if (used > limit) {
             free(buffer);
             return javm_fail(err, JAVM_E_LIMIT, JAVM_NOWHERE,
-                             "%s is larger than the limit of %" PRIu64 " bytes", path, limit);
+                             "%s is larger than the limit of %" PRIu64 " bytes", shown(path),
+                             limit);
         }
     }
     *bytes = buffer;
@@ -75,10 +89,11 @@ enum javm_status javm_file_read(const char *path, uint64_t limit, uint8_t **byte
     if (fstat(fd, &st) != 0)
         status = io_error(err, "read", path);
     else if (S_ISDIR(st.st_mode))
-        status = javm_fail(err, JAVM_E_IO, JAVM_NOWHERE, "cannot read %s: it is a directory", path);
+        status = javm_fail(err, JAVM_E_IO, JAVM_NOWHERE, "cannot read %s: it is a directory",
+                           shown(path));
     else if (S_ISREG(st.st_mode) && (uint64_t)st.st_size > limit)
         status = javm_fail(err, JAVM_E_LIMIT, JAVM_NOWHERE,
-                           "%s has %lld bytes, more than the limit of %" PRIu64, path,
+                           "%s has %lld bytes, more than the limit of %" PRIu64, shown(path),
                            (long long)st.st_size, limit);
     else
         status = read_all(fd, path, limit, S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0, bytes,
@@ -126,7 +141,7 @@ enum javm_status javm_file_write(const char *path, const void *bytes, size_t len
     size_t size = strlen(path) + 48;
     char *temporary = malloc(size);
     if (temporary == NULL)
-        return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "no memory to write %s", path);
+        return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "no memory to write %s", shown(path));
     snprintf(temporary, size, "%s.%ld-%u.tmp", path, (long)getpid(),
              atomic_fetch_add_explicit(&serial, 1, memory_order_relaxed));
     int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);

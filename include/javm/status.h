@@ -34,7 +34,7 @@ enum javm_status {
 struct javm_error {
     enum javm_status status;
     uint64_t where; /* byte offset into the input that was read, or JAVM_NOWHERE */
-    char text[240]; /* what, where, and what was expected; NUL-terminated, no newline */
+    char text[240]; /* what, where, and what was expected; one line without control characters */
 };
 
 /* Fill *err (if not NULL) and return `status`, so that `return javm_fail(...)` reads well.

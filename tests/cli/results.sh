@@ -119,7 +119,7 @@ check "others run" has out '"value":1'
 printf '%s\n' '{"image":"d","load":"demo.jimg"}' '{"invoke":"d","endpoint":3,"gas":18446744073709551615,"expect":{"exit":"halt","x-why":"never"}}' >both.ndjson
 run 1 --timeout 50 --output - both.ndjson
 check "an error that was not expected is told" has out '"mismatch":{"exit":{"expected":"halt","got":"error"}}'
-check "and counts as one failure" has err 'all of 1 failures:'
+check "and counts as one failure" has err '1 failure:'
 printf '%s\n' '{"image":"d","load":"demo.jimg"}' '{"id":"long","invoke":"d","endpoint":3}' >gas.ndjson
 run 0 --gas 0x64 --output - gas.ndjson
 check "--gas" has out '"exit":"out_of_gas","gas_used":96'

@@ -106,6 +106,21 @@ Test(file, errors_name_the_path)
     cr_expect(strstr(err.text, "no/where") != NULL, "%s", err.text);
 }
 
+Test(file, errors_are_one_line_and_keep_the_reason)
+{
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    struct javm_error err;
+    char path[1024] = "no such\nfolder\x7f/";
+    cr_assert_eq(javm_file_read(path, 0, &bytes, &len, &err), JAVM_E_IO);
+    cr_expect_str_eq(err.text, "cannot open no such?folder?/: No such file or directory");
+    for (size_t i = strlen(path); i + 3 < sizeof path; i += 2) /* e with an acute accent */
+        memcpy(path + i, "\xC3\xA9", 3);
+    cr_assert_eq(javm_file_read(path, 0, &bytes, &len, &err), JAVM_E_IO);
+    cr_expect_not_null(strstr(err.text, "\xA9: "), "%s", err.text);
+    cr_expect_eq(strncmp(err.text, "cannot open \xC3\xA9", 14), 0, "%s", err.text);
+}
+
 Test(file, a_failed_write_keeps_the_old_file)
 {
     struct javm_error err;

@@ -1,8 +1,8 @@
 /* Stands in for Criterion where that cannot run: under the thread sanitizer, whose address layout
  * has no room for the arena that Criterion shares with its worker processes. Same tests, same
- * names; they run one after the other in one process and the first failure ends it. Include it in
- * one file of a test only. What is missing here (expected signals and exit codes, parameterised
- * tests, theories) does not compile, so no test is silently weaker. */
+ * names; they run one after the other in one process and the first failure ends it. What is missing
+ * here (expected signals and exit codes, parameterised tests, theories) does not compile, so no
+ * test is silently weaker. */
 #ifndef TESTS_PLAIN_CRITERION_H
 #define TESTS_PLAIN_CRITERION_H
 #pragma GCC system_header /* variadic macros without arguments, as in the original */
@@ -17,7 +17,7 @@
 #include <string.h>
 
 struct plain_test {
-    const char *name;
+    const char *suite, *name;
     void (*run)(void);
     void (*init)(void);
     void (*fini)(void);
@@ -26,31 +26,51 @@ struct plain_test {
     struct plain_test *next;
 };
 
-static struct plain_test *plain_tests;
+/* Weak: a test may be made of several files. */
+__attribute__((weak)) struct plain_test *plain_tests, *plain_suites;
 
-#define Test(suite, test, ...)                                                  \
-    static void plain_##suite##_##test(void);                                   \
-    static struct plain_test plain_entry_##suite##_##test = {                   \
-        .name = #suite "::" #test, .run = plain_##suite##_##test, __VA_ARGS__}; \
-    __attribute__((constructor)) static void plain_add_##suite##_##test(void)   \
-    {                                                                           \
-        plain_entry_##suite##_##test.next = plain_tests;                        \
-        plain_tests = &plain_entry_##suite##_##test;                            \
-    }                                                                           \
-    static void plain_##suite##_##test(void)
+#define plain_register(list, entry, function, ...)          \
+    static struct plain_test entry = {__VA_ARGS__};         \
+    __attribute__((constructor)) static void function(void) \
+    {                                                       \
+        entry.next = list;                                  \
+        list = &entry;                                      \
+    }
+
+#define Test(suite_, test_, ...)                                                                   \
+    static void plain_##suite_##_##test_(void);                                                    \
+    plain_register(plain_tests, plain_entry_##suite_##_##test_, plain_add_##suite_##_##test_,      \
+                   .suite = #suite_, .name = #suite_ "::" #test_, .run = plain_##suite_##_##test_, \
+                   __VA_ARGS__) static void plain_##suite_##_##test_(void)
+
+#define TestSuite(suite_, ...)                                                                     \
+    plain_register(plain_suites, plain_suite_##suite_, plain_add_suite_##suite_, .suite = #suite_, \
+                   __VA_ARGS__) struct plain_test
+
+static inline void plain_call(void (*function)(void))
+{
+    if (function != NULL)
+        function();
+}
 
 /* The arguments are Criterion's (--verbose and so on) and mean nothing here. */
-int main(void)
+__attribute__((weak)) int main(void)
 {
+    static const struct plain_test none;
     for (struct plain_test *test = plain_tests; test != NULL; test = test->next) {
+        const struct plain_test *suite = plain_suites;
+        while (suite != NULL && strcmp(suite->suite, test->suite) != 0)
+            suite = suite->next;
+        if (suite == NULL)
+            suite = &none;
         fprintf(stderr, "[ RUN ] %s\n", test->name);
-        if (test->init != NULL)
-            test->init();
+        plain_call(suite->init);
+        plain_call(test->init);
         test->run();
-        if (test->fini != NULL)
-            test->fini();
+        plain_call(test->fini);
+        plain_call(suite->fini);
     }
-    return 0;
+    return plain_tests == NULL;
 }
 
 #define plain_check(what, ...)                                                   \
