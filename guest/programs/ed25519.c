@@ -56,43 +56,16 @@ struct sha512 {
     uint8_t block[128];
 };
 
-static inline uint64_t rotate(uint64_t x, unsigned n)
-{
-    return x >> n | x << (64 - n);
-}
-
-static void sha512_compress(uint64_t h[8], const uint8_t *block)
-{
-    uint64_t w[80], v[8];
-    for (int i = 0; i < 16; i++) {
-        uint64_t word;
-        memcpy(&word, block + 8 * i, sizeof word);
-        w[i] = __builtin_bswap64(word);
-    }
-    for (int i = 16; i < 80; i++) {
-        const uint64_t s0 = rotate(w[i - 15], 1) ^ rotate(w[i - 15], 8) ^ w[i - 15] >> 7;
-        const uint64_t s1 = rotate(w[i - 2], 19) ^ rotate(w[i - 2], 61) ^ w[i - 2] >> 6;
-        w[i] = w[i - 16] + s0 + w[i - 7] + s1;
-    }
-    memcpy(v, h, sizeof v);
-    for (int i = 0; i < 80; i++) {
-        const uint64_t s1 = rotate(v[4], 14) ^ rotate(v[4], 18) ^ rotate(v[4], 41);
-        const uint64_t choice = (v[4] & v[5]) ^ (~v[4] & v[6]);
-        const uint64_t t1 = v[7] + s1 + choice + round_constants[i] + w[i];
-        const uint64_t s0 = rotate(v[0], 28) ^ rotate(v[0], 34) ^ rotate(v[0], 39);
-        const uint64_t majority = (v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]);
-        v[7] = v[6];
-        v[6] = v[5];
-        v[5] = v[4];
-        v[4] = v[3] + t1;
-        v[3] = v[2];
-        v[2] = v[1];
-        v[1] = v[0];
-        v[0] = t1 + s0 + majority;
-    }
-    for (int i = 0; i < 8; i++)
-        h[i] += v[i];
-}
+#define SHA2_WORD      uint64_t
+#define SHA2_BITS      64
+#define SHA2_ROUNDS    80
+#define SHA2_CONSTANTS round_constants
+#define SHA2_SWAP(x)   __builtin_bswap64(x)
+#define SHA2_UPPER0(x) SHA2_SUM(x, 28, 34, 39)
+#define SHA2_UPPER1(x) SHA2_SUM(x, 14, 18, 41)
+#define SHA2_LOWER0(x) SHA2_SHIFT(x, 1, 8, 7)
+#define SHA2_LOWER1(x) SHA2_SHIFT(x, 19, 61, 6)
+#include "sha2.h"
 
 static void sha512_start(struct sha512 *sha)
 {
@@ -112,11 +85,11 @@ static void sha512_add(struct sha512 *sha, const void *bytes, uint64_t len)
         if (part > len)
             part = len;
         if (part == sizeof sha->block) {
-            sha512_compress(sha->h, data);
+            sha2_compress(sha->h, data);
         } else {
             memcpy(sha->block + used, data, part);
             if (used + part == sizeof sha->block)
-                sha512_compress(sha->h, sha->block);
+                sha2_compress(sha->h, sha->block);
         }
         sha->len += part;
         data += part;
@@ -132,11 +105,11 @@ static void sha512_finish(struct sha512 *sha, uint64_t digest[8])
     sha->block[used++] = 0x80;
     memset(sha->block + used, 0, sizeof sha->block - used);
     if (used > sizeof sha->block - 16) {
-        sha512_compress(sha->h, sha->block);
+        sha2_compress(sha->h, sha->block);
         memset(sha->block, 0, sizeof sha->block);
     }
     memcpy(sha->block + sizeof sha->block - sizeof bits, &bits, sizeof bits);
-    sha512_compress(sha->h, sha->block);
+    sha2_compress(sha->h, sha->block);
     for (int i = 0; i < 8; i++)
         digest[i] = __builtin_bswap64(sha->h[i]);
 }

@@ -11,43 +11,16 @@ static const uint32_t k[64] = {
     0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
-static inline uint32_t rotate(uint32_t x, unsigned n)
-{
-    return x >> n | x << (32 - n);
-}
-
-static void compress(uint32_t h[8], const uint8_t *block)
-{
-    uint32_t w[64], v[8];
-    for (int i = 0; i < 16; i++) {
-        uint32_t word;
-        memcpy(&word, block + 4 * i, sizeof word);
-        w[i] = __builtin_bswap32(word);
-    }
-    for (int i = 16; i < 64; i++) {
-        const uint32_t s0 = rotate(w[i - 15], 7) ^ rotate(w[i - 15], 18) ^ w[i - 15] >> 3;
-        const uint32_t s1 = rotate(w[i - 2], 17) ^ rotate(w[i - 2], 19) ^ w[i - 2] >> 10;
-        w[i] = w[i - 16] + s0 + w[i - 7] + s1;
-    }
-    memcpy(v, h, sizeof v);
-    for (int i = 0; i < 64; i++) {
-        const uint32_t s1 = rotate(v[4], 6) ^ rotate(v[4], 11) ^ rotate(v[4], 25);
-        const uint32_t choice = (v[4] & v[5]) ^ (~v[4] & v[6]);
-        const uint32_t t1 = v[7] + s1 + choice + k[i] + w[i];
-        const uint32_t s0 = rotate(v[0], 2) ^ rotate(v[0], 13) ^ rotate(v[0], 22);
-        const uint32_t majority = (v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]);
-        v[7] = v[6];
-        v[6] = v[5];
-        v[5] = v[4];
-        v[4] = v[3] + t1;
-        v[3] = v[2];
-        v[2] = v[1];
-        v[1] = v[0];
-        v[0] = t1 + s0 + majority;
-    }
-    for (int i = 0; i < 8; i++)
-        h[i] += v[i];
-}
+#define SHA2_WORD      uint32_t
+#define SHA2_BITS      32
+#define SHA2_ROUNDS    64
+#define SHA2_CONSTANTS k
+#define SHA2_SWAP(x)   __builtin_bswap32(x)
+#define SHA2_UPPER0(x) SHA2_SUM(x, 2, 13, 22)
+#define SHA2_UPPER1(x) SHA2_SUM(x, 6, 11, 25)
+#define SHA2_LOWER0(x) SHA2_SHIFT(x, 7, 18, 3)
+#define SHA2_LOWER1(x) SHA2_SHIFT(x, 17, 19, 10)
+#include "sha2.h"
 
 static void hash(uint8_t digest[DIGEST], const uint8_t *data, uint64_t len)
 {
@@ -56,7 +29,7 @@ static void hash(uint8_t digest[DIGEST], const uint8_t *data, uint64_t len)
     uint8_t block[128];
     uint64_t done = 0;
     for (; len - done >= 64; done += 64)
-        compress(h, data + done);
+        sha2_compress(h, data + done);
     const uint64_t rest = len - done, blocks = rest < 56 ? 1 : 2;
     memset(block, 0, sizeof block);
     memcpy(block, data + done, rest);
@@ -64,7 +37,7 @@ static void hash(uint8_t digest[DIGEST], const uint8_t *data, uint64_t len)
     const uint64_t bits = __builtin_bswap64(len * 8);
     memcpy(block + 64 * blocks - 8, &bits, sizeof bits);
     for (uint64_t i = 0; i < blocks; i++)
-        compress(h, block + 64 * i);
+        sha2_compress(h, block + 64 * i);
     for (int i = 0; i < 8; i++) {
         const uint32_t word = __builtin_bswap32(h[i]);
         memcpy(digest + 4 * i, &word, sizeof word);

@@ -10,53 +10,7 @@
 #include <string.h>
 
 #include "javm/directory.h"
-
-/* For any thread, unlike Criterion's asserts. */
-#define REQUIRE(what)                                                            \
-    do {                                                                         \
-        if (!(what)) {                                                           \
-            fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #what); \
-            abort();                                                             \
-        }                                                                        \
-    } while (0)
-
-struct random {
-    uint64_t state;
-};
-
-static inline uint64_t random_below(struct random *random, uint64_t limit)
-{
-    random->state += 0x9E3779B97F4A7C15u; /* splitmix64 */
-    uint64_t z = random->state;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return (z ^ (z >> 31)) % limit;
-}
-
-/* Criterion ignores the exit code of the process that a test runs in, and so the leak checker's
- * verdict; this makes a leak a failure. Call it when all is freed. Only the address sanitizer can
- * tell. */
-#if defined(__SANITIZE_ADDRESS__)
-#define TEST_LEAKS 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define TEST_LEAKS 1
-#endif
-#endif
-#ifdef TEST_LEAKS
-#include <sanitizer/lsan_interface.h>
-#define REQUIRE_NO_LEAKS() REQUIRE(__lsan_do_recoverable_leak_check() == 0)
-#else
-#define REQUIRE_NO_LEAKS() ((void)0)
-#endif
-
-/* How much longer than normal the long tests run: the environment variable JAVM_STRESS. */
-static inline unsigned stress_factor(void)
-{
-    const char *text = getenv("JAVM_STRESS");
-    int factor = text != NULL ? atoi(text) : 1;
-    return factor > 0 ? (unsigned)factor : 1;
-}
+#include "tests/require.h"
 
 /* A blob that costs little: a Type whose chain spells the number. */
 static inline struct javm_cap *type_cap(uint64_t number)

@@ -20,7 +20,7 @@ awk '
 ' "$DOCUMENT"
 
 javm_batch() {
-    "$BATCH" "$@"
+    "$PROGRAM" "$@"
 }
 
 N=1

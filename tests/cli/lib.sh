@@ -1,8 +1,8 @@
-# Common part of the shell tests. Usage of each test: NAME.sh JAVM_BATCH MKIMAGE
+# Common part of the shell tests. Usage of each test: NAME.sh PROGRAM [MKIMAGE]
 # Works in a fresh folder that is removed at the end; `fail` tells and counts, `finish` sets the exit code.
 set -u
-BATCH=$1
-MKIMAGE=$2
+PROGRAM=$1
+MKIMAGE=${2:-true}
 DIR=$(mktemp -d "${TMPDIR:-/tmp}/javm-cli-XXXXXX") || exit 1
 trap 'rm -rf "$DIR"' EXIT
 trap 'exit 1' HUP INT TERM PIPE # so that the line above is done then, too
@@ -29,9 +29,9 @@ run() {
     want=$1
     shift
     CHECKS=$((CHECKS + 1))
-    "$BATCH" "$@" >out 2>err
+    "$PROGRAM" "$@" >out 2>err
     code=$?
-    [ "$code" -eq "$want" ] || { fail "javm-batch $*: exit code $code, expected $want"; cat err; }
+    [ "$code" -eq "$want" ] || { fail "${PROGRAM##*/} $*: exit code $code, expected $want"; cat out err; }
 }
 
 # has FILE TEXT : the file contains the fixed text

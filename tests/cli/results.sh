@@ -53,9 +53,9 @@ check "gz to gz" sh -c 'gzip -dc r.gz | cmp - one'
 run 0 --ordered --reproducible --output r.zst many.ndjson.zst
 check "zst to zst" sh -c 'zstd -qdc r.zst | cmp - one'
 for file in many.ndjson many.ndjson.gz many.ndjson.zst; do
-    "$BATCH" --ordered --reproducible - <$file >out 2>err || fail "from standard input: $?"
+    "$PROGRAM" --ordered --reproducible - <$file >out 2>err || fail "from standard input: $?"
     check "$file from standard input to standard output" cmp out one
-    cat $file | "$BATCH" run --ordered --reproducible --output - - 2>err | cmp - one || fail "$file through pipes"
+    cat $file | "$PROGRAM" run --ordered --reproducible --output - - 2>err | cmp - one || fail "$file through pipes"
 done
 
 # -- where results go by default, and that they replace older ones
@@ -74,11 +74,11 @@ check "paths beside the jobs file" has out '"output":"0x010203"'
 mv sub/demo.jimg sub/three.bin .
 
 # -- invoking by hash: of an image, of an instance, of one that only a bundle brought along
-IMAGE=$("$BATCH" info demo.jimg | sed -n 's/^Image \(0x[0-9a-f]*\).*/\1/p')
+IMAGE=$("$PROGRAM" info demo.jimg | sed -n 's/^Image \(0x[0-9a-f]*\).*/\1/p')
 printf '%s\n' '{"image":"d","load":"demo.jimg"}' '{"id":"name","invoke":"d","args":[5]}' "{\"id\":\"hash\",\"invoke\":\"$IMAGE\",\"args\":[5]}" >hash.ndjson
 run 0 --ordered --reproducible --output - hash.ndjson
 check "a hash is as good as a name" [ "$(sed 's/"id":"[a-z]*"//' out | sort -u | wc -l)" -eq 1 ]
-PINNED=$("$BATCH" info demo.jimg | sed -n 's/^Data \(0x[0-9a-f]*\).*/\1/p')
+PINNED=$("$PROGRAM" info demo.jimg | sed -n 's/^Data \(0x[0-9a-f]*\).*/\1/p')
 printf '%s\n' '{"image":"d","load":"demo.jimg"}' "{\"invoke\":\"$PINNED\"}" >hash.ndjson
 run 2 --output - hash.ndjson
 check "a hash of something else" has err 'expected an Instance or an Image, found a Data'

@@ -16,12 +16,12 @@ whole() {
 # -- a full disk
 run 3 --output /dev/full many.ndjson
 check "said once" [ "$(grep -c 'No space left on device; 0 results were written' err)" -eq 1 ]
-"$BATCH" --output - many.ndjson >/dev/full 2>err
+"$PROGRAM" --output - many.ndjson >/dev/full 2>err
 check "standard output on a full disk" [ $? -eq 3 ]
 (
     ulimit -f 200
     trap '' XFSZ
-    "$BATCH" --progress none --output limited many.ndjson 2>err
+    "$PROGRAM" --progress none --output limited many.ndjson 2>err
     echo $? >code
 )
 check "a limit on the file's size" [ "$(cat code)" -eq 3 ]
@@ -31,7 +31,7 @@ check "as many as it says" [ "$(lines limited)" -eq "$(sed -n 's/.*large; \([0-9
 
 # -- a reader that goes away: one line, no signal death
 {
-    "$BATCH" --output - endless.ndjson 2>err
+    "$PROGRAM" --output - endless.ndjson 2>err
     echo $? >code
 } | head -n 1 >out
 check "code of a closed pipe" [ "$(cat code)" -eq 3 ]
@@ -49,7 +49,7 @@ for signal in INT TERM; do
         # A shell without job control starts what is in the background with SIGINT ignored.
         rm -f cut
         # shellcheck disable=SC2086
-        env --default-signal=INT "$BATCH" --progress none $options --workers 2 --output cut endless.ndjson 2>err &
+        env --default-signal=INT "$PROGRAM" --progress none $options --workers 2 --output cut endless.ndjson 2>err &
         child=$!
         await $child at_least 11 cut
         kill -$signal $child
@@ -61,7 +61,7 @@ for signal in INT TERM; do
         check "SIG$signal $options: what did not run" has err 'jobs that were read did not run'
     done
 done
-"$BATCH" --progress none --output cut.zst endless.ndjson 2>err &
+"$PROGRAM" --progress none --output cut.zst endless.ndjson 2>err &
 child=$!
 await $child [ -s cut.zst ]
 kill -INT $child # ignored since the start, as nohup does it, so that it stays so
@@ -83,7 +83,7 @@ printf '%s\n' "$D" '{"id":"a","invoke":"d","args":[7]}' "$FOREVER" '{"id":"c","i
 for options in '' '--ordered'; do
     rm -f stuck
     # shellcheck disable=SC2086
-    "$BATCH" --progress none --workers 1 $options --output stuck stuck.ndjson 2>err &
+    "$PROGRAM" --progress none --workers 1 $options --output stuck stuck.ndjson 2>err &
     child=$!
     await $child [ -s stuck ]
     # The result can be written a moment before the endless job begins, which then is all that takes time.
@@ -108,7 +108,7 @@ done
     done
 } >behind.ndjson
 mkfifo answers
-"$BATCH" --progress none --workers 2 --output - behind.ndjson >answers 2>err &
+"$PROGRAM" --progress none --workers 2 --output - behind.ndjson >answers 2>err &
 child=$!
 exec 8<answers
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
@@ -125,7 +125,7 @@ exec 8<&-
 
 # -- jobs that come slowly are answered at once
 mkfifo jobs results
-"$BATCH" --ordered --reproducible - <jobs >results 2>err &
+"$PROGRAM" --ordered --reproducible - <jobs >results 2>err &
 batch=$!
 exec 7>jobs 8<results
 # send FORMAT TEXT... : a batch that is gone fails the checks below, it does not end this shell by SIGPIPE
@@ -208,7 +208,7 @@ run 0 --stats stats.json --output few --max-in-flight 1000 few.ndjson
 FEW=$(peak)
 run 0 --stats stats.json --output more --max-in-flight 1000 --ordered more.ndjson
 check "all there" [ "$(lines more)" -eq 800000 ]
-if ! grep -q -e __asan_init -e __tsan_init "$BATCH"; then
+if ! grep -q -e __asan_init -e __tsan_init "$PROGRAM"; then
     check "constant memory: $FEW, $(peak)" [ "$(peak)" -lt $((FEW + 70000000)) ]
 fi
 finish

@@ -63,7 +63,7 @@ ln jobs.ndjson other-name
 refuse 'other-name: this is the jobs file; results cannot go there' --output other-name jobs.ndjson
 
 # The jit is either there or refused by name.
-"$BATCH" --engine jit --output - jobs.ndjson >out 2>err
+"$PROGRAM" --engine jit --output - jobs.ndjson >out 2>err
 case $? in
 0) check "the jit ran" has out '"exit":"halt"' ;;
 2) check "no jit" has err '--engine jit: not in this build' ;;

@@ -11,32 +11,8 @@
 #include <string.h>
 
 #include "javm/vm.h"
+#include "tests/require.h"
 #include "vm/pvm2.h"
-
-/* For any thread, unlike Criterion's asserts. */
-#define REQUIRE(what)                                                            \
-    do {                                                                         \
-        if (!(what)) {                                                           \
-            fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #what); \
-            abort();                                                             \
-        }                                                                        \
-    } while (0)
-
-/* Criterion runs each test in a process of its own and ignores its exit code, and with it the leak
- * checker's verdict; this makes a leak a failure. Call it when all is released. */
-#if defined(__SANITIZE_ADDRESS__)
-#define TEST_LEAKS 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define TEST_LEAKS 1
-#endif
-#endif
-#ifdef TEST_LEAKS
-#include <sanitizer/lsan_interface.h>
-#define REQUIRE_NO_LEAKS() REQUIRE(__lsan_do_recoverable_leak_check() == 0)
-#else
-#define REQUIRE_NO_LEAKS() ((void)0)
-#endif
 
 #define RW_BASE 0x10000000u
 #define CODE(n) (sizeof(n) / sizeof *(n))

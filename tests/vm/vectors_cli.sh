@@ -3,28 +3,8 @@
 # reported under another name; a wrong exit code; a file that cannot be used and is counted as passed; options that do
 # nothing; compressed or piped input that is read differently from a plain file.
 # Usage: vectors_cli.sh JAVM_VECTORS
-set -u
-VECTORS=$1
-DIR=$(mktemp -d "${TMPDIR:-/tmp}/javm-vectors-XXXXXX") || exit 1
-trap 'rm -rf "$DIR"' EXIT
-cd "$DIR" || exit 1
-FAILURES=0
-CHECKS=0
-
-fail() {
-    FAILURES=$((FAILURES + 1))
-    echo "FAILED: $*"
-}
-
-# run EXPECTED_CODE ARGUMENTS... : stdout in ./out, stderr in ./err
-run() {
-    want=$1
-    shift
-    CHECKS=$((CHECKS + 1))
-    "$VECTORS" "$@" >out 2>err
-    code=$?
-    [ "$code" -eq "$want" ] || { fail "javm-vectors $*: exit code $code, expected $want"; cat out err; }
-}
+HERE=$(cd "$(dirname "$0")" && pwd)
+. "$HERE/../cli/lib.sh"
 
 # says FILE TEXT : one line of the file is the text
 says() {
@@ -93,9 +73,9 @@ for file in two.json wrapped.json two.json.zst misnamed.json; do
     empty err
 done
 CHECKS=$((CHECKS + 1))
-[ "$("$VECTORS" - <two.json)" = "2 passed, 0 failed" ] || fail "plain vectors on standard input"
+[ "$("$PROGRAM" - <two.json)" = "2 passed, 0 failed" ] || fail "plain vectors on standard input"
 CHECKS=$((CHECKS + 1))
-[ "$("$VECTORS" - <two.json.zst)" = "2 passed, 0 failed" ] || fail "compressed vectors on standard input"
+[ "$("$PROGRAM" - <two.json.zst)" = "2 passed, 0 failed" ] || fail "compressed vectors on standard input"
 run 0 good.json two.json.zst
 says out "3 passed, 0 failed"
 # Two frames one after the other are one text.
@@ -239,9 +219,8 @@ has err "pvm.json:1:2:"
 # Nowhere to write to is not success.
 if [ -c /dev/full ]; then
     CHECKS=$((CHECKS + 1))
-    "$VECTORS" good.json >/dev/full 2>err
+    "$PROGRAM" good.json >/dev/full 2>err
     [ $? -eq 2 ] || fail "a full device: exit code"
 fi
 
-echo "$CHECKS checks, $FAILURES failed"
-[ "$FAILURES" -eq 0 ]
+finish
