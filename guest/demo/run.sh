@@ -1,11 +1,11 @@
 #!/bin/sh
 # The demo: a real jobs file over all guest programs, to its results. run.sh BUILD
 set -eu
-here=$(cd "$(dirname "$0")" && pwd)
+cd "$(dirname "$0")/../.."
 batch=$1/batch/javm-batch
 results=$1/demo.results.ndjson
-jobs=$here/jobs.ndjson.zst
-echo "\$ javm-batch --output $results guest/demo/jobs.ndjson.zst"
+jobs=guest/demo/jobs.ndjson.zst
+echo "\$ $batch --output $results $jobs"
 "$batch" --output "$results" "$jobs"
 echo
 echo "The first results:"
@@ -17,6 +17,6 @@ Try next:
   $batch info guest/prebuilt/sieve.jimg --asm
   echo '{"image":"f","load":"guest/prebuilt/fib.jimg"}
 {"id":"hello","invoke":"f","args":[30]}' | $batch -
-  $batch --ordered --reproducible --output - guest/demo/jobs.ndjson.zst | sha256sum   # the same on any machine
+  $batch --ordered --reproducible --output - $jobs | sha256sum   # the same on any machine
   docs/guests.md shows how to write a guest of your own.
 TEXT
