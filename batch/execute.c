@@ -193,6 +193,7 @@ void execute(struct javm_vm *vm, struct javm_dir_thread *dir, const struct job *
                              .gas = job->gas,
                              .scratchpad = job->blob != NULL ? job->blob->data : own,
                              .want_post = job->post,
+                             .post_unpublished = true,
                              .want_slot0 = job->output != OUTPUT_NONE};
     if (timeout_ms > 0)
         call.deadline_ns = (uint64_t)now_ns + timeout_ms * 1000000u;

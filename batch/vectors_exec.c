@@ -62,7 +62,7 @@ static void initial_page(const struct javm_region *region, uint32_t page, uint8_
     memset(bytes + len, 0, JAVM_PAGE_SIZE - len);
 }
 
-static bool is_dirty(const struct javm_memory *memory, uint32_t page)
+static bool is_dirty(struct javm_memory *memory, uint32_t page)
 {
     const uint32_t *pages;
     const size_t count = javm_memory_dirty(memory, &pages);
@@ -72,7 +72,7 @@ static bool is_dirty(const struct javm_memory *memory, uint32_t page)
     return false;
 }
 
-static void compare_page(const struct javm_memory *memory, uint32_t page, const uint8_t *initial,
+static void compare_page(struct javm_memory *memory, uint32_t page, const uint8_t *initial,
                          const uint8_t *want, struct report *report)
 {
     const uint8_t *got = javm_memory_page(memory, page);
@@ -91,7 +91,7 @@ static void compare_page(const struct javm_memory *memory, uint32_t page, const 
 }
 
 /* Every page that was touched, or that the runs say was changed: read-only ones and code too. */
-static void compare_memory(const struct vector *v, const struct javm_memory *memory,
+static void compare_memory(const struct vector *v, struct javm_memory *memory,
                            struct report *report)
 {
     uint8_t initial[JAVM_PAGE_SIZE], want[JAVM_PAGE_SIZE];

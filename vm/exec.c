@@ -3,9 +3,10 @@
 
 #include "vm/interp.h"
 
-/* With a deadline the gas is handed to the engine in slices, so that engines need no clock. About a
- * millisecond of interpreted work. */
-#define SLICE UINT64_C(2000000)
+/* With a deadline the gas is handed to the engine in slices, so that engines need no clock: some
+ * ten microseconds of interpreted work, or, at two stores to new pages for a unit of gas, the time
+ * in which the system can provide 40,000 pages. */
+#define SLICE UINT64_C(20000)
 
 const char *javm_exit_name(enum javm_exit exit)
 {

@@ -215,8 +215,15 @@ bool javm_memory_write(struct javm_memory *memory, uint32_t address, const void 
     return host_access(memory, address, NULL, from, len);
 }
 
-size_t javm_memory_dirty(const struct javm_memory *memory, const uint32_t **pages)
+static int compare_pages(const void *a, const void *b)
 {
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+size_t javm_memory_dirty(struct javm_memory *memory, const uint32_t **pages)
+{
+    qsort(memory->dirty, memory->dirty_count, sizeof *memory->dirty, compare_pages);
     *pages = memory->dirty;
     return memory->dirty_count;
 }

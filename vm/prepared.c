@@ -19,6 +19,7 @@ static void release_place(struct prepared *p)
         javm_cap_release(p->held[i]);
     free(p->held);
     free(p->regions);
+    free(p->persistent);
     javm_cap_release(p->instance);
     *p = (struct prepared){0};
 }
@@ -196,11 +197,77 @@ static enum javm_status find_source(struct javm_dir_thread *dir, const struct ja
     return JAVM_OK;
 }
 
-static bool is_scratch(const struct javm_image *image, const struct javm_mapping *mapping)
+static const struct javm_key slot0 = {.len = 1};
+
+static int compare_paths(const struct javm_mapping *a, const struct javm_mapping *b)
 {
-    const struct javm_key slot0 = {.len = 1};
-    return mapping->depth == 1 && javm_key_compare(&mapping->path[0], &slot0) == 0 &&
-           javm_image_pinned(image, &slot0) == NULL;
+    const uint8_t common = a->depth < b->depth ? a->depth : b->depth;
+    for (uint8_t i = 0; i < common; i++) {
+        const int order = javm_key_compare(&a->path[i], &b->path[i]);
+        if (order != 0)
+            return order;
+    }
+    return a->depth - b->depth;
+}
+
+static int by_path(const void *a, const void *b, void *mappings)
+{
+    const struct javm_mapping *all = mappings;
+    return compare_paths(&all[*(const uint32_t *)a], &all[*(const uint32_t *)b]);
+}
+
+/* Fill in p->persistent. Refused: a writable slot mapped twice, which would be two memories for one
+ * value, and a path through slot[0], which belongs to the caller. */
+static enum javm_status order_mappings(struct prepared *p, const struct javm_image *image,
+                                       struct javm_error *err)
+{
+    p->persistent = malloc((image->mapping_count + (size_t)1) * sizeof *p->persistent);
+    if (p->persistent == NULL)
+        return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "instance: out of memory");
+    for (uint32_t i = 0; i < image->mapping_count; i++) {
+        const struct javm_mapping *mapping = &image->mappings[i];
+        if (mapping->depth == 0)
+            continue;
+        if (mapping->depth > 1 && javm_key_compare(&mapping->path[0], &slot0) == 0)
+            return javm_fail(err, JAVM_E_UNSUPPORTED, JAVM_NOWHERE,
+                             "mappings[%u]: its source lies in a CNode in slot[0], which is not in "
+                             "this version",
+                             i);
+        p->persistent[p->persistent_count++] = i;
+    }
+    qsort_r(p->persistent, p->persistent_count, sizeof *p->persistent, by_path,
+            (void *)image->mappings);
+    for (uint32_t k = 1; k < p->persistent_count; k++) {
+        const uint32_t i = p->persistent[k - 1], j = p->persistent[k];
+        if (compare_paths(&image->mappings[i], &image->mappings[j]) == 0 &&
+            p->regions[i + 1].writable)
+            return javm_fail(err, JAVM_E_UNSUPPORTED, JAVM_NOWHERE,
+                             "mappings[%u] and mappings[%u] have the same writable slot as source",
+                             i < j ? i : j, i < j ? j : i);
+    }
+    return JAVM_OK;
+}
+
+/* A declared meter pays instead of the budget (v3 kernel, "Gas"). There are none in this version,
+ * so a slot that could hold one has to be empty: those are skipped. */
+static enum javm_status check_gas_slots(const struct javm_image *image, const struct javm_cap *root,
+                                        struct javm_error *err)
+{
+    for (uint32_t i = 0; i < image->gas_slot_count; i++) {
+        const struct javm_target *target = javm_cnode_get(root, &image->gas_slots[i]);
+        if (target != NULL && target->kind != JAVM_TARGET_EMPTY)
+            return javm_fail(err, JAVM_E_UNSUPPORTED, JAVM_NOWHERE,
+                             "gas_slots[%u]: the slot is not empty, and gas meters are not in this "
+                             "version",
+                             i);
+    }
+    return JAVM_OK;
+}
+
+static bool is_scratch(const struct prepared *p, const struct javm_mapping *mapping)
+{
+    return mapping->depth == 1 && !p->slot0_pinned &&
+           javm_key_compare(&mapping->path[0], &slot0) == 0;
 }
 
 static enum javm_status lay_out(struct prepared *p, struct javm_dir_thread *dir,
@@ -213,6 +280,7 @@ static enum javm_status lay_out(struct prepared *p, struct javm_dir_thread *dir,
     if (p->regions == NULL || p->held == NULL)
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "instance: out of memory");
     p->region_count = count;
+    p->slot0_pinned = javm_image_pinned(image, &slot0) != NULL;
     p->regions[0] = (struct javm_region){
         .first_page = JAVM_CODE_BASE >> JAVM_PAGE_SHIFT,
         .pages = (uint32_t)((image->code_len + JAVM_PAGE_SIZE - 1) >> JAVM_PAGE_SHIFT),
@@ -229,7 +297,7 @@ static enum javm_status lay_out(struct prepared *p, struct javm_dir_thread *dir,
             mapping->depth != 1 || javm_image_pinned(image, &mapping->path[0]) == NULL;
         if (mapping->depth == 0)
             continue;
-        if (is_scratch(image, mapping))
+        if (is_scratch(p, mapping))
             p->scratch_region = i + 1;
         enum javm_status status = find_source(dir, image, root, i, &p->held[i + 1], err);
         if (status != JAVM_OK)
@@ -238,7 +306,7 @@ static enum javm_status lay_out(struct prepared *p, struct javm_dir_thread *dir,
         if (region->data != NULL)
             region->kind = JAVM_REGION_DATA;
     }
-    return JAVM_OK;
+    return order_mappings(p, image, err);
 }
 
 /* ---- instances -------------------------------------------------------------------------- */
@@ -272,7 +340,9 @@ static enum javm_status prepare(struct prepared_cache *cache, struct javm_dir_th
         return javm_fail(err, JAVM_E_KIND, JAVM_NOWHERE, "instance %s: root_cnode is not a CNode",
                          text);
     }
-    status = lay_out(p, dir, root, err);
+    status = check_gas_slots(javm_image_of(program->image), root, err);
+    if (status == JAVM_OK)
+        status = lay_out(p, dir, root, err);
     javm_cap_release(root);
     p->hash = *hash;
     return status;

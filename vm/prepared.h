@@ -29,6 +29,10 @@ struct prepared {
     struct javm_cap **held;
     uint32_t region_count;
     uint32_t scratch_region; /* the mapping of slot[0], 0: none */
+    bool slot0_pinned;
+    /* Indices of the mappings that have a source, in order of their paths. */
+    uint32_t *persistent;
+    uint32_t persistent_count;
     uint64_t last_use;
 };
 

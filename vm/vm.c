@@ -85,6 +85,9 @@ static enum javm_status attach(struct javm_vm *vm, const struct prepared *p,
     enum javm_status status = javm_memory_attach(vm->memory, p->regions, p->region_count);
     if (status != JAVM_OK)
         return javm_fail(err, status, JAVM_NOWHERE, "guest memory: out of memory");
+    if (call->scratchpad != NULL && p->slot0_pinned)
+        return javm_fail(err, JAVM_E_KIND, JAVM_NOWHERE,
+                         "slot[0] is pinned by the image: it cannot be given");
     if (call->scratchpad == NULL || p->scratch_region == 0)
         return JAVM_OK;
     struct javm_region *region = &vm->memory->regions[p->scratch_region];
@@ -148,43 +151,62 @@ static void classify(const struct javm_exec *exec, struct javm_call_result *resu
 
 /* ---- end -------------------------------------------------------------------------------- */
 
+/* Pages that the run wrote, ascending. */
+struct dirty {
+    const uint32_t *pages;
+    size_t count;
+};
+
+static struct dirty dirty_pages(struct javm_memory *memory)
+{
+    struct dirty all;
+    all.count = javm_memory_dirty(memory, &all.pages);
+    return all;
+}
+
+/* Those of one region. */
+static struct dirty dirty_within(struct dirty all, const struct javm_region *region)
+{
+    size_t low = 0, high = all.count;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (all.pages[middle] < region->first_page)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    struct dirty within = {all.pages + low, 0};
+    while (low + within.count < all.count &&
+           within.pages[within.count] - region->first_page < region->pages)
+        within.count++;
+    return within;
+}
+
 /* The Data of a mapping after the run: its source with the dirty pages written over it, as long as
  * before or up to the last dirty page. *data gets a reference; with no dirty page it is the source
  * itself (NULL for none). */
 static enum javm_status mapped_data(const struct javm_memory *memory,
-                                    const struct javm_region *region, struct javm_cap **data)
+                                    const struct javm_region *region, struct dirty all,
+                                    struct javm_cap **data)
 {
-    const uint32_t *dirty;
-    const size_t count = javm_memory_dirty(memory, &dirty);
-    uint64_t pages = region->data != NULL ? javm_data_pages(region->data) : 0;
-    const uint64_t before = pages;
-    bool changed = false;
-    for (size_t i = 0; i < count; i++) {
-        uint64_t index = (uint64_t)dirty[i] - region->first_page;
-        if (dirty[i] < region->first_page || index >= region->pages)
-            continue;
-        changed = true;
-        if (index >= pages)
-            pages = index + 1;
-    }
-    if (!changed) {
+    const struct dirty dirty = dirty_within(all, region);
+    if (dirty.count == 0) {
         *data = region->data != NULL ? javm_cap_retain(region->data) : NULL;
         return JAVM_OK;
     }
+    const uint64_t before = region->data != NULL ? javm_data_pages(region->data) : 0;
+    const uint64_t last = dirty.pages[dirty.count - 1] - region->first_page;
     struct javm_cap *fresh =
-        pages == before ? javm_cap_clone(region->data) : javm_data_new_zero(pages);
+        last < before ? javm_cap_clone(region->data) : javm_data_new_zero(last + 1);
     enum javm_status status = fresh == NULL ? JAVM_E_NOMEM : JAVM_OK;
-    if (pages != before)
-        for (uint64_t i = 0; i < before && status == JAVM_OK; i++) {
-            const uint8_t *page = javm_data_page(region->data, i);
-            if (page != NULL)
-                status = javm_data_write_page(fresh, i, page);
-        }
-    for (size_t i = 0; i < count && status == JAVM_OK; i++) {
-        uint64_t index = (uint64_t)dirty[i] - region->first_page;
-        if (dirty[i] >= region->first_page && index < region->pages)
-            status = javm_data_write_page(fresh, index, javm_memory_page(memory, dirty[i]));
+    for (uint64_t i = 0; last >= before && i < before && status == JAVM_OK; i++) {
+        const uint8_t *page = javm_data_page(region->data, i);
+        if (page != NULL)
+            status = javm_data_write_page(fresh, i, page);
     }
+    for (size_t i = 0; i < dirty.count && status == JAVM_OK; i++)
+        status = javm_data_write_page(fresh, dirty.pages[i] - region->first_page,
+                                      javm_memory_page(memory, dirty.pages[i]));
     if (status != JAVM_OK) {
         javm_cap_release(fresh);
         return status;
@@ -201,7 +223,7 @@ static enum javm_status reflect_slot0(struct javm_vm *vm, const struct prepared 
     if (p->scratch_region != 0) {
         const struct javm_region *region = &vm->memory->regions[p->scratch_region];
         if (result->end == JAVM_END_HALT)
-            return mapped_data(vm->memory, region, &result->slot0);
+            return mapped_data(vm->memory, region, dirty_pages(vm->memory), &result->slot0);
         if (region->data != NULL)
             result->slot0 = javm_cap_retain(region->data);
         return JAVM_OK;
@@ -220,64 +242,113 @@ static enum javm_status reflect_slot0(struct javm_vm *vm, const struct prepared 
     return JAVM_OK;
 }
 
-/* Put `value` (NULL: clear the slot) at the end of a path below a published CNode, publishing the
- * changed CNodes on the way up. *node is replaced by the new root's hash. Depth is at most
- * JAVM_MAX_SOURCE_DEPTH. */
-static enum javm_status store_path(struct javm_dir_thread *dir, struct javm_hash *node,
-                                   const struct javm_key *path, uint8_t depth,
-                                   const struct javm_hash *value, struct javm_error *err)
+/* One slot of the post instance that is not as before. */
+struct change {
+    const struct javm_key *path;
+    uint8_t depth;
+    struct javm_target target; /* EMPTY: the slot was cleared */
+};
+
+/* How new caps get their hashes: published, or only hashed. */
+struct namer {
+    struct javm_dir_thread *dir;
+    bool publish;
+    struct javm_error *err;
+};
+
+static enum javm_status name_cap(const struct namer *namer, const struct javm_cap *cap,
+                                 struct javm_hash *hash)
 {
-    struct javm_cap *published = javm_directory_get(dir, node);
+    if (namer->publish)
+        return javm_directory_put(namer->dir, cap, hash, namer->err);
+    const enum javm_status status = javm_cap_hash(cap, hash);
+    return status == JAVM_OK
+               ? JAVM_OK
+               : javm_fail(namer->err, status, JAVM_NOWHERE, "post instance: out of memory");
+}
+
+/* Make the changes below a published CNode; they are in order of their paths, so that each CNode on
+ * the way is copied and hashed once. *node is replaced by the hash of the new one. `level` keys of
+ * each path lead to the node: at most JAVM_MAX_SOURCE_DEPTH. */
+static enum javm_status change_slots(const struct namer *namer, struct javm_hash *node,
+                                     const struct change *changes, size_t count, uint8_t level)
+{
+    struct javm_cap *published = javm_directory_get(namer->dir, node);
     struct javm_cap *cnode = published != NULL ? javm_cap_clone(published) : NULL;
     javm_cap_release(published);
-    enum javm_status status = JAVM_OK;
-    struct javm_target target = {.kind = JAVM_TARGET_EMPTY};
     if (cnode == NULL)
-        return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "post instance: out of memory");
-    if (depth > 1) {
-        /* prepared.c saw that every step but the last is a CNode. */
-        struct javm_hash child = javm_cnode_get(cnode, path)->hash;
-        status = store_path(dir, &child, path + 1, (uint8_t)(depth - 1), value, err);
-        target = javm_target_hash(&child);
-    } else if (value != NULL) {
-        target = javm_target_hash(value);
+        return javm_fail(namer->err, JAVM_E_NOMEM, JAVM_NOWHERE, "post instance: out of memory");
+    enum javm_status status = JAVM_OK;
+    for (size_t i = 0, end; i < count && status == JAVM_OK; i = end) {
+        const struct javm_key *key = &changes[i].path[level];
+        struct javm_target target = changes[i].target;
+        end = i + 1;
+        if (changes[i].depth > level + 1) {
+            while (end < count && javm_key_compare(&changes[end].path[level], key) == 0)
+                end++;
+            /* lay_out saw a CNode here, and nothing clears it: no path leads through slot[0]. */
+            struct javm_hash child = javm_cnode_get(cnode, key)->hash;
+            status = change_slots(namer, &child, changes + i, end - i, (uint8_t)(level + 1));
+            target = javm_target_hash(&child);
+        }
+        if (status == JAVM_OK && javm_cnode_set(cnode, key, &target) != JAVM_OK)
+            status =
+                javm_fail(namer->err, JAVM_E_NOMEM, JAVM_NOWHERE, "post instance: out of memory");
     }
-    if (status == JAVM_OK && javm_cnode_set(cnode, path, &target) != JAVM_OK)
-        status = javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "post instance: out of memory");
     if (status == JAVM_OK)
-        status = javm_directory_put(dir, cnode, node, err);
+        status = name_cap(namer, cnode, node);
     javm_cap_release(cnode);
     return status;
 }
 
-/* The Instance after HALT: dirty pages of its persistent mappings are Data in their slots, slot[0]
- * went back to the caller. */
-static enum javm_status build_post(struct javm_vm *vm, const struct prepared *p,
-                                   struct javm_dir_thread *dir, struct javm_call_result *result,
-                                   struct javm_error *err)
+/* What the run changed in its own slots, in order of paths: slot[0] went back to the caller, dirty
+ * pages of persistent mappings are Data in their slots. */
+static enum javm_status collect_changes(const struct javm_vm *vm, const struct prepared *p,
+                                        struct dirty dirty, const struct namer *namer,
+                                        struct change *changes, size_t *count)
 {
+    static const struct javm_key slot0 = {.len = 1};
     const struct javm_image *image = javm_image_of(p->program->image);
-    const struct javm_key slot0 = {.len = 1};
-    struct javm_instance fields = *javm_instance_of(p->instance);
-    struct javm_hash root = fields.root_cnode.hash;
-    enum javm_status status = store_path(dir, &root, &slot0, 1, NULL, err);
-    for (uint32_t i = 0; i < image->mapping_count && status == JAVM_OK; i++) {
-        const struct javm_mapping *mapping = &image->mappings[i];
-        const struct javm_region *region = &vm->memory->regions[i + 1];
-        if (mapping->depth == 0 || !region->writable || i + 1 == p->scratch_region)
+    changes[0] = (struct change){&slot0, 1, {.kind = JAVM_TARGET_EMPTY}};
+    *count = 1;
+    for (uint32_t i = 0; i < p->persistent_count; i++) {
+        const struct javm_mapping *mapping = &image->mappings[p->persistent[i]];
+        const struct javm_region *region = &vm->memory->regions[p->persistent[i] + 1];
+        if (!region->writable || p->persistent[i] + 1 == p->scratch_region)
             continue;
         struct javm_cap *data = NULL;
         struct javm_hash hash;
-        status = mapped_data(vm->memory, region, &data);
+        enum javm_status status = mapped_data(vm->memory, region, dirty, &data);
         if (status != JAVM_OK)
-            return javm_fail(err, status, JAVM_NOWHERE, "post instance: out of memory");
+            return javm_fail(namer->err, status, JAVM_NOWHERE, "post instance: out of memory");
         if (data != NULL && data != region->data) {
-            status = javm_directory_put(dir, data, &hash, err);
-            if (status == JAVM_OK)
-                status = store_path(dir, &root, mapping->path, mapping->depth, &hash, err);
+            status = name_cap(namer, data, &hash);
+            changes[(*count)++] =
+                (struct change){mapping->path, mapping->depth, javm_target_hash(&hash)};
         }
         javm_cap_release(data);
+        if (status != JAVM_OK)
+            return status;
     }
+    return JAVM_OK;
+}
+
+/* The Instance after HALT. */
+static enum javm_status build_post(struct javm_vm *vm, const struct prepared *p,
+                                   struct javm_dir_thread *dir, const struct javm_call *call,
+                                   struct javm_call_result *result, struct javm_error *err)
+{
+    const struct namer namer = {dir, !call->post_unpublished, err};
+    struct javm_instance fields = *javm_instance_of(p->instance);
+    struct javm_hash root = fields.root_cnode.hash;
+    size_t count = 0;
+    struct change *changes = malloc((p->persistent_count + (size_t)1) * sizeof *changes);
+    enum javm_status status =
+        changes == NULL ? javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "post instance: out of memory")
+                        : collect_changes(vm, p, dirty_pages(vm->memory), &namer, changes, &count);
+    if (status == JAVM_OK)
+        status = change_slots(&namer, &root, changes, count, 0);
+    free(changes);
     if (status != JAVM_OK)
         return status;
     fields.root_cnode = javm_target_hash(&root);
@@ -318,7 +389,7 @@ enum javm_status javm_vm_invoke(struct javm_vm *vm, struct javm_dir_thread *dir,
     if (call->want_slot0 && reflect_slot0(vm, p, dir, call, result) != JAVM_OK)
         status = javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "slot[0]: out of memory");
     if (status == JAVM_OK && call->want_post && result->end == JAVM_END_HALT)
-        status = build_post(vm, p, dir, result, err);
+        status = build_post(vm, p, dir, call, result, err);
     if (status != JAVM_OK)
         javm_call_result_clear(result);
     vm->stats.invocations++;

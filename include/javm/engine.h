@@ -88,9 +88,8 @@ void javm_memory_reset(struct javm_memory *memory);
  * not seen as dirty; writes are. Addresses do not wrap. */
 bool javm_memory_read(struct javm_memory *memory, uint32_t address, void *to, size_t len);
 bool javm_memory_write(struct javm_memory *memory, uint32_t address, const void *from, size_t len);
-/* Pages written since attach or reset, in no particular order; valid until the next guest access.
- */
-size_t javm_memory_dirty(const struct javm_memory *memory, const uint32_t **pages);
+/* Pages written since attach or reset, ascending; valid until the next guest access. */
+size_t javm_memory_dirty(struct javm_memory *memory, const uint32_t **pages);
 /* The present content of a page of the layout, or NULL when it was never touched. */
 const uint8_t *javm_memory_page(const struct javm_memory *memory, uint32_t page);
 

@@ -59,10 +59,12 @@ struct javm_call {
     uint64_t args[4];
     uint64_t gas;
     const struct javm_cap
-        *scratchpad;      /* slot[0] at entry, borrowed; NULL leaves slot[0] as published */
-    uint64_t deadline_ns; /* CLOCK_MONOTONIC; 0: none */
-    bool want_post;       /* build post_instance at HALT */
-    bool want_slot0;      /* build slot0 at the end */
+        *scratchpad;       /* slot[0] at entry, borrowed; NULL leaves slot[0] as published */
+    uint64_t deadline_ns;  /* CLOCK_MONOTONIC; 0: none */
+    bool want_post;        /* build post_instance at HALT */
+    bool post_unpublished; /* enough to hash it: what it names that is new stays out of the
+                              directory */
+    bool want_slot0;       /* build slot0 at the end */
 };
 
 /* What an invocation came to. Everything but the caps is plain data. */

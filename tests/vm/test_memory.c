@@ -33,7 +33,7 @@ static void write_u64(struct javm_memory *memory, uint32_t address, uint64_t val
     cr_assert(javm_memory_write(memory, address, &value, sizeof value), "at %x", address);
 }
 
-static size_t dirty_count(const struct javm_memory *memory)
+static size_t dirty_count(struct javm_memory *memory)
 {
     const uint32_t *pages;
     return javm_memory_dirty(memory, &pages);
