@@ -72,7 +72,7 @@ def check_readmes(files):
         readme = os.path.join(owner, "README.md")
         if not os.path.exists(os.path.join(ROOT, readme)):
             problem(f"{readme} is missing")
-        elif folder != "docs" and read(readme).count("\n") > 30:
+        elif owner != "docs" and read(readme).count("\n") > 30:
             problem(f"{readme} is longer than a README of a folder should be")
 
 

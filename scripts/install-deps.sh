@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what building, testing and rebuilding the guests needs and what is missing, from Debian 12.
 #   install-deps.sh           what `make demo` and `make test` need
+#   install-deps.sh --tools   besides, clang with its checkers and fuzzing runtime
 #   install-deps.sh --guests  besides, the cross tools that rebuild guest/prebuilt
 #   install-deps.sh --check   installs nothing; fails and names what is missing
 set -eu

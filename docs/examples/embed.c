@@ -1,6 +1,7 @@
 /* One invocation through the library: embed IMAGE A0. After `cmake --install`:
  *     cc embed.c $(pkg-config --cflags --libs javm) -o embed
- *     ./embed fib.jimg 20 */
+ *     ./embed fib.jimg 20
+ * (ldconfig first after an install to /usr/local; elsewhere add -Wl,-rpath,DIR of the library.) */
 #include <inttypes.h>
 #include <javm/load.h>
 #include <javm/vm.h>
@@ -18,6 +19,8 @@ static enum javm_status load(const char *path, struct javm_dir_thread *thread,
     enum javm_status status = javm_file_read(path, 0, &bytes, &len, err);
     if (status == JAVM_OK)
         status = javm_load(bytes, len, &bundle, err);
+    if (status == JAVM_OK && bundle.root_count == 0)
+        status = javm_fail(err, JAVM_E_MISSING, JAVM_NOWHERE, "%s has no root", path);
     if (status == JAVM_OK)
         status = javm_bundle_publish(&bundle, thread, &roots, err);
     if (status == JAVM_OK)
@@ -55,6 +58,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "embed: %s\n", err.text);
     else if (result.end == JAVM_END_HALT)
         printf("value %" PRIu64 ", gas %" PRIu64 "\n", result.value, result.gas_used);
+    else if (result.end == JAVM_END_HOST_CALL)
+        printf("host call %" PRId64 ", gas %" PRIu64 "\n", result.selector, result.gas_used);
     else
         printf("%s, gas %" PRIu64 "\n", javm_fault_name(result.fault), result.gas_used);
 

@@ -30,7 +30,7 @@ static inline uint8_t *javm_scratch(void)
 
 #else
 
-/* Where JAVM_SCRATCHPAD maps slot[0], and the pages it maps. */
+/* Where JAVM_SCRATCHPAD maps slot[0]. */
 #define JAVM_SCRATCH_BASE 0x40000000u
 
 /* Linker records; javm-link reads these two sections and drops them. */
@@ -68,9 +68,19 @@ static inline uint8_t *javm_scratch(void)
     return (uint8_t *)(uintptr_t)JAVM_SCRATCH_BASE;
 }
 
+/* The heap that `javm-cc --heap N` gives: its first byte, aligned to a page, and in *bytes its size
+ * (0 without --heap). It begins as zeros; what a job writes there is in its post instance. */
+extern volatile uint64_t __javm_heap_start, __javm_heap_end;
+static inline void *javm_heap(size_t *bytes)
+{
+    *bytes = __javm_heap_end - __javm_heap_start;
+    return (void *)(uintptr_t)__javm_heap_start;
+}
+
 /* ---- operations of the kernel ----------------------------------------------------------- */
 
-/* An operation takes φ7..φ12 and may write φ7 and φ8; it may also change any memory that is mapped.
+/* None of them but the reply is served in this version: the others end the invocation as `host_call`.
+ * An operation takes φ7..φ12 and may write φ7 and φ8; it may also change any memory that is mapped.
  */
 #define JAVM_OPERATION(number, a, b, c, d, e, f)                                     \
     register uint64_t r7 __asm__("a0") = (a);                                        \

@@ -19,7 +19,8 @@ extern "C" {
 struct javm_directory;
 struct javm_dir_thread; /* one thread's way into one directory */
 
-/* shards: 0 picks for `workers`; else rounded up to a power of two. At least 4 per worker. */
+/* shards: 0 picks for `workers` (0 counts as 1); else rounded up to a power of two. At least 4 per
+ * worker. RANGE when that is too many, NOMEM. */
 enum javm_status javm_directory_create(unsigned workers, unsigned shards,
                                        struct javm_directory **dir, struct javm_error *err);
 /* All threads have left; every CapRef that outlived it is an error of the caller. */
@@ -59,8 +60,8 @@ enum javm_status javm_directory_replace(struct javm_dir_thread *self,
                                         struct javm_error *err);
 
 /* Settle: replace every live entry below `target` by the hash of its value, publishing as needed;
- * depth first, iterative. On success *hash names the published result. The live entries themselves
- * stay. */
+ * depth first, iterative. KIND (an empty target), MISSING, STATE (a cycle), FOREIGN, NOMEM. On
+ * success *hash names the published result. The live entries themselves stay. */
 enum javm_status javm_directory_settle(struct javm_dir_thread *self,
                                        const struct javm_target *target, struct javm_hash *hash,
                                        struct javm_error *err);

@@ -3,7 +3,12 @@
  *
  * A bundle is a set of caps, children first, plus named roots. An image file is a bundle with one
  * root, an Image, named "image". Both carry a checksum. Reading checks every offset, length and
- * hash before anything is published. */
+ * hash before anything is published.
+ *
+ * Thread rules: any thread; what takes a javm_dir_thread, the thread that owns it. A *bundle is
+ * empty after a failure and has to be cleared after success; clearing a zeroed one does no harm.
+ * Errors: FORMAT, RANGE, KIND, MISSING, LIMIT, UNSUPPORTED for bytes that are not as they should
+ * be, with the place in `where`; IO for files; NOMEM. */
 #ifndef JAVM_LOAD_H
 #define JAVM_LOAD_H
 
@@ -37,7 +42,8 @@ struct javm_bundle {
 
 enum javm_status javm_bundle_decode(const uint8_t *bytes, size_t len, struct javm_bundle *bundle,
                                     struct javm_error *err);
-/* Deterministic: the same caps and roots give the same bytes. Sorts nothing but roots. */
+/* Deterministic: the same caps and roots give the same bytes. Sorts nothing but roots. *bytes is
+ * malloc'ed and becomes the caller's. */
 enum javm_status javm_bundle_encode(const struct javm_bundle *bundle, uint8_t **bytes, size_t *len,
                                     struct javm_error *err);
 void javm_bundle_clear(struct javm_bundle *bundle);

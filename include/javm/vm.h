@@ -21,7 +21,7 @@ enum javm_gas_model { JAVM_GAS_EXEC = 0, JAVM_GAS_FULL = 1 /* not in this versio
 struct javm_vm_options {
     enum javm_engine engine;
     enum javm_gas_model gas_model;
-    uint32_t max_depth;           /* call stack entries; 0: 256 */
+    uint32_t max_depth; /* call stack entries; 0: 256. For CALL; nothing calls in this version */
     uint64_t program_cache_bytes; /* decoded programs kept; 0: 1 GiB; the one in use always stays */
 };
 
@@ -83,9 +83,13 @@ struct javm_call_result {
     struct javm_cap *slot0;         /* with want_slot0: a Data or other cap, owned; NULL: empty */
 };
 
-/* Run one invocation to its end. API errors (no such instance, wrong kind, endpoint out of range, a
- * Data longer than its mapping) are statuses; whatever the guest does is in *result. The caller
- * clears the result. */
+/* Run one invocation to its end. Whatever the guest does is in *result, which the caller clears;
+ * what the caller did wrong is a status, and then *result is clear (clearing it again does no
+ * harm): MISSING      the instance, or a cap that it needs, is not published KIND         it is no
+ * Instance; a mapped cap is no Data; slot[0] is pinned and was given RANGE        no such endpoint;
+ * a Data longer than its mapping STATE        the instance is not idle UNSUPPORTED  an image of
+ * another instruction set, or with mappings or gas slots that this version does not serve NOMEM
+ * deadline_ns is absolute. A scratchpad has to be a Data when slot[0] is mapped. */
 enum javm_status javm_vm_invoke(struct javm_vm *vm, struct javm_dir_thread *dir,
                                 const struct javm_call *call, struct javm_call_result *result,
                                 struct javm_error *err);
