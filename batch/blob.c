@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "batch/job.h"
+#include "batch/outputs.h"
 #include "javm/load.h"
 
 #define KEPT_FILES 32
@@ -121,7 +122,7 @@ enum javm_status blob_files_get(struct blob_files *files, const char *path, stru
         }
     uint8_t *bytes;
     size_t len;
-    const enum javm_status status = javm_file_read(path, 0, &bytes, &len, err);
+    const enum javm_status status = outputs_read(path, &bytes, &len, err);
     if (status != JAVM_OK)
         return status;
     *blob = blob_new(bytes, len);

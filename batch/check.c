@@ -38,7 +38,8 @@ static bool check_line(struct check *check, const struct line *line)
         break;
     case LINE_JOB:
         check->jobs++;
-        check->runs += repeat; /* wraps only for sums no batch could run */
+        if (__builtin_add_overflow(check->runs, repeat, &check->runs))
+            check->runs = UINT64_MAX; /* more than any batch could run */
         break;
     case LINE_BAD:
         report(check, line, &problem);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "batch/outputs.h"
 #include "batch/text.h"
 #include "javm/handle.h"
 #include "javm/load.h"
@@ -170,7 +171,7 @@ static bool load_image(struct definitions *defs, const struct json_node *load,
     char *path = definitions_path(defs, load, load->text, load->text_len, problem);
     if (path == NULL)
         return false;
-    enum javm_status status = javm_file_read(path, 0, &bytes, &len, &err);
+    enum javm_status status = outputs_read(path, &bytes, &len, &err);
     if (status != JAVM_OK) { /* the text names the path */
         free(path);
         return problem_at(problem, load->offset, "load: %s", err.text);
@@ -333,7 +334,7 @@ static bool slot_data(struct definitions *defs, const struct fields *fields,
         char *path = definitions_path(defs, node, node->text, node->text_len, problem);
         if (path == NULL)
             return false;
-        const enum javm_status status = javm_file_read(path, 0, &bytes, &len, &err);
+        const enum javm_status status = outputs_read(path, &bytes, &len, &err);
         free(path);
         if (status != JAVM_OK)
             return problem_at(problem, node->offset, "data: %s", err.text);

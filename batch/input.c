@@ -141,6 +141,7 @@ static ssize_t read_some(struct input *input, void *to, size_t len, struct javm_
 static enum javm_status sniff(struct input *input, struct javm_error *err)
 {
     static const unsigned char MAGIC_GZIP[] = {0x1F, 0x8B}, MAGIC_ZSTD[] = {0x28, 0xB5, 0x2F, 0xFD};
+    static const unsigned char SKIPPABLE[] = {0x2A, 0x4D, 0x18}; /* a frame without content first */
     const ssize_t got =
         read_some(input, input->raw + input->raw_len, RAW_BYTES - input->raw_len, err);
     if (got < 0)
@@ -150,14 +151,15 @@ static enum javm_status sniff(struct input *input, struct javm_error *err)
     /* A first piece of 1..3 bytes that could grow into a magic number needs more. */
     if (!input->raw_eof && input->raw_len < sizeof MAGIC_ZSTD &&
         (input->raw[0] == MAGIC_GZIP[0] || input->raw[0] == MAGIC_ZSTD[0] ||
-         input->wanted != PLAIN))
+         (input->raw[0] & 0xF0) == 0x50 || input->wanted != PLAIN))
         return JAVM_OK;
     input->sniffed = true;
     if (input->raw_len >= sizeof MAGIC_GZIP &&
         memcmp(input->raw, MAGIC_GZIP, sizeof MAGIC_GZIP) == 0)
         input->codec = GZIP;
     if (input->raw_len >= sizeof MAGIC_ZSTD &&
-        memcmp(input->raw, MAGIC_ZSTD, sizeof MAGIC_ZSTD) == 0)
+        (memcmp(input->raw, MAGIC_ZSTD, sizeof MAGIC_ZSTD) == 0 ||
+         ((input->raw[0] & 0xF0) == 0x50 && memcmp(input->raw + 1, SKIPPABLE, 3) == 0)))
         input->codec = ZSTD;
     if (input->wanted != PLAIN && input->codec != input->wanted)
         return javm_fail(err, JAVM_E_FORMAT, 0, "%s: not a %s file, as its name says", input->name,

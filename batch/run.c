@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "batch/diag.h"
+#include "batch/outputs.h"
 #include "batch/pipeline.h"
 #include "batch/summary.h"
 #include "batch/watcher.h"
@@ -151,6 +152,9 @@ static int set_up(struct parts *parts, const struct options *options)
     status = sink_open(&sink_options, &run->sink, &err);
     if (status != JAVM_OK)
         return fail_setup(status, &err);
+    if (options->stats != NULL &&
+        (status = outputs_probe(options->stats, input_fd(run->input), &err)) != JAVM_OK)
+        return fail_setup(status, &err);
     code = start_workers(parts);
     if (code != EXIT_FINE)
         return code;
@@ -272,7 +276,7 @@ static int finish(struct parts *parts, enum pipeline_end end)
     if (written || sink_err.status != JAVM_E_STATE) /* a reader that went away wants no table */
         summary_print(stderr, &summary, run);
     progress_release(parts->progress);
-    if (run->options->stats != NULL &&
+    if (run->options->stats != NULL && !outputs_conflict() &&
         summary_write_stats(run->options->stats, &summary, run, &err) != JAVM_OK) {
         complain("%s", err.text);
         if (summary.exit_code == EXIT_FINE)

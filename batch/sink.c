@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "batch/encoder.h"
+#include "batch/outputs.h"
 
 #define BLOCK_BYTES (512u << 10)
 #define WRITE_BYTES (256u << 10) /* write once this much is there ... */
@@ -35,6 +36,7 @@ struct sink {
     /* set up once */
     int fd, wake_fd, room_fd, closed_fd;
     bool own_fd, ordered;
+    bool stale; /* the writer's: what an older file holds is still there */
     const char *name;
     void (*on_failure)(void *arg);
     void *arg;
@@ -108,10 +110,22 @@ static uint64_t count_lines(const char *bytes, size_t len)
     return lines;
 }
 
+/* Before the first byte goes out, and not earlier: until then a mistake leaves an older file whole.
+ */
+static void drop_stale(struct sink *sink)
+{
+    if (sink->stale && ftruncate(sink->fd, 0) != 0)
+        fail(sink);
+    sink->stale = false;
+}
+
 static void put_out(struct sink *sink, const char *bytes, size_t len, uint64_t lines)
 {
     size_t whole;
-    if (len == 0 || has_failed(sink))
+    if (len == 0)
+        return;
+    drop_stale(sink);
+    if (has_failed(sink))
         return;
     const bool good = encoder_write(sink->encoder, bytes, len, &whole);
     if (!good) {
@@ -247,7 +261,10 @@ static void *writer_main(void *arg)
     }
     append_stragglers(sink);
     write_block(sink);
-    if (!has_failed(sink) && !encoder_finish(sink->encoder))
+    const bool keep = sink->stale && outputs_conflict();
+    if (!keep)
+        drop_stale(sink);
+    if (!keep && !has_failed(sink) && !encoder_finish(sink->encoder))
         fail(sink);
     atomic_store_explicit(&sink->bytes, encoder_bytes(sink->encoder), memory_order_relaxed);
     if (sink->own_fd && close(sink->fd) != 0 && !has_failed(sink))
@@ -350,8 +367,8 @@ static enum javm_status open_output(struct sink *sink, const struct sink_options
         in.st_dev == out.st_dev && in.st_ino == out.st_ino)
         return javm_fail(err, JAVM_E_EXISTS, JAVM_NOWHERE,
                          "%s: this is the jobs file; results cannot go there", sink->name);
-    if (sink->own_fd && S_ISREG(out.st_mode) && ftruncate(sink->fd, 0) != 0)
-        return javm_fail(err, JAVM_E_IO, JAVM_NOWHERE, "%s: %s", sink->name, strerror(errno));
+    sink->stale = sink->own_fd && S_ISREG(out.st_mode);
+    outputs_claim(sink->fd);
     return JAVM_OK;
 }
 

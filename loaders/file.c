@@ -14,6 +14,8 @@
 #include "loaders/bundle.h"
 
 #define DEFAULT_LIMIT (UINT64_C(1) << 32)
+/* Devices and pipes do not say how much there is, and some never end. */
+#define STREAM_LIMIT  (UINT64_C(1) << 28)
 
 /* The end of a path says most, and a longer one would push the reason out of the message. */
 static const char *shown(const char *path)
@@ -95,9 +97,11 @@ enum javm_status javm_file_read(const char *path, uint64_t limit, uint8_t **byte
         status = javm_fail(err, JAVM_E_LIMIT, JAVM_NOWHERE,
                            "%s has %lld bytes, more than the limit of %" PRIu64, shown(path),
                            (long long)st.st_size, limit);
+    else if (S_ISREG(st.st_mode))
+        status = read_all(fd, path, limit, (uint64_t)st.st_size, bytes, len, err);
     else
-        status = read_all(fd, path, limit, S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0, bytes,
-                          len, err);
+        status =
+            read_all(fd, path, limit < STREAM_LIMIT ? limit : STREAM_LIMIT, 0, bytes, len, err);
     close(fd);
     return status;
 }

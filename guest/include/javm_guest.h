@@ -79,8 +79,9 @@ static inline void *javm_heap(size_t *bytes)
 
 /* ---- operations of the kernel ----------------------------------------------------------- */
 
-/* None of them but the reply is served in this version: the others end the invocation as `host_call`.
- * An operation takes φ7..φ12 and may write φ7 and φ8; it may also change any memory that is mapped.
+/* None of them but the reply is served in this version: the others end the invocation as
+ * `host_call`. An operation takes φ7..φ12 and may write φ7 and φ8; it may also change any memory
+ * that is mapped.
  */
 #define JAVM_OPERATION(number, a, b, c, d, e, f)                                     \
     register uint64_t r7 __asm__("a0") = (a);                                        \

@@ -20,8 +20,8 @@
 extern "C" {
 #endif
 
-/* A whole file in memory. IO errors name the path; LIMIT when larger than `limit` bytes (0: 4 GiB).
- * *bytes is malloc'ed and becomes the caller's. */
+/* A whole file in memory. IO errors name the path; LIMIT when larger than `limit` bytes (0: 4 GiB),
+ * and beyond 256 MiB of what is no regular file. *bytes is malloc'ed and becomes the caller's. */
 enum javm_status javm_file_read(const char *path, uint64_t limit, uint8_t **bytes, size_t *len,
                                 struct javm_error *err);
 /* Written beside and renamed, so that the path holds the old or the new file, whole. */

@@ -185,6 +185,45 @@ printf '%s\n' "$D" '{"invoke":"d","input":"@input.bin","output":"bytes"}' >outpu
 run 0 --output - output.ndjson
 check "8000 bytes of output" [ "$(tr -dc 9 <out | wc -c)" -ge 8000 ]
 
+# -- streams that are closed, and files that are to be two things
+printf '%s\n' "$D" '{"invoke":"d","args":[5]}' >one.ndjson
+"$PROGRAM" - <&- >out 2>err
+check "closed standard input" [ $? -eq 3 ]
+check "is said" has err '<stdin>: Bad file descriptor'
+"$PROGRAM" --output closed one.ndjson <&- >&- 2>&-
+check "everything closed" [ $? -eq 0 ]
+check "only results in the results" sh -c '[ "$(grep -c . closed)" -eq 1 ] && grep -q "^{\"id\"" closed'
+cp demo.jimg kept.jimg
+cp one.ndjson kept.ndjson
+run 2 --stats one.ndjson --output - one.ndjson
+check "figures into the jobs file" has err 'one.ndjson: this is the jobs file; figures cannot go there'
+run 2 --stats same --output ./same one.ndjson
+check "figures into the results" has err 'same: results go there; figures need a file of their own'
+run 2 --stats demo.jimg --output - one.ndjson
+run 2 --output demo.jimg one.ndjson
+check "results into an image" has err 'one.ndjson:1:21: load: demo.jimg: this batch writes to it, so it cannot be an input'
+echo abc >note.txt
+printf '%s\n' "$D" '{"invoke":"d","input":"@note.txt"}' >noted.ndjson
+run 2 --output note.txt noted.ndjson
+check "results into an input" has err 'note.txt: this batch writes to it'
+check "nothing was harmed" sh -c 'cmp demo.jimg kept.jimg && cmp one.ndjson kept.ndjson && [ "$(cat note.txt)" = abc ]'
+printf 'old\n' >older
+run 2 --output older noted.ndjson.none
+check "a missing jobs file harms nothing" has older old
+run 0 --output older one.ndjson
+check "an older file is replaced" [ "$(grep -c old older)" -eq 0 ]
+run 2 --output - - </dev/zero
+printf '%s\n' '{"image":"z","load":"/dev/zero"}' >zero.ndjson
+run 2 --output - zero.ndjson
+check "a device that never ends" has err '/dev/zero is larger than the limit of 268435456 bytes'
+(
+    ulimit -f 200
+    "$PROGRAM" --progress none --output limited many.ndjson 2>err
+    echo $? >code
+)
+check "a limit on the file's size is no death" [ "$(cat code)" -eq 3 ]
+check "whole lines then, too" whole limited
+
 # -- figures
 run 0 --stats stats.json --output - many.ndjson
 check "stats: jobs" has stats.json '{"jobs":300000,"exits":{"halt":300000,'

@@ -1,0 +1,78 @@
+#include "batch/outputs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "javm/load.h"
+
+#define CLAIMS 2 /* results and figures */
+
+static struct {
+    dev_t device;
+    ino_t inode;
+} claims[CLAIMS];
+static unsigned claim_count;
+/* Relaxed: the refusal itself reaches the writer through the end of the batch. */
+static _Atomic bool conflict;
+
+static bool claimed(const struct stat *st)
+{
+    for (unsigned i = 0; i < claim_count; i++)
+        if (claims[i].device == st->st_dev && claims[i].inode == st->st_ino)
+            return true;
+    return false;
+}
+
+bool outputs_claim(int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+        return false;
+    if (claimed(&st))
+        return true;
+    if (claim_count < CLAIMS) {
+        claims[claim_count].device = st.st_dev;
+        claims[claim_count++].inode = st.st_ino;
+    }
+    return false;
+}
+
+enum javm_status outputs_probe(const char *path, int input_fd, struct javm_error *err)
+{
+    struct stat in, out;
+    const int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return javm_fail(err, JAVM_E_IO, JAVM_NOWHERE, "%s: %s", path, strerror(errno));
+    const bool twice = outputs_claim(fd);
+    const bool jobs = input_fd >= 0 && fstat(input_fd, &in) == 0 && fstat(fd, &out) == 0 &&
+                      S_ISREG(out.st_mode) && in.st_dev == out.st_dev && in.st_ino == out.st_ino;
+    close(fd);
+    if (jobs)
+        return javm_fail(err, JAVM_E_EXISTS, JAVM_NOWHERE,
+                         "%s: this is the jobs file; figures cannot go there", path);
+    if (twice)
+        return javm_fail(err, JAVM_E_EXISTS, JAVM_NOWHERE,
+                         "%s: results go there; figures need a file of their own", path);
+    return JAVM_OK;
+}
+
+enum javm_status outputs_read(const char *path, uint8_t **bytes, size_t *len,
+                              struct javm_error *err)
+{
+    struct stat st;
+    if (claim_count > 0 && stat(path, &st) == 0 && claimed(&st)) {
+        atomic_store_explicit(&conflict, true, memory_order_relaxed);
+        return javm_fail(err, JAVM_E_EXISTS, JAVM_NOWHERE,
+                         "%s: this batch writes to it, so it cannot be an input", path);
+    }
+    return javm_file_read(path, 0, bytes, len, err);
+}
+
+bool outputs_conflict(void)
+{
+    return atomic_load_explicit(&conflict, memory_order_relaxed);
+}

@@ -1,0 +1,24 @@
+/* The files that a batch writes, so that it neither reads them as inputs nor writes two things to
+ * one. Claimed while the batch is set up; looked up by the thread that reads the jobs. */
+#ifndef JAVM_BATCH_OUTPUTS_H
+#define JAVM_BATCH_OUTPUTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "javm/status.h"
+
+/* Is the regular file open as fd claimed already? Claims it if not; other kinds are never claimed.
+ */
+bool outputs_claim(int fd);
+/* Open `path` for writing once, to see that it can be, and claim it. `input_fd`: the jobs file, or
+ * negative. IO, EXISTS. */
+enum javm_status outputs_probe(const char *path, int input_fd, struct javm_error *err);
+/* javm_file_read for inputs of jobs; EXISTS for a file that is claimed. */
+enum javm_status outputs_read(const char *path, uint8_t **bytes, size_t *len,
+                              struct javm_error *err);
+/* Was an input refused because it is claimed? Then what stands in it is left alone. Any thread. */
+bool outputs_conflict(void);
+
+#endif
