@@ -27,6 +27,13 @@ static bool claimed(const struct stat *st)
     return false;
 }
 
+bool outputs_same(int a, int b)
+{
+    struct stat one, other;
+    return a >= 0 && b >= 0 && fstat(a, &one) == 0 && fstat(b, &other) == 0 &&
+           S_ISREG(one.st_mode) && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
 bool outputs_claim(int fd)
 {
     struct stat st;
@@ -43,13 +50,11 @@ bool outputs_claim(int fd)
 
 enum javm_status outputs_probe(const char *path, int input_fd, struct javm_error *err)
 {
-    struct stat in, out;
     const int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0)
         return javm_fail(err, JAVM_E_IO, JAVM_NOWHERE, "%s: %s", path, strerror(errno));
     const bool twice = outputs_claim(fd);
-    const bool jobs = input_fd >= 0 && fstat(input_fd, &in) == 0 && fstat(fd, &out) == 0 &&
-                      S_ISREG(out.st_mode) && in.st_dev == out.st_dev && in.st_ino == out.st_ino;
+    const bool jobs = outputs_same(fd, input_fd);
     close(fd);
     if (jobs)
         return javm_fail(err, JAVM_E_EXISTS, JAVM_NOWHERE,

@@ -9,6 +9,8 @@
 
 #include "javm/status.h"
 
+/* Are the two descriptors one regular file? False for a negative one. */
+bool outputs_same(int a, int b);
 /* Is the regular file open as fd claimed already? Claims it if not; other kinds are never claimed.
  */
 bool outputs_claim(int fd);

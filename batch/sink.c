@@ -355,7 +355,7 @@ void sink_abandon(struct sink *sink, int ms)
 static enum javm_status open_output(struct sink *sink, const struct sink_options *options,
                                     struct javm_error *err)
 {
-    struct stat in, out;
+    struct stat out;
     sink->own_fd = strcmp(options->path, "-") != 0;
     sink->name = sink->own_fd ? options->path : "<stdout>";
     /* Not truncated before it is known to be another file than the jobs. */
@@ -363,8 +363,7 @@ static enum javm_status open_output(struct sink *sink, const struct sink_options
         sink->own_fd ? open(options->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666) : STDOUT_FILENO;
     if (sink->fd < 0 || fstat(sink->fd, &out) != 0)
         return javm_fail(err, JAVM_E_IO, JAVM_NOWHERE, "%s: %s", sink->name, strerror(errno));
-    if (S_ISREG(out.st_mode) && options->input_fd >= 0 && fstat(options->input_fd, &in) == 0 &&
-        in.st_dev == out.st_dev && in.st_ino == out.st_ino)
+    if (outputs_same(sink->fd, options->input_fd))
         return javm_fail(err, JAVM_E_EXISTS, JAVM_NOWHERE,
                          "%s: this is the jobs file; results cannot go there", sink->name);
     sink->stale = sink->own_fd && S_ISREG(out.st_mode);

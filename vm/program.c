@@ -188,6 +188,8 @@ enum javm_status javm_program_decode_pvm2(const uint8_t *code, uint64_t code_len
     link_branches(p);
     p->insns = shrink(p->insns, p->count * sizeof *p->insns);
     p->pcs = shrink(p->pcs, p->count * sizeof *p->pcs);
+    if (p->block_count != 0)
+        p->blocks = shrink(p->blocks, p->block_count * sizeof *p->blocks);
     interp_prepare(p);
     *program = p;
     return JAVM_OK;
