@@ -48,9 +48,19 @@ static size_t step(const char *line, size_t len, size_t at)
     return valid == 0 ? 1 : valid;
 }
 
+/* Without the line's end: it is not shown, so that no caret can stand under or behind it, and files
+ * with CR LF get the same messages as files with LF. */
+static size_t shown_length(const char *line, size_t len)
+{
+    while (len > 0 && (line[len - 1] == '\r' || line[len - 1] == '\n'))
+        len--;
+    return len;
+}
+
 size_t diag_column(const char *line, size_t len, size_t offset)
 {
     size_t column = 1;
+    len = shown_length(line, len);
     for (size_t at = 0; at < len && at < offset; at += step(line, len, at))
         column++;
     return column;
@@ -68,8 +78,7 @@ static void print_character(FILE *to, const char *line, size_t len, size_t at)
 /* The line, or the part of it around the caret, and the caret under it. */
 static void print_excerpt(FILE *to, const char *line, size_t len, size_t column)
 {
-    while (len > 0 && (line[len - 1] == '\r' || line[len - 1] == '\n'))
-        len--;
+    len = shown_length(line, len);
     const size_t first = column > SHOWN_BEFORE + 3 ? column - SHOWN_BEFORE : 1;
     const size_t last = column + SHOWN_AFTER;
     size_t at = 0, now = 1;

@@ -20,7 +20,8 @@ void diag_clean(char *text);
 __attribute__((format(printf, 3, 4))) _Bool problem_at(struct problem *problem, size_t offset,
                                                        const char *fmt, ...);
 
-/* 1-based column, counted in characters (a byte that is not UTF-8 counts as one). */
+/* 1-based column, counted in characters (a byte that is not UTF-8 counts as one). Where the line
+ * ends, or in the CRs that end it: one past the last character. */
 size_t diag_column(const char *line, size_t len, size_t offset);
 
 /* Print the message with the line and the caret. A long line is shown around the caret only;

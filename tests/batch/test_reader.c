@@ -1,7 +1,7 @@
 /* Defects that this would catch: a field that is read wrongly, has the wrong default or is ignored;
  * a job hash that misses a difference or sees one where there is none; a line that takes more room
- * than promised; messages that carry raw controls or broken UTF-8; and the wrong job found for a
- * unit of a chunk. */
+ * than promised; messages that carry raw controls or broken UTF-8, or whose caret stands elsewhere
+ * than the column says; and the wrong job found for a unit of a chunk. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -175,6 +175,50 @@ Test(reader, messages_are_clean, .init = set_up, .fini = jobs_tear_down)
         step = json_utf8_length(text + at, strlen(text + at));
         cr_assert(step > 0 && (unsigned char)text[at] >= 0x20 && text[at] != 0x7F, "byte %zu", at);
     }
+}
+
+/* What the user sees of a bad line, which is the first of its file. */
+static char *message(const char *line)
+{
+    const struct read read = jobs_read(line);
+    char *text = NULL;
+    size_t len;
+    FILE *memory = open_memstream(&text, &len);
+    cr_assert(memory != NULL && read.kind == LINE_BAD, "%s", line);
+    diag_print(memory, "f", 1, line, strlen(line), &read.problem);
+    cr_assert_eq(fclose(memory), 0);
+    return text;
+}
+
+/* The CR of a CR LF file is part of the line, but not shown: what is missing at the line's end is
+ * missing before it. */
+Test(reader, carets_stand_before_the_line_end, .init = set_up, .fini = jobs_tear_down)
+{
+    static const char *const ENDS[] = {"", "\r", "\r\r\r"};
+    char line[200];
+    for (size_t i = 0; i < sizeof ENDS / sizeof *ENDS; i++) {
+        snprintf(line, sizeof line, "{\"id\":1%s", ENDS[i]);
+        char *text = message(line);
+        cr_expect_str_eq(text, "f:1:8: expected ',' or '}', found the end of the text\n"
+                               "    {\"id\":1\n"
+                               "           ^\n");
+        free(text);
+        snprintf(line, sizeof line, "[\"%080d\"%s", 0, ENDS[i]); /* cut at the left */
+        text = message(line);
+        const char *shown = strchr(text, '\n') + 1, *caret = strchr(shown, '\n') + 1;
+        cr_expect(strncmp(shown, "    ...0", 8) == 0, "%s", text);
+        cr_expect_eq(strcspn(caret, "^"), (size_t)(caret - shown) - 1, "behind the last: %s", text);
+        free(text);
+        snprintf(line, sizeof line, "{\"invoke\":1}%s", ENDS[i]);
+        const struct job *job = jobs_read(line).job;
+        cr_expect(memmem(job->error, job->error_len, ", column 11: ", 13) != NULL, "%.*s",
+                  (int)job->error_len, job->error);
+    }
+    char *text = message("{\r,\r}\r"); /* one inside the line is a character like others */
+    cr_expect_str_eq(text, "f:1:3: expected a key in double quotes, found ','\n"
+                           "    {?,?}\n"
+                           "      ^\n");
+    free(text);
 }
 
 Test(reader, long_lines_fit_their_chunk, .init = set_up, .fini = jobs_tear_down)

@@ -247,19 +247,27 @@ static void one_line(struct reader *reader, const struct line *line)
     chunk_release(chunk);
 }
 
+/* Two thousand compressed bytes can be sixty million lines, or a few very long ones: checking all
+ * of them would take minutes. Bytes, each line counting for some more. */
+enum { WORK_MAX = 1 << 20, WORK_OF_A_LINE = 100 };
+
 static void read_all(struct reader *reader)
 {
     struct input *input;
     struct line line;
     struct javm_error err;
-    uint64_t last = 0;
+    uint64_t last = 0, work = 0;
+    bool more = true;
     require(input_open(input_path, &input, &err) == JAVM_OK);
-    for (;;) {
+    while (more) {
         switch (input_next(input, &line, &err)) {
         case INPUT_LINE:
             require(line.number > last && line.len <= INPUT_LINE_MAX);
             last = line.number;
-            one_line(reader, &line);
+            work += WORK_OF_A_LINE + line.len;
+            more = work <= WORK_MAX;
+            if (more)
+                one_line(reader, &line);
             break;
         case INPUT_TOO_LONG:
             require(line.number > last);
@@ -269,13 +277,14 @@ static void read_all(struct reader *reader)
             abort(); /* a regular file is always ready */
         case INPUT_FAILED:
             require(err.text[0] != '\0' && err.status == JAVM_E_FORMAT);
-            input_close(input);
-            return;
+            more = false;
+            break;
         case INPUT_END:
-            input_close(input);
-            return;
+            more = false;
+            break;
         }
     }
+    input_close(input);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
