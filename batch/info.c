@@ -7,11 +7,11 @@
 #include <string.h>
 
 #include "batch/diag.h"
+#include "batch/listing.h"
 #include "batch/text.h"
 #include "javm/engine.h"
 #include "javm/handle.h"
 #include "javm/load.h"
-#include "vm/pvm2.h"
 
 static const char *hash_text(const struct javm_hash *hash, char text[JAVM_HASH_TEXT])
 {
@@ -43,40 +43,8 @@ __attribute__((format(printf, 2, 3))) static void row(const char *label, const c
 
 /* ---- code ------------------------------------------------------------------------------- */
 
-/* From an instruction to the next, each block start marked with its gas. */
-static void disassemble(const struct javm_image *image, const struct javm_program *program)
-{
-    struct pvm2_insn insn;
-    uint64_t block = 0;
-    char text[64];
-    puts("\n  code (* starts a block)");
-    for (uint64_t at = 0;
-         at < javm_program_end(program) && pvm2_decode(image->code, image->code_len, at, &insn);
-         at += insn.len) {
-        for (uint32_t i = 0; i < image->endpoint_count; i++)
-            if (image->endpoints[i].entry_pc == at)
-                printf("endpoint %u:\n", image->endpoints[i].index);
-        const bool start = javm_program_is_start(program, at);
-        pvm2_format(&insn, text, sizeof text);
-        printf("%c %06" PRIx64 "  %-32s", start ? '*' : ' ', at, text);
-        struct javm_block_info info = {0};
-        while (start && block < javm_program_blocks(program)) {
-            javm_program_block(program, block, &info);
-            if (info.start >= at)
-                break;
-            block++;
-        }
-        if (start && block < javm_program_blocks(program) && info.start == at) {
-            if (info.ecall)
-                printf(" ; gas 100, at the call");
-            else
-                printf(" ; gas %" PRIu64, info.cost);
-        }
-        putchar('\n');
-    }
-}
-
-static bool print_code(const struct javm_image *image, bool assembly)
+/* One image's. jit NULL: no native code. */
+static bool print_code(const struct javm_image *image, bool assembly, struct javm_jit *jit)
 {
     struct javm_program *program;
     struct javm_error err;
@@ -91,10 +59,15 @@ static bool print_code(const struct javm_image *image, bool assembly)
     }
     row("instructions", "%s", text_grouped(a, javm_program_instructions(program)));
     row("blocks", "%s", text_grouped(a, javm_program_blocks(program)));
-    if (assembly)
-        disassemble(image, program);
+    bool good = true;
+    if (assembly && jit != NULL)
+        good = listing_native(jit, image, program, &err) == JAVM_OK;
+    else if (assembly)
+        listing_guest(image, program);
+    if (!good)
+        complain("%s", err.text);
     javm_program_free(program);
-    return true;
+    return good;
 }
 
 /* ---- caps ------------------------------------------------------------------------------- */
@@ -139,7 +112,7 @@ static void print_pins(const char *label, const struct javm_pin *pins, uint32_t 
         row(label, "slot %-4s %s", key_text(&pins[i].key, key), hash_text(&pins[i].hash, hash));
 }
 
-static bool print_image(const struct javm_cap *cap, bool assembly)
+static bool print_image(const struct javm_cap *cap, bool assembly, struct javm_jit *jit)
 {
     const struct javm_image *image = javm_image_of(cap);
     const uint64_t pages = javm_image_footprint(image);
@@ -158,7 +131,7 @@ static bool print_image(const struct javm_cap *cap, bool assembly)
     if (image->yield_receiver_slot.len > 0)
         row("yields in slot", "%s", key_text(&image->yield_receiver_slot, key));
     row("footprint", "%s pages, gas tier %" PRIu64, text_grouped(a, pages), tier_of(pages));
-    return print_code(image, assembly);
+    return print_code(image, assembly, jit);
 }
 
 static void print_target(const char *label, const struct javm_target *target)
@@ -196,7 +169,8 @@ static void print_cnode(const struct javm_cap *cap)
     }
 }
 
-static bool print_cap(const struct javm_bundle *bundle, uint32_t index, bool assembly)
+static bool print_cap(const struct javm_bundle *bundle, uint32_t index, bool assembly,
+                      struct javm_jit *jit)
 {
     const struct javm_cap *cap = bundle->caps[index];
     struct javm_hash hash;
@@ -209,7 +183,7 @@ static bool print_cap(const struct javm_bundle *bundle, uint32_t index, bool ass
     putchar('\n');
     switch (javm_cap_kind(cap)) {
     case JAVM_IMAGE:
-        return print_image(cap, assembly);
+        return print_image(cap, assembly, jit);
     case JAVM_INSTANCE:
         print_instance(cap);
         return true;
@@ -225,6 +199,18 @@ static bool print_cap(const struct javm_bundle *bundle, uint32_t index, bool ass
         return true;
     }
     return true;
+}
+
+/* For the native code, when it is to be shown. False: it was asked for and cannot be. */
+static bool open_jit(const struct options *options, struct javm_jit **jit)
+{
+    struct javm_error err;
+    *jit = NULL;
+    if (!options->disassemble || options->engine != JAVM_ENGINE_JIT ||
+        javm_jit_create(NULL, jit, &err) == JAVM_OK)
+        return true;
+    complain(options->engine_named ? "--engine jit: %s" : "%s; guest code only", err.text);
+    return !options->engine_named;
 }
 
 int info_file(const struct options *options)
@@ -252,11 +238,14 @@ int info_file(const struct options *options)
         complain("%s: %s", options->path, err.text);
         return status == JAVM_E_NOMEM ? 3 : 2;
     }
-    printf("%s: %s, %s, %" PRIu32 " caps\n", options->path, KINDS[kind], text_size(size, len),
-           bundle.cap_count);
-    bool good = true;
+    struct javm_jit *jit;
+    bool good = open_jit(options, &jit);
+    if (good)
+        printf("%s: %s, %s, %" PRIu32 " caps\n", options->path, KINDS[kind], text_size(size, len),
+               bundle.cap_count);
     for (uint32_t i = bundle.cap_count; good && i-- > 0;) /* parents first reads better */
-        good = print_cap(&bundle, i, options->disassemble);
+        good = print_cap(&bundle, i, options->disassemble, jit);
+    javm_jit_destroy(jit);
     javm_bundle_clear(&bundle);
     return good && fflush(stdout) == 0 ? 0 : 3;
 }

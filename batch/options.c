@@ -15,7 +15,8 @@ static const char HELP[] =
     "Usage:\n"
     "  javm-batch [run] [OPTIONS] JOBS.ndjson   run the jobs; '-' reads standard input\n"
     "  javm-batch check [OPTIONS] JOBS.ndjson   report every problem, run nothing\n"
-    "  javm-batch info [--asm] FILE             what an image, bundle or ELF file holds\n"
+    "  javm-batch info [--asm] FILE             what an image, bundle or ELF file holds;\n"
+    "                                           --asm: its code, guest and native\n"
     "\n"
     "JOBS and results may be compressed (.gz, .zst).\n"
     "\n"
@@ -41,6 +42,8 @@ static const char HELP[] =
     "  --max-in-flight N   jobs read but not yet written, at most (default 65536)\n"
     "  --numa auto|off     bind workers and their memory (default auto)\n"
     "  --isolation I       thread (default)\n"
+    "  --cache DIR         keep compiled code there between runs\n"
+    "  --perf-map          write /tmp/perf-PID.map, which perf reads\n"
     "\n"
     "Display:\n"
     "  --progress P        auto (default), bar, plain or none; always on standard error\n"
@@ -64,6 +67,8 @@ enum option_id {
     OPT_WORKERS,
     OPT_MAX_IN_FLIGHT,
     OPT_NUMA,
+    OPT_CACHE,
+    OPT_PERF_MAP,
     OPT_PROGRESS,
     OPT_ASM,
     OPT_ISOLATION,
@@ -87,6 +92,8 @@ static const struct option OPTIONS[] = {
     {"workers", required_argument, NULL, OPT_WORKERS},
     {"max-in-flight", required_argument, NULL, OPT_MAX_IN_FLIGHT},
     {"numa", required_argument, NULL, OPT_NUMA},
+    {"cache", required_argument, NULL, OPT_CACHE},
+    {"perf-map", no_argument, NULL, OPT_PERF_MAP},
     {"progress", required_argument, NULL, OPT_PROGRESS},
     {"asm", no_argument, NULL, OPT_ASM},
     {"isolation", required_argument, NULL, OPT_ISOLATION},
@@ -94,7 +101,6 @@ static const struct option OPTIONS[] = {
     {"resume", no_argument, NULL, OPT_LATER},
     {"trace", optional_argument, NULL, OPT_LATER},
     {"report", optional_argument, NULL, OPT_LATER},
-    {"cache", optional_argument, NULL, OPT_LATER},
     {"shard", optional_argument, NULL, OPT_LATER},
     {"mpi", no_argument, NULL, OPT_LATER},
     {"metrics", optional_argument, NULL, OPT_LATER},
@@ -152,6 +158,7 @@ static bool set_engine(const char *text, struct options *options)
     if (engine < 0)
         return false;
     options->engine = engine == 1 ? JAVM_ENGINE_JIT : JAVM_ENGINE_INTERP;
+    options->engine_named = true;
     if (javm_engine_available(options->engine))
         return true;
     complain("--engine %s: not in this build", text);
@@ -223,6 +230,12 @@ static bool set_option(int id, int index, struct options *options)
     case OPT_STATS:
         options->stats = optarg;
         return true;
+    case OPT_CACHE:
+        options->cache = optarg;
+        return true;
+    case OPT_PERF_MAP:
+        options->perf_map = true;
+        return true;
     case OPT_KEEP_GOING:
         options->keep_going = true;
         return true;
@@ -247,7 +260,7 @@ static bool fits(enum command command, int id)
     case COMMAND_CHECK:
         return id != OPT_ASM;
     case COMMAND_INFO:
-        return id == OPT_ASM;
+        return id == OPT_ASM || id == OPT_ENGINE;
     }
     return false;
 }

@@ -22,12 +22,14 @@ struct options {
     const char *output; /* never NULL for run */
     char *output_made;  /* malloc'ed default of output, or NULL */
     const char *stats;
-    unsigned workers; /* 0: one per core */
+    const char *cache; /* directory of compiled code, or NULL */
+    unsigned workers;  /* 0: one per core */
     enum javm_engine engine;
+    bool engine_named; /* asked for: no other will do */
     enum javm_numa numa;
     enum progress_mode progress;
     uint64_t gas, timeout_ms, max_in_flight;
-    bool ordered, reproducible, post, keep_going, fail_fast, disassemble;
+    bool ordered, reproducible, post, keep_going, fail_fast, perf_map, disassemble;
 };
 
 /* What main should do after parsing. */

@@ -96,6 +96,30 @@ static int open_reader(struct parts *parts)
     return parts->reader == NULL ? no_memory() : EXIT_FINE;
 }
 
+/* The default engine gives way to the other one when the machine does not let it be; one that was
+ * asked for does not, and a cache that cannot be used is a wrong option, whatever the engine. */
+static int start_engine(struct run *run)
+{
+    const struct options *options = run->options;
+    struct javm_error err, without;
+    run->engine = options->engine;
+    if (run->engine != JAVM_ENGINE_JIT)
+        return EXIT_FINE;
+    if (natives_new(options->cache, options->perf_map, &run->natives, &err) == JAVM_OK)
+        return EXIT_FINE;
+    if (options->cache != NULL &&
+        natives_new(NULL, options->perf_map, &run->natives, &without) == JAVM_OK) {
+        complain("--cache: %s", err.text);
+        return EXIT_BAD;
+    }
+    complain(options->engine_named ? "--engine jit: %s" : "%s; --engine interp is used instead",
+             err.text);
+    if (options->engine_named)
+        return EXIT_UNFINISHED;
+    run->engine = JAVM_ENGINE_INTERP;
+    return EXIT_FINE;
+}
+
 static int start_workers(struct parts *parts)
 {
     struct run *run = &parts->run;
@@ -140,6 +164,9 @@ static int set_up(struct parts *parts, const struct options *options)
     int code = open_reader(parts);
     if (code != EXIT_FINE)
         return code;
+    code = start_engine(run);
+    if (code != EXIT_FINE)
+        return code;
     watcher_block_signals();
     const struct sink_options sink_options = {
         .path = options->output,
@@ -181,6 +208,7 @@ static void dispose(struct parts *parts)
         free(worker);
         worker = next;
     }
+    natives_free(run->natives);
     reader_free(parts->reader);
     if (parts->dir != NULL)
         javm_directory_leave(parts->dir);
@@ -226,6 +254,16 @@ static void collect_vms(struct run *run, struct summary *summary)
     }
 }
 
+/* After the workers were stopped. False: some of the cache could not be written. */
+static bool collect_natives(struct run *run, struct summary *summary, struct javm_error *err)
+{
+    if (run->natives == NULL)
+        return true;
+    const bool saved = natives_save(run->natives, err) == JAVM_OK;
+    natives_stats(run->natives, &summary->native);
+    return saved;
+}
+
 static int exit_code(const struct summary *summary, enum pipeline_end end)
 {
     if (summary->halt == HALT_SIGNAL)
@@ -247,7 +285,7 @@ static int finish(struct parts *parts, enum pipeline_end end)
 {
     struct run *run = &parts->run;
     struct summary summary = {0};
-    struct javm_error sink_err, err;
+    struct javm_error sink_err, cache_err, err;
     struct rusage usage;
     javm_sched_wait(run->sched);
     worker_end_rescue(run);
@@ -263,6 +301,7 @@ static int finish(struct parts *parts, enum pipeline_end end)
     javm_sched_destroy(run->sched);
     run->sched = NULL;
     collect_vms(run, &summary);
+    const bool saved = collect_natives(run, &summary, &cache_err);
     run_totals(run, &summary.totals, true);
     summary.announced = atomic_load_explicit(&run->announced, memory_order_relaxed);
     summary.input_ended = end == PIPELINE_READ_ALL;
@@ -273,6 +312,9 @@ static int finish(struct parts *parts, enum pipeline_end end)
     progress_hide(parts->progress);
     if (!written)
         tell_sink_failure(&summary, &sink_err);
+    if (!saved)
+        complain("warning: %s; %llu programs will be compiled again", cache_err.text,
+                 (unsigned long long)summary.native.files_failed);
     if (written || sink_err.status != JAVM_E_STATE) /* a reader that went away wants no table */
         summary_print(stderr, &summary, run);
     progress_release(parts->progress);

@@ -9,6 +9,7 @@
 
 #include "batch/counters.h"
 #include "batch/input.h"
+#include "batch/natives.h"
 #include "batch/options.h"
 #include "batch/sink.h"
 #include "javm/directory.h"
@@ -25,6 +26,8 @@ enum halt { HALT_NONE, HALT_SIGNAL, HALT_SINK, HALT_FAILURE, HALT_MEMORY };
 
 struct run {
     const struct options *options;
+    enum javm_engine engine; /* the one that is used: options->engine unless that failed */
+    struct natives *natives; /* JIT */
     struct javm_directory *dir;
     struct javm_sched *sched;
     struct sink *sink;

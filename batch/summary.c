@@ -45,6 +45,20 @@ static void print_stop(FILE *to, const struct summary *s)
         s->input_ended ? "" : "; the rest of the file was not read");
 }
 
+static void print_native(FILE *to, const struct javm_jit_stats *n)
+{
+    char a[32], b[32], c[32], d[32];
+    if (n->compiled_bytes > 0)
+        row(to, "compiled", "%s of code in %.1f ms", text_size(a, n->compiled_bytes),
+            (double)n->compile_ns / 1e6);
+    if (n->files_loaded + n->files_saved + n->files_refused + n->files_failed > 0)
+        row(to, "cache", "%s loaded, %s saved%s%s%s%s", text_grouped(a, n->files_loaded),
+            text_grouped(b, n->files_saved), n->files_refused == 0 ? "" : ", refused ",
+            n->files_refused == 0 ? "" : text_grouped(c, n->files_refused),
+            n->files_failed == 0 ? "" : ", not written ",
+            n->files_failed == 0 ? "" : text_grouped(d, n->files_failed));
+}
+
 void summary_print(FILE *to, const struct summary *s, const struct run *run)
 {
     char a[32], b[32];
@@ -69,6 +83,7 @@ void summary_print(FILE *to, const struct summary *s, const struct run *run)
         text_size(b, s->bytes_written));
     row(to, "workers", "%u, %s steals", s->workers,
         text_grouped(a, s->sched.steals_l3 + s->sched.steals_node + s->sched.steals_far));
+    print_native(to, &s->native);
     row(to, "peak memory", "%s", text_size(a, s->peak_bytes));
     unsigned samples = atomic_load_explicit(&run->samples, memory_order_relaxed); /* joined */
     const uint64_t failures = s->totals.failures;
@@ -113,7 +128,7 @@ static void print_stats(FILE *to, const struct summary *s, const struct run *run
             ",\"spawned\":%" PRIu64 ",\"steals_l3\":%" PRIu64 ",\"steals_node\":%" PRIu64
             ",\"steals_far\":%" PRIu64 ",\"stolen_tasks\":%" PRIu64 ",\"failed_steals\":%" PRIu64
             ",\"parks\":%" PRIu64 ",\"wakes\":%" PRIu64 "}",
-            s->workers, run->options->engine == JAVM_ENGINE_JIT ? "jit" : "interp", s->sched.tasks,
+            s->workers, run->engine == JAVM_ENGINE_JIT ? "jit" : "interp", s->sched.tasks,
             s->sched.spawned, s->sched.steals_l3, s->sched.steals_node, s->sched.steals_far,
             s->sched.stolen_tasks, s->sched.failed_steals, s->sched.parks, s->sched.wakes);
     fprintf(to,
@@ -121,6 +136,14 @@ static void print_stats(FILE *to, const struct summary *s, const struct run *run
             ",\"decode_seconds\":%.6f,\"bytes\":%" PRIu64 "},\"pages_touched\":%" PRIu64,
             s->vm.program_hits, s->vm.program_misses, (double)s->vm.decode_ns / 1e9,
             s->vm.program_bytes, s->vm.pages_touched);
+    fprintf(to,
+            ",\"native\":{\"programs\":%" PRIu64 ",\"regions\":%" PRIu64 ",\"bytes\":%" PRIu64
+            ",\"compiled_bytes\":%" PRIu64 ",\"compile_seconds\":%.6f,\"files_loaded\":%" PRIu64
+            ",\"files_saved\":%" PRIu64 ",\"files_refused\":%" PRIu64 ",\"files_failed\":%" PRIu64
+            "}",
+            s->native.programs, s->native.regions, s->native.code_bytes, s->native.compiled_bytes,
+            (double)s->native.compile_ns / 1e9, s->native.files_loaded, s->native.files_saved,
+            s->native.files_refused, s->native.files_failed);
     fprintf(to, ",\"peak_memory_bytes\":%" PRIu64 "}\n", s->peak_bytes);
 }
 

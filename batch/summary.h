@@ -16,6 +16,7 @@ struct summary {
     unsigned workers;
     struct javm_worker_stats sched; /* summed over workers; cpu and node unused */
     struct javm_vm_stats vm;        /* summed over workers */
+    struct javm_jit_stats native;   /* summed over nodes */
     uint64_t peak_bytes;            /* resident, of the whole process */
     int exit_code;
 };

@@ -113,30 +113,53 @@ static void compare_memory(const struct vector *v, struct javm_memory *memory,
     }
 }
 
+/* The vector's code for the runner's engine, and the state that it starts from. */
+static bool prepare(const struct vector_runner *runner, struct javm_exec *exec,
+                    struct javm_error *err)
+{
+    const struct vector *v = &runner->vector;
+    struct javm_program *program;
+    *exec = (struct javm_exec){
+        .memory = runner->memory, .engine = runner->engine, .pc = v->entry_pc, .gas = v->gas};
+    memcpy(exec->regs, v->regs, sizeof exec->regs);
+    if (exec->engine == JAVM_ENGINE_JIT)
+        return javm_native_open(runner->jit, NULL, v->code, v->code_len, &v->key, NULL,
+                                &exec->native, err) == JAVM_OK;
+    if (javm_program_decode_pvm2(v->code, v->code_len, &v->key, &program, err) != JAVM_OK)
+        return false;
+    exec->program = program;
+    return true;
+}
+
+static void release(const struct javm_exec *exec)
+{
+    if (exec->engine == JAVM_ENGINE_JIT)
+        javm_native_close(exec->native);
+    else
+        javm_program_free((struct javm_program *)(uintptr_t)exec->program);
+}
+
 bool vector_execute(struct vector_runner *runner, const struct fields *json,
                     const struct json_node *node, struct report *report, struct problem *problem)
 {
     struct vector *v = &runner->vector;
-    struct javm_program *program;
+    struct javm_exec exec;
     struct javm_error err;
     if (!vector_parse(v, json, node, problem))
         return false;
-    if (javm_program_decode_pvm2(v->code, v->code_len, &v->key, &program, &err) != JAVM_OK)
+    if (!prepare(runner, &exec, &err))
         return problem_at(problem, node->offset, "%s", err.text);
     if (javm_memory_attach(runner->memory, v->regions, v->region_count) != JAVM_OK) {
-        javm_program_free(program);
+        release(&exec);
         return problem_at(problem, node->offset, "out of memory");
     }
-    struct javm_exec exec = {.program = program,
-                             .memory = runner->memory,
-                             .engine = runner->engine,
-                             .pc = v->entry_pc,
-                             .gas = v->gas};
-    memcpy(exec.regs, v->regs, sizeof exec.regs);
     javm_exec_run(&exec, 0);
-    compare_state(v, &exec, report);
-    compare_memory(v, runner->memory, report);
+    const bool failed = exec.failed;
+    if (!failed) {
+        compare_state(v, &exec, report);
+        compare_memory(v, runner->memory, report);
+    }
     javm_memory_reset(runner->memory);
-    javm_program_free(program);
-    return true;
+    release(&exec);
+    return !failed || problem_at(problem, node->offset, "out of memory");
 }

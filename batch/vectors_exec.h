@@ -5,9 +5,11 @@
 #include "batch/vectors_parse.h"
 #include "batch/vectors_report.h"
 
-/* One per process: the guest memory is reused, so that a run that left something behind shows. */
+/* One per process: the guest memory is reused, so that a run that left something behind shows. So
+ * is the memory for native code; the code itself is each vector's own. */
 struct vector_runner {
     enum javm_engine engine;
+    struct javm_jit *jit;       /* for JAVM_ENGINE_JIT, else NULL; owned as memory is */
     struct javm_memory *memory; /* owned by whoever owns the runner */
     struct vector vector;       /* its buffers; vector_clear at the end */
 };

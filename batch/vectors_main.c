@@ -9,12 +9,12 @@
 #include "batch/vectors_static.h"
 #include "javm/version.h"
 
-static const char usage[] = "usage: javm-vectors [--engine interp] [options] FILE...\n";
+static const char usage[] = "usage: javm-vectors [--engine interp | jit] [options] FILE...\n";
 static const char help[] =
     "Runs each test vector of the files (JSON, plain or zstd-compressed; - is standard input),\n"
     "prints what does not match, and ends with \"N passed, N failed\".\n"
     "\n"
-    "  --engine NAME  the engine to check: interp (default)\n"
+    "  --engine NAME  the engine to check: interp (default) or jit, the recompiler\n"
     "  --name TEXT    only vectors whose name contains TEXT\n"
     "  --verbose      print the vectors that pass, too\n"
     "  --quiet        print only the last line\n"
@@ -156,7 +156,8 @@ static bool parse_engine(const char *name, enum javm_engine *engine)
     else if (strcmp(name, "jit") == 0)
         *engine = JAVM_ENGINE_JIT;
     else {
-        fprintf(stderr, "javm-vectors: --engine: there is no engine \"%s\"; expected interp\n",
+        fprintf(stderr,
+                "javm-vectors: --engine: there is no engine \"%s\"; expected interp or jit\n",
                 name);
         return false;
     }
@@ -218,14 +219,18 @@ int main(int argc, char **argv)
         return 2;
     if (parsed == PARSED_DONE)
         return fflush(stdout) == 0 ? 0 : 2;
-    if (javm_memory_create(&s.runner.memory, &err) != JAVM_OK) {
+    if (javm_memory_create(&s.runner.memory, &err) != JAVM_OK ||
+        (s.runner.engine == JAVM_ENGINE_JIT &&
+         javm_jit_create(NULL, &s.runner.jit, &err) != JAVM_OK)) {
         fprintf(stderr, "javm-vectors: %s\n", err.text);
+        javm_memory_destroy(s.runner.memory);
         return 2;
     }
     for (int i = optind; i < argc; i++)
         check_file(&s, argv[i]);
     vector_clear(&s.runner.vector);
     javm_memory_destroy(s.runner.memory);
+    javm_jit_destroy(s.runner.jit);
     printf("%llu passed, %llu failed\n", (unsigned long long)s.report.passed,
            (unsigned long long)s.report.failed);
     if (fflush(stdout) != 0) {

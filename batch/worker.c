@@ -12,6 +12,14 @@
 #define SEGMENT_FULL   (128u << 10)
 #define SEGMENT_OLD_NS 20000000 /* results of slow jobs do not wait longer for company */
 
+/* Threads that are bound to no node share one store. */
+static struct javm_jit *store_of(struct run *run)
+{
+    if (run->natives == NULL)
+        return NULL;
+    return natives_of_node(run->natives, run->options->numa == JAVM_NUMA_OFF ? 0 : natives_node());
+}
+
 void *worker_start(void *arg, unsigned index)
 {
     struct run *run = arg;
@@ -23,7 +31,7 @@ void *worker_start(void *arg, unsigned index)
         worker->index = index;
         worker->usual_len = SEGMENT_FIRST;
         worker->dir = javm_directory_join(run->dir);
-        const struct javm_vm_options options = {.engine = run->options->engine};
+        const struct javm_vm_options options = {.engine = run->engine, .jit = store_of(run)};
         if (worker->dir != NULL && javm_vm_create(&options, &worker->vm, &err) == JAVM_OK) {
             struct worker *head = atomic_load_explicit(&run->workers, memory_order_relaxed);
             /* Release, partner: run_totals. */

@@ -91,9 +91,9 @@ void bench_sched_rows(struct bench *rows)
         const char *what = kind->tree         ? "spawn tree"
                            : kind->tasks != 1 ? "from outside"
                                               : "one there and back"; /* so a time, not a cost */
-        rows[i].group = "scheduler:";
-        snprintf(rows[i].name, sizeof rows[i].name, "%s, %u worker%s", what, kind->workers,
-                 kind->workers == 1 ? "" : "s");
+        rows[i].section = "scheduler";
+        snprintf(rows[i].name, sizeof rows[i].name, "%s", what);
+        rows[i].column = kind->workers == 1 ? "1 worker" : "2 workers";
         rows[i].run = run_row;
         rows[i].context = &kinds[i];
         rows[i].items = kind->tasks == 1 ? 0 : (double)kind->tasks / kind->workers;

@@ -1,11 +1,12 @@
-// Hands the C table of benchmarks to Google Benchmark and prints what the ratios say: each row's
-// median time by group, over the row's "native" time. The only C++ of the benchmarks.
+// Hands the C table of benchmarks to Google Benchmark and prints medians, section by section, with
+// what the ratios say. The only C++ of the benchmarks.
 #include <benchmark/benchmark.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <string>
@@ -17,17 +18,32 @@ namespace
 {
 
 struct Times {
-    std::vector<double> samples;
-    double median() const
+    std::vector<double> samples; // nanoseconds
+    double percentile(size_t percent) const
     {
         std::vector<double> sorted = samples;
         std::sort(sorted.begin(), sorted.end());
-        return sorted.empty() ? 0 : sorted[sorted.size() / 2];
+        return sorted.empty() ? 0 : sorted[sorted.size() * percent / 100];
+    }
+    double median() const
+    {
+        return percentile(50);
     }
 };
 
-// Collects every repetition in nanoseconds by row name and group; the console shows nothing until
-// the end.
+struct Section {
+    std::vector<std::string> columns; // in order of the table
+    std::map<std::string, std::map<std::string, Times>> rows;
+
+    Times &at(const std::string &row, const std::string &column)
+    {
+        if (std::find(columns.begin(), columns.end(), column) == columns.end())
+            columns.push_back(column);
+        return rows[row][column];
+    }
+};
+
+// Collects every repetition; the console shows nothing until the end.
 class Collector : public benchmark::BenchmarkReporter
 {
   public:
@@ -41,59 +57,133 @@ class Collector : public benchmark::BenchmarkReporter
             if (run.run_type != Run::RT_Iteration || run.error_occurred)
                 continue;
             const std::string &name = run.run_name.function_name;
-            const size_t slash = name.find('/');
+            const size_t first = name.find('/'), second = name.find('/', first + 1);
             const auto items = run.counters.find("items");
             const double per = items == run.counters.end() ? 1 : items->second.value;
-            const double ns =
-                run.real_accumulated_time / static_cast<double>(run.iterations) / per * 1e9;
-            rows[name.substr(slash + 1)][name.substr(0, slash)].samples.push_back(ns);
+            sections[name.substr(0, first)]
+                .at(name.substr(second + 1), name.substr(first + 1, second - first - 1))
+                .samples.push_back(run.real_accumulated_time / static_cast<double>(run.iterations) /
+                                   per * 1e9);
             if (progress)
-                std::fprintf(stderr, "\r%-40s", name.c_str());
+                std::fprintf(stderr, "\r%-72s\r", name.c_str());
         }
     }
-    std::map<std::string, std::map<std::string, Times>> rows;
+    std::map<std::string, Section> sections;
     const bool progress = isatty(STDERR_FILENO) != 0;
 };
 
 void print_time(double ns)
 {
     if (ns < 1e3)
-        std::printf("%11.1f ns", ns);
+        std::printf("%15.1f ns", ns);
     else if (ns < 1e6)
-        std::printf("%11.2f us", ns / 1e3);
+        std::printf("%15.2f us", ns / 1e3);
     else
-        std::printf("%11.2f ms", ns / 1e6);
+        std::printf("%15.2f ms", ns / 1e6);
 }
 
-void print_ratios(const Collector &collector)
+void print_header(const char *title, const std::vector<std::string> &columns)
 {
-    double logs = 0, worst = 0;
-    int count = 0;
-    std::printf("\n%-16s %14s %14s %8s\n", "program", "native", "interpreter", "ratio");
-    for (const auto &row : collector.rows) {
-        const auto native = row.second.find("native"), interp = row.second.find("interp");
-        if (native == row.second.end() || interp == row.second.end())
-            continue;
-        const double ratio = interp->second.median() / native->second.median();
-        std::printf("%-16s", row.first.c_str());
-        print_time(native->second.median());
-        print_time(interp->second.median());
-        std::printf(" %8.2f\n", ratio);
-        logs += std::log(ratio);
-        worst = std::max(worst, ratio);
-        count++;
-    }
-    if (count != 0)
-        std::printf("%-16s %28s geometric mean %.2f, worst %.2f\n", "", "", std::exp(logs / count),
-                    worst);
+    std::printf("\n%-38s", title);
+    for (const std::string &column : columns)
+        std::printf(" %17s", column.c_str());
     std::printf("\n");
-    for (const auto &row : collector.rows)
-        for (const auto &group : row.second)
-            if (group.first != "native" && group.first != "interp") {
-                std::printf("%-32s", (group.first + " " + row.first).c_str());
-                print_time(group.second.median());
-                std::printf("\n");
-            }
+}
+
+// Each row's medians, and those of the other columns over the native one.
+void print_programs(const Section &section)
+{
+    struct Sum {
+        double logs = 0, worst = 0;
+    };
+    std::map<std::string, Sum> sums;
+    std::vector<std::string> header = section.columns;
+    for (const std::string &column : section.columns)
+        if (column != "native")
+            header.push_back(column + " ratio");
+    print_header("programs", header);
+    for (const auto &row : section.rows) {
+        const double native = row.second.at("native").median();
+        std::printf("%-38s", row.first.c_str());
+        for (const std::string &column : section.columns)
+            print_time(row.second.at(column).median());
+        for (const std::string &column : section.columns) {
+            if (column == "native")
+                continue;
+            const double ratio = row.second.at(column).median() / native;
+            std::printf(" %17.2f", ratio);
+            sums[column].logs += std::log(ratio);
+            sums[column].worst = std::max(sums[column].worst, ratio);
+        }
+        std::printf("\n");
+    }
+    for (const auto &sum : sums)
+        std::printf("%s: geometric mean %.2f, worst %.2f times native\n", sum.first.c_str(),
+                    std::exp(sum.second.logs / static_cast<double>(section.rows.size())),
+                    sum.second.worst);
+}
+
+// Fresh invocations come in pairs of rows.
+void print_fresh(const Section &section)
+{
+    const std::string whole = ", all in", alone = ", execution alone";
+    print_header("fresh invocations", section.columns);
+    for (const auto &row : section.rows) {
+        std::printf("%-38s", row.first.c_str());
+        for (const std::string &column : section.columns)
+            print_time(row.second.at(column).median());
+        std::printf("\n");
+        const size_t at = row.first.rfind(alone);
+        const auto pair =
+            section.rows.find(row.first.substr(0, std::min(at, row.first.size())) + whole);
+        if (at == std::string::npos || pair == section.rows.end())
+            continue;
+        std::printf("%-38s", "  all in above execution");
+        for (const std::string &column : section.columns)
+            print_time(pair->second.at(column).median() - row.second.at(column).median());
+        std::printf("\n");
+    }
+}
+
+void print_cold(const Section &section)
+{
+    print_header("first invocation of an image",
+                 {"median", "90th percentile", "second worker", "when ready", "above ready"});
+    for (const auto &row : section.rows)
+        for (const char *engine : {"interpreter", "recompiler"}) {
+            const std::string name = engine;
+            const Times &cold = row.second.at(name);
+            const double ready = row.second.at(name + ", ready").median();
+            std::printf("%-38s", (row.first + ", " + name).c_str());
+            print_time(cold.median());
+            print_time(cold.percentile(90));
+            print_time(row.second.at(name + ", other").median());
+            print_time(ready);
+            print_time(cold.median() - ready);
+            std::printf("\n");
+        }
+}
+
+void print_compile(const Section &section)
+{
+    print_header("all code made ready, MB/s of it", section.columns);
+    for (const auto &row : section.rows) {
+        std::printf("%-38s", row.first.c_str());
+        for (const std::string &column : section.columns)
+            std::printf(" %17.1f", 1e3 / row.second.at(column).median());
+        std::printf("\n");
+    }
+}
+
+void print_scheduler(const Section &section)
+{
+    print_header("scheduler", section.columns);
+    for (const auto &row : section.rows) {
+        std::printf("%-38s", row.first.c_str());
+        for (const std::string &column : section.columns)
+            print_time(row.second.at(column).median());
+        std::printf("\n");
+    }
 }
 
 void run_one(benchmark::State &state, const struct bench *bench)
@@ -102,6 +192,26 @@ void run_one(benchmark::State &state, const struct bench *bench)
         bench->run(bench->context);
     if (bench->items != 0)
         state.counters["items"] = bench->items;
+}
+
+const struct {
+    const char *name;
+    void (*print)(const Section &section);
+} SECTIONS[] = {{"programs", print_programs},
+                {"fresh", print_fresh},
+                {"cold", print_cold},
+                {"compile", print_compile},
+                {"scheduler", print_scheduler}};
+
+int usage()
+{
+    std::fprintf(stderr, "usage: javm-bench [--benchmark_...] IMAGES [SECTION...]\n"
+                         "       javm-bench IMAGES loop GUEST COUNT A0 A1 A2 A3\n"
+                         "sections:");
+    for (const auto &section : SECTIONS)
+        std::fprintf(stderr, " %s", section.name);
+    std::fprintf(stderr, "\nloop: seconds that so many calls of the native twin take\n");
+    return 2;
 }
 
 } // namespace
@@ -115,20 +225,48 @@ int main(int argc, char **argv)
     args.insert(args.begin() + 1, {interleave.data(), repetitions.data(), time.data()});
     int count = static_cast<int>(args.size());
     benchmark::Initialize(&count, args.data());
-    if (count < 2) {
-        std::fprintf(stderr, "usage: javm-bench [--benchmark_...] IMAGES\n");
-        return 2;
+    if (count < 2)
+        return usage();
+    if (count == 9 && std::strcmp(args[2], "loop") == 0) {
+        uint64_t numbers[5];
+        for (int i = 0; i < 5; i++)
+            numbers[i] = std::strtoull(args[static_cast<size_t>(i) + 4], nullptr, 0);
+        std::printf("%.6f\n", bench_native_loop(args[3], numbers[0], numbers + 1));
+        return 0;
     }
+    const std::vector<std::string> wanted(args.begin() + 2, args.begin() + count);
+    for (const std::string &name : wanted)
+        if (std::none_of(std::begin(SECTIONS), std::end(SECTIONS),
+                         [&](const auto &section) { return name == section.name; }))
+            return usage();
+    const auto is_wanted = [&](const std::string &section) {
+        return wanted.empty() || std::find(wanted.begin(), wanted.end(), section) != wanted.end();
+    };
+
+    Collector collector;
     size_t rows = 0;
     const struct bench *table = bench_table(args[1], &rows);
-    if (table == nullptr)
-        return 1;
     for (size_t i = 0; i < rows; i++) {
-        const std::string name = std::string(table[i].group) + "/" + table[i].name;
+        const std::string section = table[i].section;
+        const std::string name = section + "/" + table[i].column + "/" + table[i].name;
+        if (!is_wanted(section))
+            continue;
+        collector.sections[section].at(table[i].name, table[i].column); // the table's order
         benchmark::RegisterBenchmark(name.c_str(), run_one, &table[i])->UseRealTime();
     }
-    Collector collector;
-    benchmark::RunSpecifiedBenchmarks(&collector);
-    print_ratios(collector);
+    if (!collector.sections.empty())
+        benchmark::RunSpecifiedBenchmarks(&collector);
+    size_t series_count = 0;
+    const struct bench_series *series =
+        is_wanted("cold") ? bench_cold(args[1], &series_count) : nullptr;
+    for (size_t i = 0; i < series_count; i++)
+        collector.sections[series[i].section]
+            .at(series[i].name, series[i].column)
+            .samples.assign(series[i].ns, series[i].ns + series[i].count);
+    for (const auto &section : SECTIONS) {
+        const auto found = collector.sections.find(section.name);
+        if (found != collector.sections.end())
+            section.print(found->second);
+    }
     return 0;
 }

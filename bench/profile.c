@@ -45,7 +45,7 @@ static void print_blocks(void)
 
 int main(int argc, char **argv)
 {
-    struct guest_vm *vm = argc == 2 ? guest_vm_open(argv[1]) : NULL;
+    struct guest_vm *vm = argc == 2 ? guest_vm_open(argv[1], NULL) : NULL;
     if (vm == NULL) {
         fprintf(stderr, "usage: javm-profile IMAGES\n");
         return 2;

@@ -8,7 +8,7 @@ set -eu
 
 build="gcc g++ make cmake ninja-build pkg-config git ca-certificates
 libck-dev libjemalloc-dev libhwloc-dev libbenchmark-dev libcriterion-dev libsodium-dev libsimdjson-dev
-zlib1g-dev libzstd-dev libelf-dev zstd python3 qemu-user spin"
+zlib1g-dev libzstd-dev libelf-dev libcapstone-dev zstd python3 qemu-user spin"
 tools="clang clang-format clang-tidy libclang-rt-14-dev"
 guests="clang-19 lld-19 llvm-19"
 

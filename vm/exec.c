@@ -2,6 +2,8 @@
 #include <time.h>
 
 #include "vm/interp.h"
+#include "vm/jit.h"
+#include "vm/memory.h"
 
 /* With a deadline the gas is handed to the engine in slices, so that engines need no clock: some
  * ten microseconds of interpreted work, or, at two stores to new pages for a unit of gas, the time
@@ -17,7 +19,22 @@ const char *javm_exit_name(enum javm_exit exit)
 
 bool javm_engine_available(enum javm_engine engine)
 {
+#if defined(__x86_64__)
+    return engine == JAVM_ENGINE_INTERP || engine == JAVM_ENGINE_JIT;
+#else
     return engine == JAVM_ENGINE_INTERP;
+#endif
+}
+
+static void run(struct javm_exec *exec)
+{
+#if defined(__x86_64__)
+    if (exec->engine == JAVM_ENGINE_JIT) {
+        jit_run(exec);
+        return;
+    }
+#endif
+    interp_run(exec);
 }
 
 static uint64_t now_ns(void)
@@ -38,7 +55,9 @@ static bool run_sliced(struct javm_exec *exec, uint64_t deadline_ns)
             exec->gas = slice;
         }
         const uint64_t given = exec->gas;
-        interp_run(exec);
+        run(exec);
+        if (exec->failed)
+            return true;
         const bool hungry = exec->exit == JAVM_EXIT_OUT_OF_GAS && held != 0;
         /* A block that costs more than a slice needs a larger one. */
         slice = hungry && exec->gas == given && slice <= UINT64_MAX / 2 ? slice * 2 : SLICE;
@@ -53,12 +72,14 @@ static bool run_sliced(struct javm_exec *exec, uint64_t deadline_ns)
 
 void javm_exec_run(struct javm_exec *exec, uint64_t deadline_ns)
 {
+    exec->failed = false;
     if (deadline_ns == 0) {
-        interp_run(exec);
+        run(exec);
     } else if (!run_sliced(exec, deadline_ns)) {
         exec->exit = JAVM_EXIT_NONE;
         return;
     }
+    exec->failed |= exec->memory->failed;
     if (exec->exit != JAVM_EXIT_HOST_CALL && exec->exit != JAVM_EXIT_ECALL_JAR)
         return;
     const uint64_t floor = JAVM_HOST_CALL_FLOOR;

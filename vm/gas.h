@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 struct gas_row {
-    uint8_t cycles, slots;
-    uint8_t src1, src2; /* register index of a source, GAS_NONE when there is none */
     uint8_t dst;        /* tracked destination, GAS_NONE when there is none */
+    uint8_t src1, src2; /* register index of a source, GAS_NONE when there is none */
+    uint8_t cycles, slots;
 };
 #define GAS_NONE 15 /* the pipeline's 16th register is ready at all times */
 
@@ -33,24 +33,23 @@ static inline void gas_begin(struct gas_pipeline *p)
     p->used = 0;
 }
 
+/* Without branches: which way they would go is different for each instruction. */
+static inline uint64_t gas_later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 static inline void gas_add(struct gas_pipeline *p, const struct gas_row *row)
 {
-    if (p->used >= 4) {
-        p->cycle++;
-        p->used = row->slots;
-    } else {
-        p->used += row->slots;
-    }
-    uint64_t start = p->cycle;
-    if (p->ready[row->src1] > start)
-        start = p->ready[row->src1];
-    if (p->ready[row->src2] > start)
-        start = p->ready[row->src2];
+    uint32_t full = p->used >= 4;
+    uint64_t cycle = p->cycle + full;
+    p->used = (p->used & (full - 1)) + row->slots;
+    p->cycle = cycle;
+    uint64_t start = gas_later(cycle, gas_later(p->ready[row->src1], p->ready[row->src2]));
     uint64_t done = start + row->cycles;
     p->ready[row->dst] = done;
     p->ready[GAS_NONE] = 0;
-    if (done > p->max_done)
-        p->max_done = done;
+    p->max_done = gas_later(p->max_done, done);
 }
 
 static inline uint64_t gas_cost(const struct gas_pipeline *p)

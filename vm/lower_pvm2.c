@@ -1,382 +1,349 @@
 #include "vm/lower_pvm2.h"
 
+#include <stddef.h>
 #include <string.h>
 
-/* x register -> slot; x0 reads as zero. x16.. never get here. */
-static const uint8_t slot_of[16] = {IR_ZERO, 0, 1, 13, 14, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+#include "vm/pvm2_fast.h"
 
-/* ---- gas -------------------------------------------------------------------------------- */
+/* ---- operations ------------------------------------------------------------------------- */
 
-enum { RULE_NONE, RULE_ANY, RULE_RS1 };
-enum { S1 = 1, S2 = 2, D = 4, MEM = 8 };
-
-struct cost {
-    uint8_t cycles, slots_overlap, slots, rule, operands;
+/* What is not the same for all in lowering. */
+enum {
+    PLAIN,
+    IMM_MAY_MOVE, /* addi */
+    MAY_MOVE,     /* add */
+    MAY_EXTEND,   /* addiw, add.uw: `other` if the last operand is 0 */
+    AT_PC,        /* the immediate counts from here */
+    BIT,          /* the immediate is the number of a bit, */
+    NOT_BIT,      /* of the only one that is clear */
+    BRANCHES,     /* to an offset in `hi` */
+    JUMPS,
+    JUMPS_BY_REGISTER,
 };
 
-#define OPS(c, lo, hi, rule, operands) \
-    {                                  \
-        c, lo, hi, rule, operands      \
-    }
-#define ALU_I  OPS(1, 1, 2, RULE_ANY, S1 | D)
-#define ALU_IW OPS(2, 2, 3, RULE_ANY, S1 | D)
-#define ALU    OPS(1, 1, 2, RULE_ANY, S1 | S2 | D)
-#define ALUW   OPS(2, 2, 3, RULE_ANY, S1 | S2 | D)
-#define SHIFT  OPS(1, 2, 3, RULE_RS1, S1 | S2 | D)
-#define SHIFTW OPS(2, 3, 4, RULE_RS1, S1 | S2 | D)
-#define SET    OPS(3, 3, 3, RULE_NONE, S1 | S2 | D)
-#define DIVIDE OPS(60, 4, 4, RULE_NONE, S1 | S2 | D)
-#define UNARY  OPS(1, 1, 1, RULE_NONE, S1 | D)
-#define MINMAX OPS(3, 2, 3, RULE_ANY, S1 | S2 | D)
-#define LOAD   OPS(0, 1, 1, RULE_NONE, S1 | D | MEM)
-#define STORE  OPS(0, 1, 1, RULE_NONE, S1 | S2 | MEM)
-#define BRANCH OPS(20, 1, 1, RULE_NONE, S1 | S2)
-#define OTHER  OPS(2, 1, 1, RULE_NONE, 0)
-
-/* PVM2 9.3, row by row. */
-static const struct cost costs[PVM2_OP_COUNT] = {
-    [PVM2_LB] = LOAD,
-    [PVM2_LH] = LOAD,
-    [PVM2_LW] = LOAD,
-    [PVM2_LD] = LOAD,
-    [PVM2_LBU] = LOAD,
-    [PVM2_LHU] = LOAD,
-    [PVM2_LWU] = LOAD,
-    [PVM2_SB] = STORE,
-    [PVM2_SH] = STORE,
-    [PVM2_SW] = STORE,
-    [PVM2_SD] = STORE,
-    [PVM2_LUI] = OPS(1, 2, 2, RULE_NONE, D),
-    [PVM2_AUIPC] = OPS(1, 2, 2, RULE_NONE, D),
-    [PVM2_ADDI] = ALU_I,
-    [PVM2_SLTI] = ALU_I,
-    [PVM2_SLTIU] = ALU_I,
-    [PVM2_XORI] = ALU_I,
-    [PVM2_ORI] = ALU_I,
-    [PVM2_ANDI] = ALU_I,
-    [PVM2_SLLI] = ALU_I,
-    [PVM2_SRLI] = ALU_I,
-    [PVM2_SRAI] = ALU_I,
-    [PVM2_RORI] = ALU_I,
-    [PVM2_SLLI_UW] = ALU_I,
-    [PVM2_BSETI] = ALU_I,
-    [PVM2_BCLRI] = ALU_I,
-    [PVM2_BINVI] = ALU_I,
-    [PVM2_BEXTI] = ALU_I,
-    [PVM2_ADDIW] = ALU_IW,
-    [PVM2_SLLIW] = ALU_IW,
-    [PVM2_SRLIW] = ALU_IW,
-    [PVM2_SRAIW] = ALU_IW,
-    [PVM2_RORIW] = ALU_IW,
-    [PVM2_ADD] = ALU,
-    [PVM2_SUB] = ALU,
-    [PVM2_AND] = ALU,
-    [PVM2_OR] = ALU,
-    [PVM2_XOR] = ALU,
-    [PVM2_SH1ADD] = ALU,
-    [PVM2_SH2ADD] = ALU,
-    [PVM2_SH3ADD] = ALU,
-    [PVM2_SH1ADD_UW] = ALU,
-    [PVM2_SH2ADD_UW] = ALU,
-    [PVM2_SH3ADD_UW] = ALU,
-    [PVM2_ADD_UW] = ALU,
-    [PVM2_BSET] = ALU,
-    [PVM2_BCLR] = ALU,
-    [PVM2_BINV] = ALU,
-    [PVM2_BEXT] = ALU,
-    [PVM2_SLL] = SHIFT,
-    [PVM2_SRL] = SHIFT,
-    [PVM2_SRA] = SHIFT,
-    [PVM2_ROL] = SHIFT,
-    [PVM2_ROR] = SHIFT,
-    [PVM2_SLT] = SET,
-    [PVM2_SLTU] = SET,
-    [PVM2_ADDW] = ALUW,
-    [PVM2_SUBW] = ALUW,
-    [PVM2_SLLW] = SHIFTW,
-    [PVM2_SRLW] = SHIFTW,
-    [PVM2_SRAW] = SHIFTW,
-    [PVM2_ROLW] = SHIFTW,
-    [PVM2_RORW] = SHIFTW,
-    [PVM2_MUL] = OPS(3, 1, 2, RULE_ANY, S1 | S2 | D),
-    [PVM2_MULW] = OPS(4, 2, 3, RULE_ANY, S1 | S2 | D),
-    [PVM2_MULH] = OPS(4, 4, 4, RULE_NONE, S1 | S2 | D),
-    [PVM2_MULHU] = OPS(4, 4, 4, RULE_NONE, S1 | S2 | D),
-    [PVM2_MULHSU] = OPS(6, 4, 4, RULE_NONE, S1 | S2 | D),
-    [PVM2_DIV] = DIVIDE,
-    [PVM2_DIVU] = DIVIDE,
-    [PVM2_REM] = DIVIDE,
-    [PVM2_REMU] = DIVIDE,
-    [PVM2_DIVW] = DIVIDE,
-    [PVM2_DIVUW] = DIVIDE,
-    [PVM2_REMW] = DIVIDE,
-    [PVM2_REMUW] = DIVIDE,
-    [PVM2_CLZ] = UNARY,
-    [PVM2_CLZW] = UNARY,
-    [PVM2_CPOP] = UNARY,
-    [PVM2_CPOPW] = UNARY,
-    [PVM2_SEXT_B] = UNARY,
-    [PVM2_SEXT_H] = UNARY,
-    [PVM2_ZEXT_H] = UNARY,
-    [PVM2_REV8] = UNARY,
-    [PVM2_ORC_B] = UNARY,
-    [PVM2_CTZ] = OPS(2, 1, 1, RULE_NONE, S1 | D),
-    [PVM2_CTZW] = OPS(2, 1, 1, RULE_NONE, S1 | D),
-    [PVM2_MIN] = MINMAX,
-    [PVM2_MINU] = MINMAX,
-    [PVM2_MAX] = MINMAX,
-    [PVM2_MAXU] = MINMAX,
-    [PVM2_ANDN] = OPS(2, 3, 3, RULE_NONE, S1 | S2 | D),
-    [PVM2_ORN] = OPS(2, 3, 3, RULE_NONE, S1 | S2 | D),
-    [PVM2_XNOR] = ALUW,
-    [PVM2_CZERO_EQZ] = OPS(2, 2, 2, RULE_NONE, S1 | S2 | D),
-    [PVM2_CZERO_NEZ] = OPS(2, 2, 2, RULE_NONE, S1 | S2 | D),
-    [PVM2_JAL] = OPS(15, 1, 1, RULE_NONE, D),
-    [PVM2_JALR] = OPS(22, 1, 1, RULE_NONE, S1),
-    [PVM2_BEQ] = BRANCH,
-    [PVM2_BNE] = BRANCH,
-    [PVM2_BLT] = BRANCH,
-    [PVM2_BGE] = BRANCH,
-    [PVM2_BLTU] = BRANCH,
-    [PVM2_BGEU] = BRANCH,
-    [PVM2_FENCE] = OPS(1, 1, 1, RULE_NONE, 0),
-    [PVM2_FENCE_I] = OPS(1, 1, 1, RULE_NONE, 0),
-    [PVM2_TRAP] = OTHER,
-    [PVM2_FALLTHROUGH] = OTHER,
-    [PVM2_RESERVED] = OTHER,
+struct op_row {
+    struct {
+        uint32_t overlap; /* one slot less if rd is rs1 (bit 15), rs2 (bit 23) */
+        uint8_t cycles;
+        uint8_t memory; /* 0xFF where the memory cycles of 9.4 are the cycles */
+        uint8_t slots;
+    } gas; /* PVM2 9.3 */
+    uint8_t op, special;
+    uint8_t other; /* the operation of MAY_EXTEND, or the destination instead of x0 */
+    bool executes, terminator, ecall, store;
+    bool pure; /* does nothing if the destination is x0 */
 };
 
-struct gas_row pvm2_gas_row(const struct pvm2_insn *insn, uint32_t memory_cycles)
-{
-    const struct cost *c = &costs[insn->op];
-    uint8_t s1 = c->operands & S1 ? insn->rs1 : 0;
-    uint8_t s2 = c->operands & S2 ? insn->rs2 : 0;
-    uint8_t d = c->operands & D ? insn->rd : 0;
-    bool overlap = d != 0 && c->rule != RULE_NONE && (d == s1 || (c->rule == RULE_ANY && d == s2));
-    /* x3 and x4 live in memory: each operand that names one pays for an access (9.4, [D13]). */
-    uint32_t spilled = (uint32_t)((s1 == 3 || s1 == 4) + (s2 == 3 || s2 == 4) + (d == 3 || d == 4));
-    uint32_t extra = spilled * memory_cycles;
-    uint32_t base = c->operands & MEM ? memory_cycles : c->cycles;
-    uint32_t cycles = base + (extra > 255 ? 255 : extra);
-    /* slot_of[0] is IR_ZERO, which is also the pipeline's "no register". */
-    _Static_assert(IR_ZERO == GAS_NONE, "x0 must be no register to the pipeline");
-    return (struct gas_row){.cycles = (uint8_t)(cycles > 255 ? 255 : cycles),
-                            .slots = overlap ? c->slots_overlap : c->slots,
-                            .src1 = slot_of[s1],
-                            .src2 = slot_of[s2],
-                            .dst = slot_of[d]};
-}
+#define NONE 0
+#define RS1  0x8000u
+#define ANY  0x808000u
+/* clang-format off */
+#define GAS(cycles, slots, overlap) {overlap, cycles, 0, slots}
+#define ALU_I  GAS(1, 2, ANY)
+#define ALU_IW GAS(2, 3, ANY)
+#define ALU    GAS(1, 2, ANY)
+#define ALUW   GAS(2, 3, ANY)
+#define SHIFT  GAS(1, 3, RS1)
+#define SHIFTW GAS(2, 4, RS1)
+#define SET    GAS(3, 3, NONE)
+#define DIVIDE GAS(60, 4, NONE)
+#define UNARY  GAS(1, 1, NONE)
+#define MINMAX GAS(3, 3, ANY)
+#define ACCESS {NONE, 0, 0xFF, 1}
+#define BRANCH GAS(20, 1, NONE)
+#define OTHER  GAS(2, 1, NONE)
+
+#define PURE(gas, op)                     {gas, IR_##op, PLAIN, IR_ZERO, 1, 0, 0, 0, 1}
+#define PURE_BUT(gas, op, special, other) {gas, IR_##op, special, other, 1, 0, 0, 0, 1}
+#define READ(op)                          {ACCESS, IR_##op, PLAIN, IR_SINK, 1, 0, 0, 0, 0}
+#define WRITE(op)                         {ACCESS, IR_##op, PLAIN, IR_ZERO, 1, 0, 0, 1, 0}
+#define CONTROL(gas, op, special)         {gas, IR_##op, special, IR_ZERO, 1, 1, 0, 0, 0}
+#define NOTHING(gas, ends)                {gas, IR_ADD, PLAIN, IR_ZERO, 0, ends, 0, 0, 0}
+#define CALL(op)                          {GAS(0, 0, NONE), IR_##op, PLAIN, IR_ZERO, 1, 1, 1, 0, 0}
+
+static const struct op_row op_rows[FAST_OPS] = {
+    [PVM2_LUI] = PURE(GAS(1, 2, NONE), LI),
+    [PVM2_AUIPC] = PURE_BUT(GAS(1, 2, NONE), LI, AT_PC, IR_ZERO),
+    [PVM2_JAL] = CONTROL(GAS(15, 1, NONE), JAL, JUMPS),
+    [PVM2_JALR] = {GAS(22, 1, NONE), IR_JALR, JUMPS_BY_REGISTER, IR_SINK, 1, 1, 0, 0, 0},
+    [PVM2_BEQ] = CONTROL(BRANCH, BEQ, BRANCHES),
+    [PVM2_BNE] = CONTROL(BRANCH, BNE, BRANCHES),
+    [PVM2_BLT] = CONTROL(BRANCH, BLT, BRANCHES),
+    [PVM2_BGE] = CONTROL(BRANCH, BGE, BRANCHES),
+    [PVM2_BLTU] = CONTROL(BRANCH, BLTU, BRANCHES),
+    [PVM2_BGEU] = CONTROL(BRANCH, BGEU, BRANCHES),
+    [PVM2_LB] = READ(LB),
+    [PVM2_LH] = READ(LH),
+    [PVM2_LW] = READ(LW),
+    [PVM2_LD] = READ(LD),
+    [PVM2_LBU] = READ(LBU),
+    [PVM2_LHU] = READ(LHU),
+    [PVM2_LWU] = READ(LWU),
+    [PVM2_SB] = WRITE(SB),
+    [PVM2_SH] = WRITE(SH),
+    [PVM2_SW] = WRITE(SW),
+    [PVM2_SD] = WRITE(SD),
+    [PVM2_ADDI] = PURE_BUT(ALU_I, ADDI, IMM_MAY_MOVE, IR_ZERO),
+    [PVM2_SLTI] = PURE(ALU_I, SLTI),
+    [PVM2_SLTIU] = PURE(ALU_I, SLTIU),
+    [PVM2_XORI] = PURE(ALU_I, XORI),
+    [PVM2_ORI] = PURE(ALU_I, ORI),
+    [PVM2_ANDI] = PURE(ALU_I, ANDI),
+    [PVM2_SLLI] = PURE(ALU_I, SLLI),
+    [PVM2_SRLI] = PURE(ALU_I, SRLI),
+    [PVM2_SRAI] = PURE(ALU_I, SRAI),
+    [PVM2_ADDIW] = PURE_BUT(ALU_IW, ADDIW, MAY_EXTEND, IR_SEXT_W),
+    [PVM2_SLLIW] = PURE(ALU_IW, SLLIW),
+    [PVM2_SRLIW] = PURE(ALU_IW, SRLIW),
+    [PVM2_SRAIW] = PURE(ALU_IW, SRAIW),
+    [PVM2_ADD] = PURE_BUT(ALU, ADD, MAY_MOVE, IR_ZERO),
+    [PVM2_SUB] = PURE(ALU, SUB),
+    [PVM2_SLL] = PURE(SHIFT, SLL),
+    [PVM2_SLT] = PURE(SET, SLT),
+    [PVM2_SLTU] = PURE(SET, SLTU),
+    [PVM2_XOR] = PURE(ALU, XOR),
+    [PVM2_SRL] = PURE(SHIFT, SRL),
+    [PVM2_SRA] = PURE(SHIFT, SRA),
+    [PVM2_OR] = PURE(ALU, OR),
+    [PVM2_AND] = PURE(ALU, AND),
+    [PVM2_MUL] = PURE(GAS(3, 2, ANY), MUL),
+    [PVM2_MULH] = PURE(GAS(4, 4, NONE), MULH),
+    [PVM2_MULHSU] = PURE(GAS(6, 4, NONE), MULHSU),
+    [PVM2_MULHU] = PURE(GAS(4, 4, NONE), MULHU),
+    [PVM2_DIV] = PURE(DIVIDE, DIV),
+    [PVM2_DIVU] = PURE(DIVIDE, DIVU),
+    [PVM2_REM] = PURE(DIVIDE, REM),
+    [PVM2_REMU] = PURE(DIVIDE, REMU),
+    [PVM2_ANDN] = PURE(GAS(2, 3, NONE), ANDN),
+    [PVM2_ORN] = PURE(GAS(2, 3, NONE), ORN),
+    [PVM2_XNOR] = PURE(ALUW, XNOR),
+    [PVM2_MIN] = PURE(MINMAX, MIN),
+    [PVM2_MINU] = PURE(MINMAX, MINU),
+    [PVM2_MAX] = PURE(MINMAX, MAX),
+    [PVM2_MAXU] = PURE(MINMAX, MAXU),
+    [PVM2_ROL] = PURE(SHIFT, ROL),
+    [PVM2_ROR] = PURE(SHIFT, ROR),
+    [PVM2_SH1ADD] = PURE(ALU, SH1ADD),
+    [PVM2_SH2ADD] = PURE(ALU, SH2ADD),
+    [PVM2_SH3ADD] = PURE(ALU, SH3ADD),
+    [PVM2_BCLR] = PURE(ALU, BCLR),
+    [PVM2_BEXT] = PURE(ALU, BEXT),
+    [PVM2_BINV] = PURE(ALU, BINV),
+    [PVM2_BSET] = PURE(ALU, BSET),
+    [PVM2_CZERO_EQZ] = PURE(GAS(2, 2, NONE), CZERO_EQZ),
+    [PVM2_CZERO_NEZ] = PURE(GAS(2, 2, NONE), CZERO_NEZ),
+    [PVM2_ADDW] = PURE(ALUW, ADDW),
+    [PVM2_SUBW] = PURE(ALUW, SUBW),
+    [PVM2_SLLW] = PURE(SHIFTW, SLLW),
+    [PVM2_SRLW] = PURE(SHIFTW, SRLW),
+    [PVM2_SRAW] = PURE(SHIFTW, SRAW),
+    [PVM2_MULW] = PURE(GAS(4, 3, ANY), MULW),
+    [PVM2_DIVW] = PURE(DIVIDE, DIVW),
+    [PVM2_DIVUW] = PURE(DIVIDE, DIVUW),
+    [PVM2_REMW] = PURE(DIVIDE, REMW),
+    [PVM2_REMUW] = PURE(DIVIDE, REMUW),
+    [PVM2_ROLW] = PURE(SHIFTW, ROLW),
+    [PVM2_RORW] = PURE(SHIFTW, RORW),
+    [PVM2_ADD_UW] = PURE_BUT(ALU, ADD_UW, MAY_EXTEND, IR_ZEXT_W),
+    [PVM2_SH1ADD_UW] = PURE(ALU, SH1ADD_UW),
+    [PVM2_SH2ADD_UW] = PURE(ALU, SH2ADD_UW),
+    [PVM2_SH3ADD_UW] = PURE(ALU, SH3ADD_UW),
+    [PVM2_CLZ] = PURE(UNARY, CLZ),
+    [PVM2_CTZ] = PURE(GAS(2, 1, NONE), CTZ),
+    [PVM2_CPOP] = PURE(UNARY, CPOP),
+    [PVM2_SEXT_B] = PURE(UNARY, SEXT_B),
+    [PVM2_SEXT_H] = PURE(UNARY, SEXT_H),
+    [PVM2_ORC_B] = PURE(UNARY, ORC_B),
+    [PVM2_REV8] = PURE(UNARY, REV8),
+    [PVM2_CLZW] = PURE(UNARY, CLZW),
+    [PVM2_CTZW] = PURE(GAS(2, 1, NONE), CTZW),
+    [PVM2_CPOPW] = PURE(UNARY, CPOPW),
+    [PVM2_ZEXT_H] = PURE(UNARY, ZEXT_H),
+    [PVM2_RORI] = PURE(ALU_I, RORI),
+    [PVM2_RORIW] = PURE(ALU_IW, RORIW),
+    [PVM2_SLLI_UW] = PURE(ALU_I, SLLI_UW),
+    [PVM2_BCLRI] = PURE_BUT(ALU_I, ANDI, NOT_BIT, IR_ZERO),
+    [PVM2_BEXTI] = PURE(ALU_I, BEXTI),
+    [PVM2_BINVI] = PURE_BUT(ALU_I, XORI, BIT, IR_ZERO),
+    [PVM2_BSETI] = PURE_BUT(ALU_I, ORI, BIT, IR_ZERO),
+    [PVM2_FENCE] = NOTHING(GAS(1, 1, NONE), 0),
+    [PVM2_FENCE_I] = NOTHING(GAS(1, 1, NONE), 0),
+    [PVM2_TRAP] = CONTROL(OTHER, TRAP, PLAIN),
+    [PVM2_ECALL_JAR] = CALL(ECALL_JAR),
+    [PVM2_ECALLI] = CALL(ECALLI),
+    [PVM2_FALLTHROUGH] = NOTHING(OTHER, 1),
+    [PVM2_RESERVED] = CONTROL(OTHER, RESERVED, PLAIN),
+    [FAST_ADDI] = PURE(ALU_I, ADDI),
+    [FAST_ADD] = PURE(ALU, ADD),
+    [FAST_MOVE] = PURE(ALU, MOVE),
+    [FAST_LI] = PURE(ALU_I, LI),
+};
+/* clang-format on */
 
 /* ---- lowering --------------------------------------------------------------------------- */
 
-/* Operations that keep their operands; the others are handled one by one below. 0 is IR_ADD, whose
- * own PVM2 operation is one of the special ones, so 0 also says "special". */
-static const uint8_t same[PVM2_OP_COUNT] = {
-    [PVM2_SUB] = IR_SUB,
-    [PVM2_SLL] = IR_SLL,
-    [PVM2_SLT] = IR_SLT,
-    [PVM2_SLTU] = IR_SLTU,
-    [PVM2_XOR] = IR_XOR,
-    [PVM2_SRL] = IR_SRL,
-    [PVM2_SRA] = IR_SRA,
-    [PVM2_OR] = IR_OR,
-    [PVM2_AND] = IR_AND,
-    [PVM2_MUL] = IR_MUL,
-    [PVM2_MULH] = IR_MULH,
-    [PVM2_MULHSU] = IR_MULHSU,
-    [PVM2_MULHU] = IR_MULHU,
-    [PVM2_DIV] = IR_DIV,
-    [PVM2_DIVU] = IR_DIVU,
-    [PVM2_REM] = IR_REM,
-    [PVM2_REMU] = IR_REMU,
-    [PVM2_ANDN] = IR_ANDN,
-    [PVM2_ORN] = IR_ORN,
-    [PVM2_XNOR] = IR_XNOR,
-    [PVM2_MIN] = IR_MIN,
-    [PVM2_MINU] = IR_MINU,
-    [PVM2_MAX] = IR_MAX,
-    [PVM2_MAXU] = IR_MAXU,
-    [PVM2_ROL] = IR_ROL,
-    [PVM2_ROR] = IR_ROR,
-    [PVM2_SH1ADD] = IR_SH1ADD,
-    [PVM2_SH2ADD] = IR_SH2ADD,
-    [PVM2_SH3ADD] = IR_SH3ADD,
-    [PVM2_BCLR] = IR_BCLR,
-    [PVM2_BEXT] = IR_BEXT,
-    [PVM2_BINV] = IR_BINV,
-    [PVM2_BSET] = IR_BSET,
-    [PVM2_CZERO_EQZ] = IR_CZERO_EQZ,
-    [PVM2_CZERO_NEZ] = IR_CZERO_NEZ,
-    [PVM2_ADDW] = IR_ADDW,
-    [PVM2_SUBW] = IR_SUBW,
-    [PVM2_SLLW] = IR_SLLW,
-    [PVM2_SRLW] = IR_SRLW,
-    [PVM2_SRAW] = IR_SRAW,
-    [PVM2_MULW] = IR_MULW,
-    [PVM2_DIVW] = IR_DIVW,
-    [PVM2_DIVUW] = IR_DIVUW,
-    [PVM2_REMW] = IR_REMW,
-    [PVM2_REMUW] = IR_REMUW,
-    [PVM2_ROLW] = IR_ROLW,
-    [PVM2_RORW] = IR_RORW,
-    [PVM2_SH1ADD_UW] = IR_SH1ADD_UW,
-    [PVM2_SH2ADD_UW] = IR_SH2ADD_UW,
-    [PVM2_SH3ADD_UW] = IR_SH3ADD_UW,
-    [PVM2_CLZ] = IR_CLZ,
-    [PVM2_CTZ] = IR_CTZ,
-    [PVM2_CPOP] = IR_CPOP,
-    [PVM2_SEXT_B] = IR_SEXT_B,
-    [PVM2_SEXT_H] = IR_SEXT_H,
-    [PVM2_ORC_B] = IR_ORC_B,
-    [PVM2_REV8] = IR_REV8,
-    [PVM2_CLZW] = IR_CLZW,
-    [PVM2_CTZW] = IR_CTZW,
-    [PVM2_CPOPW] = IR_CPOPW,
-    [PVM2_ZEXT_H] = IR_ZEXT_H,
-    [PVM2_SLTI] = IR_SLTI,
-    [PVM2_SLTIU] = IR_SLTIU,
-    [PVM2_XORI] = IR_XORI,
-    [PVM2_ORI] = IR_ORI,
-    [PVM2_ANDI] = IR_ANDI,
-    [PVM2_SLLI] = IR_SLLI,
-    [PVM2_SRLI] = IR_SRLI,
-    [PVM2_SRAI] = IR_SRAI,
-    [PVM2_RORI] = IR_RORI,
-    [PVM2_BEXTI] = IR_BEXTI,
-    [PVM2_SLLIW] = IR_SLLIW,
-    [PVM2_SRLIW] = IR_SRLIW,
-    [PVM2_SRAIW] = IR_SRAIW,
-    [PVM2_RORIW] = IR_RORIW,
-    [PVM2_SLLI_UW] = IR_SLLI_UW,
-    [PVM2_LB] = IR_LB,
-    [PVM2_LH] = IR_LH,
-    [PVM2_LW] = IR_LW,
-    [PVM2_LD] = IR_LD,
-    [PVM2_LBU] = IR_LBU,
-    [PVM2_LHU] = IR_LHU,
-    [PVM2_LWU] = IR_LWU,
-    [PVM2_SB] = IR_SB,
-    [PVM2_SH] = IR_SH,
-    [PVM2_SW] = IR_SW,
-    [PVM2_SD] = IR_SD,
-    [PVM2_BEQ] = IR_BEQ,
-    [PVM2_BNE] = IR_BNE,
-    [PVM2_BLT] = IR_BLT,
-    [PVM2_BGE] = IR_BGE,
-    [PVM2_BLTU] = IR_BLTU,
-    [PVM2_BGEU] = IR_BGEU,
-    [PVM2_TRAP] = IR_TRAP,
-    [PVM2_RESERVED] = IR_RESERVED,
-    [PVM2_ECALLI] = IR_ECALLI,
-    [PVM2_ECALL_JAR] = IR_ECALL_JAR,
-};
-
-static int32_t target_of(uint64_t offset, int32_t distance, uint64_t code_len)
+static int32_t target_of(uint64_t offset, int64_t distance, uint64_t code_len)
 {
-    uint64_t target = offset + (uint64_t)(int64_t)distance;
+    uint64_t target = offset + (uint64_t)distance;
     return target < code_len ? (int32_t)target : IR_NO_TARGET;
 }
 
-static void load_immediate(struct ir_insn *out, int64_t value)
+/* The registers and the immediate are in place. Returns true, for the sake of a tail call. */
+static bool finish(const struct op_row *row, uint64_t offset, uint64_t code_len,
+                   struct pvm2_step *step)
 {
-    out->op = IR_LI;
-    out->imm = value;
-}
-
-bool pvm2_lower(const struct pvm2_insn *insn, uint64_t offset, uint64_t code_len,
-                struct ir_insn *out)
-{
-    *out = (struct ir_insn){.op = same[insn->op],
-                            .rd = slot_of[insn->rd],
-                            .ra = slot_of[insn->rs1],
-                            .rb = slot_of[insn->rs2],
-                            .len = insn->len,
-                            .imm = insn->imm};
-    switch (insn->op) {
-    case PVM2_LUI:
-        load_immediate(out, insn->imm);
+    struct ir_insn *insn = &step->insn;
+    int64_t imm = insn->imm;
+    switch (row->special) {
+    case IMM_MAY_MOVE:
+        if (insn->ra == IR_ZERO)
+            insn->op = IR_LI;
+        else if (imm == 0 && insn->rd != insn->ra)
+            insn->op = IR_MOVE;
         break;
-    case PVM2_AUIPC:
-        load_immediate(out, (int64_t)(JAVM_CODE_BASE + offset) + insn->imm);
-        break;
-    case PVM2_ADDI:
-        if (insn->rs1 == 0)
-            load_immediate(out, insn->imm);
-        else
-            out->op = insn->imm == 0 ? IR_MOVE : IR_ADDI;
-        break;
-    case PVM2_ADDIW:
-        out->op = insn->imm == 0 ? IR_SEXT_W : IR_ADDIW;
-        break;
-    case PVM2_ADD:
-        if (insn->rs1 == 0 || insn->rs2 == 0) {
-            out->op = IR_MOVE;
-            out->ra = slot_of[insn->rs1 | insn->rs2];
-        } else {
-            out->op = IR_ADD;
+    case MAY_MOVE:
+        if (insn->ra == IR_ZERO) {
+            insn->op = IR_MOVE;
+            insn->ra = insn->rb;
+            insn->rb = IR_ZERO;
+            step->row.src1 = step->row.src2;
+            step->row.src2 = GAS_NONE;
+        } else if (insn->rb == IR_ZERO) {
+            insn->op = IR_MOVE;
         }
         break;
-    case PVM2_ADD_UW:
-        out->op = insn->rs2 == 0 ? IR_ZEXT_W : IR_ADD_UW;
+    case MAY_EXTEND:
+        if (insn->rb == IR_ZERO && imm == 0)
+            insn->op = row->other;
         break;
-    case PVM2_BSETI:
-        out->op = IR_ORI;
-        out->imm = (int64_t)(UINT64_C(1) << insn->imm);
+    case AT_PC:
+        insn->imm += (int64_t)(JAVM_CODE_BASE + offset);
         break;
-    case PVM2_BINVI:
-        out->op = IR_XORI;
-        out->imm = (int64_t)(UINT64_C(1) << insn->imm);
+    case BIT:
+        insn->imm = (int64_t)(UINT64_C(1) << imm);
         break;
-    case PVM2_BCLRI:
-        out->op = IR_ANDI;
-        out->imm = (int64_t) ~(UINT64_C(1) << insn->imm);
+    case NOT_BIT:
+        insn->imm = (int64_t) ~(UINT64_C(1) << imm);
         break;
-    case PVM2_JAL:
-        out->op = insn->rd == 0 ? IR_JUMP : IR_JAL;
-        out->lo = (int32_t)(JAVM_CODE_BASE + offset + insn->len);
-        out->hi = target_of(offset, insn->imm, code_len);
-        return true;
-    case PVM2_JALR:
-        out->op = IR_JALR;
-        if (insn->rd == 0)
-            out->rd = IR_SINK;
-        out->lo = insn->imm;
-        out->hi = (int32_t)(JAVM_CODE_BASE + offset + insn->len);
-        return true;
-    case PVM2_BEQ:
-    case PVM2_BNE:
-    case PVM2_BLT:
-    case PVM2_BGE:
-    case PVM2_BLTU:
-    case PVM2_BGEU:
-        out->lo = 0;
-        out->hi = target_of(offset, insn->imm, code_len);
-        return true;
-    case PVM2_LB:
-    case PVM2_LH:
-    case PVM2_LW:
-    case PVM2_LD:
-    case PVM2_LBU:
-    case PVM2_LHU:
-    case PVM2_LWU:
-        if (insn->rd == 0)
-            out->rd = IR_SINK;
-        return true;
-    case PVM2_SB:
-    case PVM2_SH:
-    case PVM2_SW:
-    case PVM2_SD:
-    case PVM2_TRAP:
-    case PVM2_RESERVED:
-    case PVM2_ECALLI:
-    case PVM2_ECALL_JAR:
-        return true;
-    case PVM2_FENCE:
-    case PVM2_FENCE_I:
-    case PVM2_FALLTHROUGH:
-        return false;
+    case BRANCHES:
+        insn->lo = 0;
+        insn->hi = target_of(offset, imm, code_len);
+        break;
+    case JUMPS:
+        if (insn->rd == IR_ZERO)
+            insn->op = IR_JUMP;
+        insn->lo = (int32_t)(JAVM_CODE_BASE + offset + step->len);
+        insn->hi = target_of(offset, imm, code_len);
+        break;
+    case JUMPS_BY_REGISTER:
+        step->row.dst = GAS_NONE;
+        insn->lo = (int32_t)imm;
+        insn->hi = (int32_t)(JAVM_CODE_BASE + offset + step->len);
+        break;
     default:
         break;
     }
-    return insn->rd != 0; /* a pure result into x0 is nothing */
+    return true;
+}
+
+/* ---- any instruction -------------------------------------------------------------------- */
+
+/* x register -> slot; x0 reads as zero, and is no register to the gas pipeline. */
+static const uint8_t slot_of[16] = {IR_ZERO, 0, 1, 13, 14, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+_Static_assert(IR_ZERO == GAS_NONE, "x0 must be no register to the pipeline");
+
+/* x3 and x4 live in memory: each operand that names one pays for an access (9.4, [D13]). */
+static uint8_t with_spills(uint32_t cycles, const struct pvm2_insn *insn, uint32_t memory_cycles)
+{
+    uint8_t rd = insn->op == PVM2_JALR ? 0 : insn->rd; /* of jalr it does not count */
+    uint32_t spilled = (uint32_t)((rd == 3 || rd == 4) + (insn->rs1 == 3 || insn->rs1 == 4) +
+                                  (insn->rs2 == 3 || insn->rs2 == 4));
+    uint32_t extra = spilled * memory_cycles;
+    cycles += extra > 255 ? 255 : extra;
+    return (uint8_t)(cycles > 255 ? 255 : cycles);
+}
+
+void pvm2_step_of(const struct pvm2_insn *insn, uint64_t offset, uint64_t code_len,
+                  uint32_t memory_cycles, struct pvm2_step *step)
+{
+    const struct op_row *row = &op_rows[insn->op];
+    bool overlap = insn->rd != 0 && ((insn->rd == insn->rs1 && (row->gas.overlap & RS1) != 0) ||
+                                     (insn->rd == insn->rs2 && row->gas.overlap == ANY));
+    uint32_t cycles = row->gas.cycles + (memory_cycles & row->gas.memory);
+    step->row = (struct gas_row){.dst = slot_of[insn->rd],
+                                 .src1 = slot_of[insn->rs1],
+                                 .src2 = slot_of[insn->rs2],
+                                 .cycles = with_spills(cycles, insn, memory_cycles),
+                                 .slots = (uint8_t)(row->gas.slots - overlap)};
+    step->len = insn->len;
+    step->executes = row->executes && (insn->rd != 0 || !row->pure);
+    step->terminator = row->terminator;
+    step->ecall = row->ecall;
+    step->store = row->store;
+    step->insn = (struct ir_insn){.op = row->op,
+                                  .rd = insn->rd != 0 ? slot_of[insn->rd] : row->other,
+                                  .ra = slot_of[insn->rs1],
+                                  .rb = slot_of[insn->rs2],
+                                  .len = insn->len,
+                                  .imm = insn->imm};
+    finish(row, offset, code_len, step);
+}
+
+static bool next_unusual(const uint8_t *code, uint64_t len, uint64_t offset, uint32_t memory_cycles,
+                         struct pvm2_step *step)
+{
+    struct pvm2_insn insn;
+    if (!pvm2_decode(code, len, offset, &insn))
+        return false;
+    pvm2_step_of(&insn, offset, len, memory_cycles, step);
+    return true;
+}
+
+/* ---- the usual instruction -------------------------------------------------------------- */
+
+/* Three registers and a neighbour, stored as one word: single bytes would cost more than the rest.
+ */
+_Static_assert(offsetof(struct ir_insn, rd) == 4 && offsetof(struct ir_insn, ra) == 5 &&
+                   offsetof(struct ir_insn, rb) == 6 && offsetof(struct ir_insn, len) == 7,
+               "written as a word");
+_Static_assert(offsetof(struct gas_row, dst) == 0 && offsetof(struct gas_row, src1) == 1 &&
+                   offsetof(struct gas_row, src2) == 2 && offsetof(struct gas_row, cycles) == 3,
+               "written as a word");
+
+/* The immediate is in place. */
+static inline bool step_usual(const struct pvm2_fast *fast, uint32_t len, uint64_t offset,
+                              uint64_t code_len, uint32_t memory_cycles, struct pvm2_step *step)
+{
+    const struct op_row *row = &op_rows[fast->op];
+    /* Zero bytes where rd is an operand; the addition sets bit 7 of the others. */
+    uint32_t differ = (fast->slots ^ (fast->slots & 0xFF) * 0x010100) + 0x7F7F00;
+    bool overlap = (differ & row->gas.overlap) != row->gas.overlap;
+    uint32_t cycles = row->gas.cycles + (memory_cycles & row->gas.memory);
+    uint32_t sources = fast->slots | cycles << 24;
+    memcpy(&step->row, &sources, sizeof sources);
+    step->row.slots = (uint8_t)(row->gas.slots - overlap);
+
+    uint64_t insn = row->op | (uint64_t)(fast->slots | len << 24) << 32;
+    memcpy(&step->insn, &insn, sizeof insn);
+    step->len = (uint8_t)len;
+    step->executes = row->executes;
+    step->terminator = row->terminator;
+    step->ecall = row->ecall;
+    step->store = row->store;
+    return row->special == PLAIN || finish(row, offset, code_len, step);
+}
+
+bool pvm2_next(const uint8_t *code, uint64_t len, uint64_t offset, uint32_t memory_cycles,
+               struct pvm2_step *step)
+{
+    if (offset >= len || len - offset < 4)
+        return next_unusual(code, len, offset, memory_cycles, step);
+    struct pvm2_fast fast;
+    uint32_t word;
+    memcpy(&word, code + offset, sizeof word);
+    bool is_long = (word & 3) == 3;
+    if (!(is_long ? fast_decode32(word, &fast, &step->insn.imm)
+                  : fast_decode16(word & 0xFFFF, &fast, &step->insn.imm)))
+        return next_unusual(code, len, offset, memory_cycles, step);
+    return step_usual(&fast, is_long ? 4 : 2, offset, len, memory_cycles, step);
 }

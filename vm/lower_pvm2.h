@@ -6,12 +6,22 @@
 #include "vm/ir.h"
 #include "vm/pvm2.h"
 
-/* The row of PVM2 9.3 with the x3/x4 surcharges of 9.4. Not for ecalls. */
-struct gas_row pvm2_gas_row(const struct pvm2_insn *insn, uint32_t memory_cycles);
+/* An instruction's gas row and internal instruction, and what it is to the walk. */
+struct pvm2_step {
+    /* Branch targets are byte offsets into the code in `hi` (branches, JUMP, JAL), IR_NO_TARGET
+     * when the target lies outside [0, len). Nothing is said unless `executes`. */
+    struct ir_insn insn;
+    struct gas_row row; /* of PVM2 9.3, with the surcharges of 9.4; says nothing of an ecall */
+    uint8_t len;
+    bool executes; /* false: it has no effect */
+    bool terminator, ecall, store;
+};
 
-/* False: nothing to execute. Branch targets are left as byte offsets into the code in `hi`
- * (branches, JUMP, JAL), IR_NO_TARGET when the target lies outside [0, code_len). */
-bool pvm2_lower(const struct pvm2_insn *insn, uint64_t offset, uint64_t code_len,
-                struct ir_insn *out);
+/* The instruction at `offset`; false where the code ends. `memory_cycles` is at most 255. */
+bool pvm2_next(const uint8_t *code, uint64_t len, uint64_t offset, uint32_t memory_cycles,
+               struct pvm2_step *step);
+/* The same of an instruction that was decoded. */
+void pvm2_step_of(const struct pvm2_insn *insn, uint64_t offset, uint64_t code_len,
+                  uint32_t memory_cycles, struct pvm2_step *step);
 
 #endif

@@ -1,35 +1,88 @@
 /* Guest memory from the engines' side.
  *
- * `base` is the address of guest address 0 inside a reservation with guard regions before and
- * after; the guest's pages lie there in place, so that an access is one host access. `access` has a
- * byte per guest page; the low bits say what may be done without asking: PAGE_READ once the page
- * has its content, PAGE_WRITE once its first write was noted. Everything else goes through
- * memory_touch. */
+ * `base` is the address of guest address 0 inside one reservation; the guest's pages lie there in
+ * place, so that an access is one host access. Hardware protection follows the layout: a page that
+ * no access was made to is PROT_NONE, so that generated code needs no check; its first access comes
+ * to memory_touch, from the interpreter by the table `access` and from generated code by a fault.
+ *
+ * Pages that were made accessible stay so when the memory is attached to the next layout of the
+ * same space: they are the warm set. What may have been written is filled again then, without a
+ * system call. Below `base` lie things that generated code reaches by fixed distances. */
 #ifndef JAVM_VM_MEMORY_H
 #define JAVM_VM_MEMORY_H
 
 #include "javm/engine.h"
 
-#define PAGE_READ  1u
-#define PAGE_WRITE 2u
-#define PAGE_USED  128u /* the reservation has (stale) bytes here: clear before use */
+/* A byte per guest page in `access`. The first two say what the interpreter may do without asking
+ * and are cleared by every reset; the others what the hardware allows. HARD bits imply content. */
+#define PAGE_READ       1u
+#define PAGE_WRITE      2u
+#define PAGE_HARD_READ  4u
+#define PAGE_HARD_WRITE 8u
 
 #define MEMORY_PAGES (1u << 20)
 
+/* Distances from `base`, which is aligned to 64 KiB. Everything not named is PROT_NONE. */
+#define MEMORY_GUARD       0x1000000    /* PROT_NONE on both sides of the 4 GiB */
+#define MEMORY_CONTEXT     (-0x1001000) /* one page: struct jit_context */
+#define MEMORY_ACCESS      (-0x1101000) /* the table `access`, a byte for each page */
+#define MEMORY_STACK_TOP   (-0x1110000) /* return addresses of generated code, grows down */
+#define MEMORY_STACK_BYTES 0x10000      /* aligned to its size; PROT_NONE below and above */
+
+/* What vm.c attaches. Layouts of one space have the same regions with the same permissions and
+ * differ in their contents only (instances of one image); of layouts with one id the contents are
+ * the same too, but for the region `scratch`, which is filled anew each time. Ids are never used
+ * again for something else; 0 matches nothing. */
+struct memory_layout {
+    const struct javm_region
+        *regions; /* borrowed until the next attach or memory_finish; code first */
+    uint32_t count;
+    uint32_t scratch; /* index of the region that differs from call to call, 0: none */
+    const struct javm_cap *scratch_data; /* what it shows now, borrowed; NULL: zeros */
+    uint64_t space, id;
+    bool constant; /* what is not writable shows the same in every layout of the space */
+};
+
 struct javm_memory {
     uint8_t *base;
-    uint8_t *access; /* MEMORY_PAGES */
-    /* Lists of page numbers; room for every page each, so that noting a page cannot fail. */
-    uint32_t *touched, *dirty, *used;
-    uint32_t touched_count, dirty_count, used_count;
-    struct javm_region *regions;
-    uint32_t region_count, region_room;
+    uint8_t *access; /* MEMORY_PAGES, at base + MEMORY_ACCESS */
+    bool failed;     /* the system refused a page: what the run came to is no result */
+    /* Private to memory.c. */
+    bool cramped;          /* the system refused once: open few large runs from now on */
+    bool scratch_readable; /* the scratch region may have pages that are only readable */
+    uint32_t edges;        /* neighbours that the hardware protects differently */
+    uint32_t low, high;    /* every page that may be accessible is in [low, high) */
+    uint32_t refilled,
+        wasteful;    /* pages of the last attach; runs in a row that were not worth it */
+    uint64_t filled; /* pages that got their content since the last attach, by it too */
+    /* Page numbers, with room for every page each, so that noting one cannot fail: with PAGE_ bits;
+     * accessible; of these, writable (all without order); the answer of memory_dirty_within. */
+    uint32_t *touched, *warm, *writable, *dirty;
+    uint32_t touched_count, warm_count, writable_count;
+    struct memory_layout layout;
+    struct javm_region *copy; /* what javm_memory_attach was given */
+    size_t copy_room;
     void *reservation;
 };
 
-/* Make an access of `width` (1..8) bytes at `address` possible: true when the permissions allow it.
- * All or nothing. *fresh counts pages that were written for the first time. */
+/* NOMEM: nothing is attached then. */
+enum javm_status memory_attach_warm(struct javm_memory *memory, const struct memory_layout *layout);
+/* A run is over and used so much gas. Stops borrowing: nothing but attaching, memory_drop and
+ * destroying is allowed after it. Pages stay warm while filling them again is worth it. */
+void memory_finish(struct javm_memory *memory, uint64_t gas);
+/* Make every page inaccessible and give its memory back; nothing is attached then. False when the
+ * system refuses; the next attach tries again. */
+bool memory_drop(struct javm_memory *memory);
+
+/* Make an access of `width` (1..8) bytes at `address` possible: true when the permissions allow it
+ * and the system has a page (`failed`). All or nothing. *fresh counts pages whose PAGE_WRITE was
+ * not set before. */
 bool memory_touch(struct javm_memory *memory, uint32_t address, uint32_t width, bool write,
                   uint32_t *fresh);
+
+/* Pages of one region whose content is no longer that of its source, ascending; valid until the
+ * next call. */
+size_t memory_dirty_within(struct javm_memory *memory, const struct javm_region *region,
+                           const uint32_t **pages);
 
 #endif

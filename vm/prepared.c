@@ -24,6 +24,12 @@ static void release_place(struct prepared *p)
     *p = (struct prepared){0};
 }
 
+/* What counts against the limit. Native code has the store's. */
+static uint64_t program_bytes(const struct cached_program *program)
+{
+    return sizeof *program + (program->program != NULL ? javm_program_bytes(program->program) : 0);
+}
+
 static void release_program(struct prepared_cache *cache, struct cached_program *program)
 {
     for (unsigned set = 0; set < PREPARED_SETS; set++)
@@ -32,16 +38,18 @@ static void release_program(struct prepared_cache *cache, struct cached_program 
                 release_place(&cache->places[set][way]);
     LIST_REMOVE(program, same_bucket);
     TAILQ_REMOVE(&cache->by_use, program, by_use);
-    cache->stats->program_bytes -= javm_program_bytes(program->program);
+    cache->stats->program_bytes -= program_bytes(program);
     javm_program_free(program->program);
+    if (program->native != NULL)
+        javm_native_close(program->native);
     javm_cap_release(program->image);
     free(program);
 }
 
-void prepared_init(struct prepared_cache *cache, uint64_t program_limit,
+void prepared_init(struct prepared_cache *cache, struct javm_jit *jit, uint64_t program_limit,
                    struct javm_vm_stats *stats)
 {
-    *cache = (struct prepared_cache){.program_limit = program_limit, .stats = stats};
+    *cache = (struct prepared_cache){.jit = jit, .program_limit = program_limit, .stats = stats};
     TAILQ_INIT(&cache->by_use);
 }
 
@@ -108,7 +116,10 @@ static enum javm_status load_program(struct prepared_cache *cache, struct javm_d
     const struct javm_program_key key = {.footprint_pages = javm_image_footprint(fields)};
     const uint64_t start = clock_ns();
     enum javm_status status =
-        javm_program_decode_pvm2(fields->code, fields->code_len, &key, &p->program, err);
+        cache->jit != NULL
+            ? javm_native_open(cache->jit, image_hash, fields->code, fields->code_len, &key, image,
+                               &p->native, err)
+            : javm_program_decode_pvm2(fields->code, fields->code_len, &key, &p->program, err);
     if (status != JAVM_OK) {
         free(p);
         javm_cap_release(image);
@@ -118,9 +129,10 @@ static enum javm_status load_program(struct prepared_cache *cache, struct javm_d
     cache->stats->program_misses++;
     p->image_hash = *image_hash;
     p->image = image;
+    p->space = ++cache->last_id;
     LIST_INSERT_HEAD(bucket, p, same_bucket);
     TAILQ_INSERT_TAIL(&cache->by_use, p, by_use);
-    cache->stats->program_bytes += javm_program_bytes(p->program);
+    cache->stats->program_bytes += program_bytes(p);
     /* Least recently used first; the new one always stays. */
     while (cache->stats->program_bytes > cache->program_limit && TAILQ_FIRST(&cache->by_use) != p)
         release_program(cache, TAILQ_FIRST(&cache->by_use));
@@ -345,6 +357,7 @@ static enum javm_status prepare(struct prepared_cache *cache, struct javm_dir_th
         status = lay_out(p, dir, root, err);
     javm_cap_release(root);
     p->hash = *hash;
+    p->layout = ++cache->last_id;
     return status;
 }
 

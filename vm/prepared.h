@@ -14,8 +14,10 @@ struct cached_program {
     LIST_ENTRY(cached_program) same_bucket;
     TAILQ_ENTRY(cached_program) by_use;
     struct javm_hash image_hash;
-    struct javm_cap *image; /* one reference */
-    struct javm_program *program;
+    struct javm_cap *image;       /* one reference */
+    struct javm_program *program; /* INTERP */
+    struct javm_native *native;   /* JIT: open */
+    uint64_t space; /* of guest memory (vm/memory.h): all its instances have the same regions */
 };
 
 /* A published instance, ready to enter. */
@@ -30,6 +32,7 @@ struct prepared {
     uint32_t region_count;
     uint32_t scratch_region; /* the mapping of slot[0], 0: none */
     bool slot0_pinned;
+    uint64_t layout; /* id of what the regions show (vm/memory.h) */
     /* Indices of the mappings that have a source, in order of their paths. */
     uint32_t *persistent;
     uint32_t persistent_count;
@@ -45,10 +48,12 @@ struct prepared_cache {
     LIST_HEAD(program_bucket, cached_program) buckets[PROGRAM_BUCKETS];
     TAILQ_HEAD(program_use, cached_program) by_use; /* the one used last is last */
     uint64_t program_limit, clock;
+    uint64_t last_id;            /* of spaces and layouts; none is given twice */
+    struct javm_jit *jit;        /* borrowed; NULL: programs are decoded for the interpreter */
     struct javm_vm_stats *stats; /* its program_bytes is what program_limit limits */
 };
 
-void prepared_init(struct prepared_cache *cache, uint64_t program_limit,
+void prepared_init(struct prepared_cache *cache, struct javm_jit *jit, uint64_t program_limit,
                    struct javm_vm_stats *stats);
 
 /* Find or make the entry of a published instance. It stays valid until the next call. */

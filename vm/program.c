@@ -91,7 +91,7 @@ static void close_block(struct builder *b, bool ecall)
         reserve = need - block->cost;
     }
     p->insns[block->header].imm = (int64_t)need;
-    if (p->key.cow_cost != 0)
+    if (p->insns[block->header + 1].op == IR_RESERVE)
         p->insns[block->header + 1].imm = (int64_t)reserve;
 }
 
@@ -102,29 +102,24 @@ static void walk(struct builder *b)
     const bool cow = p->key.cow_cost != 0;
     uint64_t offset = 0;
     bool start = true, open = false, ecall_block = false;
-    struct pvm2_insn insn;
-    struct ir_insn lowered;
-    while (!b->failed && pvm2_decode(p->code, p->code_len, offset, &insn)) {
-        bool ecall = insn.op == PVM2_ECALLI || insn.op == PVM2_ECALL_JAR;
-        if (start || ecall) {
+    struct pvm2_step step;
+    while (!b->failed && pvm2_next(p->code, p->code_len, offset, memory_cycles, &step)) {
+        if (start || step.ecall) {
             if (open)
                 close_block(b, ecall_block);
-            open_block(b, offset, cow && !ecall);
+            open_block(b, offset, cow && !step.ecall);
             if (b->failed)
                 return;
             open = true;
-            ecall_block = ecall;
+            ecall_block = step.ecall;
         }
-        if (!ecall) {
-            struct gas_row row = pvm2_gas_row(&insn, memory_cycles);
-            gas_add(&b->gas, &row);
-        }
-        if (insn.op >= PVM2_SB && insn.op <= PVM2_SD)
-            p->blocks[p->block_count - 1].stores++;
-        if (pvm2_lower(&insn, offset, p->code_len, &lowered))
-            emit(b, &lowered, offset);
-        start = pvm2_is_terminator((enum pvm2_op)insn.op);
-        offset += insn.len;
+        if (!step.ecall)
+            gas_add(&b->gas, &step.row);
+        p->blocks[p->block_count - 1].stores += step.store;
+        if (step.executes)
+            emit(b, &step.insn, offset);
+        start = step.terminator;
+        offset += step.len;
         p->instructions++;
     }
     if (open)

@@ -9,9 +9,25 @@
 #include "vm/memory.h"
 #include "vm/prepared.h"
 
-struct javm_vm {
+/* Guest memories that are kept, each for the instances of one image: what those touched stays
+ * accessible there. */
+#define SPACES   16u
+/* Pages (64 MiB) that the memories not in use may keep together. */
+#define WARM_ALL 16384u
+
+struct space {
     struct javm_memory *memory;
+    uint64_t id; /* cached_program.space; 0: nobody's */
+    uint64_t last_use;
+};
+
+struct javm_vm {
+    struct space spaces[SPACES];
+    uint32_t space_count, space_limit;
+    uint64_t clock;
+    struct javm_memory *memory; /* of the invocation that runs */
     enum javm_engine engine;
+    struct javm_jit *own_jit; /* NULL: the interpreter, or somebody else's */
     struct prepared_cache cache;
     struct javm_vm_stats stats;
 };
@@ -41,13 +57,28 @@ enum javm_status javm_vm_create(const struct javm_vm_options *options, struct ja
     struct javm_vm *v = calloc(1, sizeof *v);
     if (v == NULL)
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "vm: out of memory");
-    enum javm_status status = javm_memory_create(&v->memory, err);
+    enum javm_status status = javm_memory_create(&v->spaces[0].memory, err);
     if (status != JAVM_OK) {
         free(v);
         return status;
     }
+    v->space_count = 1;
+    v->space_limit = SPACES;
     v->engine = options->engine;
-    prepared_init(&v->cache,
+    struct javm_jit *jit = NULL;
+    if (options->engine == JAVM_ENGINE_JIT) {
+        jit = options->jit;
+        if (jit == NULL) {
+            status = javm_jit_create(NULL, &v->own_jit, err);
+            if (status != JAVM_OK) {
+                javm_memory_destroy(v->spaces[0].memory);
+                free(v);
+                return status;
+            }
+            jit = v->own_jit;
+        }
+    }
+    prepared_init(&v->cache, jit,
                   options->program_cache_bytes != 0 ? options->program_cache_bytes
                                                     : UINT64_C(1) << 30,
                   &v->stats);
@@ -55,10 +86,16 @@ enum javm_status javm_vm_create(const struct javm_vm_options *options, struct ja
     return JAVM_OK;
 }
 
+static void release_space(struct space *space)
+{
+    memory_drop(space->memory);
+    space->id = space->last_use = 0;
+}
+
 void javm_vm_flush(struct javm_vm *vm)
 {
-    /* The memory's layout borrows from the cache. */
-    javm_memory_attach(vm->memory, NULL, 0);
+    for (uint32_t i = 0; i < vm->space_count; i++)
+        release_space(&vm->spaces[i]);
     prepared_flush(&vm->cache);
 }
 
@@ -66,8 +103,10 @@ void javm_vm_destroy(struct javm_vm *vm)
 {
     if (vm == NULL)
         return;
-    javm_vm_flush(vm);
-    javm_memory_destroy(vm->memory);
+    prepared_flush(&vm->cache);
+    for (uint32_t i = 0; i < vm->space_count; i++)
+        javm_memory_destroy(vm->spaces[i].memory);
+    javm_jit_destroy(vm->own_jit);
     free(vm);
 }
 
@@ -76,31 +115,95 @@ void javm_vm_stats(const struct javm_vm *vm, struct javm_vm_stats *stats)
     *stats = vm->stats;
 }
 
+/* ---- memories --------------------------------------------------------------------------- */
+
+static struct space *least_recent(struct javm_vm *vm)
+{
+    struct space *oldest = &vm->spaces[0];
+    for (uint32_t i = 1; i < vm->space_count; i++)
+        if (vm->spaces[i].last_use < oldest->last_use)
+            oldest = &vm->spaces[i];
+    return oldest;
+}
+
+/* What the other memories keep is bounded; those that were not used for longest give way. */
+static void trim(struct javm_vm *vm, const struct space *used)
+{
+    uint64_t warm = 0;
+    for (uint32_t i = 0; i < vm->space_count; i++)
+        warm += vm->spaces[i].memory->warm_count;
+    while (warm - used->memory->warm_count > WARM_ALL) {
+        struct space *oldest = NULL;
+        for (uint32_t i = 0; i < vm->space_count; i++) {
+            struct space *s = &vm->spaces[i];
+            if (s != used && s->memory->warm_count != 0 &&
+                (oldest == NULL || s->last_use < oldest->last_use))
+                oldest = s;
+        }
+        const uint32_t had = oldest->memory->warm_count;
+        release_space(oldest);
+        if (oldest->memory->warm_count == had) /* the system refused */
+            break;
+        warm -= had;
+    }
+}
+
+static struct javm_memory *memory_of(struct javm_vm *vm, uint64_t id)
+{
+    struct space *space = NULL;
+    for (uint32_t i = 0; i < vm->space_count && space == NULL; i++)
+        if (vm->spaces[i].id == id)
+            space = &vm->spaces[i];
+    if (space == NULL) {
+        space = least_recent(vm);
+        if (space->id != 0 && vm->space_count < vm->space_limit) {
+            struct space *fresh = &vm->spaces[vm->space_count];
+            if (javm_memory_create(&fresh->memory, NULL) == JAVM_OK) {
+                space = fresh;
+                vm->space_count++;
+            } else {
+                vm->space_limit = vm->space_count;
+            }
+        }
+        space->id = id;
+    }
+    if (space->last_use != vm->clock)
+        trim(vm, space);
+    space->last_use = ++vm->clock;
+    return space->memory;
+}
+
 /* ---- entry ------------------------------------------------------------------------------ */
 
 /* The layout of this call: the prepared one, with the scratchpad in the mapping of slot[0]. */
 static enum javm_status attach(struct javm_vm *vm, const struct prepared *p,
                                const struct javm_call *call, struct javm_error *err)
 {
-    enum javm_status status = javm_memory_attach(vm->memory, p->regions, p->region_count);
-    if (status != JAVM_OK)
-        return javm_fail(err, status, JAVM_NOWHERE, "guest memory: out of memory");
+    struct memory_layout layout = {.regions = p->regions,
+                                   .count = p->region_count,
+                                   .scratch = p->scratch_region,
+                                   .space = p->program->space,
+                                   .id = p->layout,
+                                   .constant =
+                                       true}; /* code and pinned Data: the image names them */
     if (call->scratchpad != NULL && p->slot0_pinned)
         return javm_fail(err, JAVM_E_KIND, JAVM_NOWHERE,
                          "slot[0] is pinned by the image: it cannot be given");
-    if (call->scratchpad == NULL || p->scratch_region == 0)
-        return JAVM_OK;
-    struct javm_region *region = &vm->memory->regions[p->scratch_region];
-    if (javm_cap_kind(call->scratchpad) != JAVM_DATA)
-        return javm_fail(err, JAVM_E_KIND, JAVM_NOWHERE,
-                         "slot[0] is mapped and has to be a Data, not a cap of kind %s",
-                         javm_kind_name(javm_cap_kind(call->scratchpad)));
-    if (javm_data_pages(call->scratchpad) > region->pages)
-        return javm_fail(err, JAVM_E_RANGE, JAVM_NOWHERE,
-                         "slot[0] has %llu pages, its mapping only %u",
-                         (unsigned long long)javm_data_pages(call->scratchpad), region->pages);
-    region->kind = JAVM_REGION_DATA;
-    region->data = call->scratchpad;
+    if (p->scratch_region != 0) {
+        const struct javm_region *region = &p->regions[p->scratch_region];
+        layout.scratch_data = call->scratchpad != NULL ? call->scratchpad : region->data;
+        if (call->scratchpad != NULL && javm_cap_kind(call->scratchpad) != JAVM_DATA)
+            return javm_fail(err, JAVM_E_KIND, JAVM_NOWHERE,
+                             "slot[0] is mapped and has to be a Data, not a cap of kind %s",
+                             javm_kind_name(javm_cap_kind(call->scratchpad)));
+        if (call->scratchpad != NULL && javm_data_pages(call->scratchpad) > region->pages)
+            return javm_fail(err, JAVM_E_RANGE, JAVM_NOWHERE,
+                             "slot[0] has %llu pages, its mapping only %u",
+                             (unsigned long long)javm_data_pages(call->scratchpad), region->pages);
+    }
+    vm->memory = memory_of(vm, p->program->space);
+    if (memory_attach_warm(vm->memory, &layout) != JAVM_OK)
+        return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "guest memory: out of memory");
     return JAVM_OK;
 }
 
@@ -151,62 +254,30 @@ static void classify(const struct javm_exec *exec, struct javm_call_result *resu
 
 /* ---- end -------------------------------------------------------------------------------- */
 
-/* Pages that the run wrote, ascending. */
-struct dirty {
-    const uint32_t *pages;
-    size_t count;
-};
-
-static struct dirty dirty_pages(struct javm_memory *memory)
+/* The Data of a mapping after the run: its source with the changed pages written over it, as long
+ * as before or up to the last changed page. *data gets a reference; when no page changed it is the
+ * source itself (NULL for none). */
+static enum javm_status mapped_data(struct javm_memory *memory, const struct javm_region *region,
+                                    const struct javm_cap *source, struct javm_cap **data)
 {
-    struct dirty all;
-    all.count = javm_memory_dirty(memory, &all.pages);
-    return all;
-}
-
-/* Those of one region. */
-static struct dirty dirty_within(struct dirty all, const struct javm_region *region)
-{
-    size_t low = 0, high = all.count;
-    while (low < high) {
-        const size_t middle = low + (high - low) / 2;
-        if (all.pages[middle] < region->first_page)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    struct dirty within = {all.pages + low, 0};
-    while (low + within.count < all.count &&
-           within.pages[within.count] - region->first_page < region->pages)
-        within.count++;
-    return within;
-}
-
-/* The Data of a mapping after the run: its source with the dirty pages written over it, as long as
- * before or up to the last dirty page. *data gets a reference; with no dirty page it is the source
- * itself (NULL for none). */
-static enum javm_status mapped_data(const struct javm_memory *memory,
-                                    const struct javm_region *region, struct dirty all,
-                                    struct javm_cap **data)
-{
-    const struct dirty dirty = dirty_within(all, region);
-    if (dirty.count == 0) {
-        *data = region->data != NULL ? javm_cap_retain(region->data) : NULL;
+    const uint32_t *dirty;
+    const size_t count = memory_dirty_within(memory, region, &dirty);
+    if (count == 0) {
+        *data = source != NULL ? javm_cap_retain(source) : NULL;
         return JAVM_OK;
     }
-    const uint64_t before = region->data != NULL ? javm_data_pages(region->data) : 0;
-    const uint64_t last = dirty.pages[dirty.count - 1] - region->first_page;
-    struct javm_cap *fresh =
-        last < before ? javm_cap_clone(region->data) : javm_data_new_zero(last + 1);
+    const uint64_t before = source != NULL ? javm_data_pages(source) : 0;
+    const uint64_t last = dirty[count - 1] - region->first_page;
+    struct javm_cap *fresh = last < before ? javm_cap_clone(source) : javm_data_new_zero(last + 1);
     enum javm_status status = fresh == NULL ? JAVM_E_NOMEM : JAVM_OK;
     for (uint64_t i = 0; last >= before && i < before && status == JAVM_OK; i++) {
-        const uint8_t *page = javm_data_page(region->data, i);
+        const uint8_t *page = javm_data_page(source, i);
         if (page != NULL)
             status = javm_data_write_page(fresh, i, page);
     }
-    for (size_t i = 0; i < dirty.count && status == JAVM_OK; i++)
-        status = javm_data_write_page(fresh, dirty.pages[i] - region->first_page,
-                                      javm_memory_page(memory, dirty.pages[i]));
+    for (size_t i = 0; i < count && status == JAVM_OK; i++)
+        status = javm_data_write_page(fresh, dirty[i] - region->first_page,
+                                      javm_memory_page(memory, dirty[i]));
     if (status != JAVM_OK) {
         javm_cap_release(fresh);
         return status;
@@ -221,11 +292,12 @@ static enum javm_status reflect_slot0(struct javm_vm *vm, const struct prepared 
                                       struct javm_call_result *result)
 {
     if (p->scratch_region != 0) {
-        const struct javm_region *region = &vm->memory->regions[p->scratch_region];
+        const struct javm_region *region = &p->regions[p->scratch_region];
+        const struct javm_cap *given = call->scratchpad != NULL ? call->scratchpad : region->data;
         if (result->end == JAVM_END_HALT)
-            return mapped_data(vm->memory, region, dirty_pages(vm->memory), &result->slot0);
-        if (region->data != NULL)
-            result->slot0 = javm_cap_retain(region->data);
+            return mapped_data(vm->memory, region, given, &result->slot0);
+        if (given != NULL)
+            result->slot0 = javm_cap_retain(given);
         return JAVM_OK;
     }
     if (call->scratchpad != NULL) {
@@ -301,11 +373,11 @@ static enum javm_status change_slots(const struct namer *namer, struct javm_hash
     return status;
 }
 
-/* What the run changed in its own slots, in order of paths: slot[0] went back to the caller, dirty
- * pages of persistent mappings are Data in their slots. */
-static enum javm_status collect_changes(const struct javm_vm *vm, const struct prepared *p,
-                                        struct dirty dirty, const struct namer *namer,
-                                        struct change *changes, size_t *count)
+/* What the run changed in its own slots, in order of paths: slot[0] went back to the caller,
+ * changed pages of persistent mappings are Data in their slots. */
+static enum javm_status collect_changes(struct javm_memory *memory, const struct prepared *p,
+                                        const struct namer *namer, struct change *changes,
+                                        size_t *count)
 {
     static const struct javm_key slot0 = {.len = 1};
     const struct javm_image *image = javm_image_of(p->program->image);
@@ -313,12 +385,12 @@ static enum javm_status collect_changes(const struct javm_vm *vm, const struct p
     *count = 1;
     for (uint32_t i = 0; i < p->persistent_count; i++) {
         const struct javm_mapping *mapping = &image->mappings[p->persistent[i]];
-        const struct javm_region *region = &vm->memory->regions[p->persistent[i] + 1];
+        const struct javm_region *region = &p->regions[p->persistent[i] + 1];
         if (!region->writable || p->persistent[i] + 1 == p->scratch_region)
             continue;
         struct javm_cap *data = NULL;
         struct javm_hash hash;
-        enum javm_status status = mapped_data(vm->memory, region, dirty, &data);
+        enum javm_status status = mapped_data(memory, region, region->data, &data);
         if (status != JAVM_OK)
             return javm_fail(namer->err, status, JAVM_NOWHERE, "post instance: out of memory");
         if (data != NULL && data != region->data) {
@@ -345,7 +417,7 @@ static enum javm_status build_post(struct javm_vm *vm, const struct prepared *p,
     struct change *changes = malloc((p->persistent_count + (size_t)1) * sizeof *changes);
     enum javm_status status =
         changes == NULL ? javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "post instance: out of memory")
-                        : collect_changes(vm, p, dirty_pages(vm->memory), &namer, changes, &count);
+                        : collect_changes(vm->memory, p, &namer, changes, &count);
     if (status == JAVM_OK)
         status = change_slots(&namer, &root, changes, count, 0);
     free(changes);
@@ -379,22 +451,29 @@ enum javm_status javm_vm_invoke(struct javm_vm *vm, struct javm_dir_thread *dir,
     status = attach(vm, p, call, err);
     if (status != JAVM_OK)
         return status;
-    struct javm_exec exec = {
-        .program = p->program->program, .memory = vm->memory, .engine = vm->engine};
+    struct javm_exec exec = {.program = p->program->program,
+                             .native = p->program->native,
+                             .memory = vm->memory,
+                             .engine = vm->engine};
     enter(&exec, endpoint, call);
     javm_exec_run(&exec, call->deadline_ns);
     classify(&exec, result);
     result->gas_used = call->gas - exec.gas;
     result->pc = exec.pc;
-    if (call->want_slot0 && reflect_slot0(vm, p, dir, call, result) != JAVM_OK)
+    if (exec.failed)
+        status = javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE,
+                           vm->memory->failed
+                               ? "guest memory: the system gives no more (vm.max_map_count?)"
+                               : "invocation: out of memory");
+    if (status == JAVM_OK && call->want_slot0 && reflect_slot0(vm, p, dir, call, result) != JAVM_OK)
         status = javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "slot[0]: out of memory");
     if (status == JAVM_OK && call->want_post && result->end == JAVM_END_HALT)
         status = build_post(vm, p, dir, call, result, err);
     if (status != JAVM_OK)
         javm_call_result_clear(result);
     vm->stats.invocations++;
-    vm->stats.pages_touched += vm->memory->touched_count;
-    javm_memory_reset(vm->memory);
+    vm->stats.pages_touched += vm->memory->filled;
+    memory_finish(vm->memory, result->gas_used);
     return status;
 }
 

@@ -36,7 +36,7 @@ static void vary(const struct guest_native *guest, uint64_t *state, uint64_t arg
 int main(int argc, char **argv)
 {
     static uint8_t scratch[65536];
-    struct guest_vm *vm = argc == 3 ? guest_vm_open(argv[1]) : NULL;
+    struct guest_vm *vm = argc == 3 ? guest_vm_open(argv[1], NULL) : NULL;
     if (vm == NULL) {
         fputs("usage: javm-demo-jobs IMAGES COUNT\n", stderr);
         return 2;

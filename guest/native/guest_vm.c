@@ -36,7 +36,7 @@ static enum javm_status load_guest(struct guest_vm *vm, const char *folder, size
     return status;
 }
 
-struct guest_vm *guest_vm_open(const char *folder)
+struct guest_vm *guest_vm_open(const char *folder, const struct javm_vm_options *options)
 {
     struct javm_error err = {.text = "out of memory"};
     struct guest_vm *vm = calloc(1, sizeof *vm);
@@ -46,7 +46,7 @@ struct guest_vm *guest_vm_open(const char *folder)
     if (status == JAVM_OK && (vm->thread = javm_directory_join(vm->directory)) == NULL)
         status = JAVM_E_NOMEM;
     if (status == JAVM_OK)
-        status = javm_vm_create(NULL, &vm->vm, &err);
+        status = javm_vm_create(options, &vm->vm, &err);
     if (status == JAVM_OK &&
         (vm->instances = calloc(guest_native_count, sizeof *vm->instances)) == NULL)
         status = JAVM_E_NOMEM;

@@ -12,9 +12,9 @@ extern "C" {
 
 struct guest_vm;
 
-/* Loads `folder`/<name>.jimg for every guest. NULL with a message on stderr when one is missing or
- * bad. */
-struct guest_vm *guest_vm_open(const char *folder);
+/* Loads `folder`/<name>.jimg for every guest. `options` is the Vm's, NULL for its defaults. NULL
+ * with a message on stderr when an image is missing or bad. */
+struct guest_vm *guest_vm_open(const char *folder, const struct javm_vm_options *options);
 void guest_vm_close(struct guest_vm *vm);
 /* Invoke endpoint 0 of guest number i (its place in guest_natives). The caller clears the result.
  */

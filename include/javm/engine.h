@@ -58,7 +58,7 @@ bool javm_program_is_start(const struct javm_program *program, uint64_t offset);
 /* ---- guest memory ----------------------------------------------------------------------- */
 
 /* One 4 GiB guest address space with guard regions around it. Pages become real on first touch
- * and go back to "untouched" on reset, at a cost that follows the pages touched. */
+ * and show their first content again after a reset, at a cost that follows the pages touched. */
 struct javm_memory;
 
 enum javm_region_kind {
@@ -82,16 +82,82 @@ void javm_memory_destroy(struct javm_memory *memory);
 /* Forget the present layout (reset) and take a new one. The array is copied. NOMEM. */
 enum javm_status javm_memory_attach(struct javm_memory *memory, const struct javm_region *regions,
                                     size_t count);
-/* Back to the attached layout, nothing touched. */
+/* Back to what the attached layout shows at first. */
 void javm_memory_reset(struct javm_memory *memory);
-/* Host access with guest permissions, all or nothing; false: some page does not allow it. Reads are
- * not seen as dirty; writes are. Addresses do not wrap. */
+/* Host access with guest permissions, all or nothing; false: some page does not allow it, or the
+ * system has none left. Addresses do not wrap. */
 bool javm_memory_read(struct javm_memory *memory, uint32_t address, void *to, size_t len);
 bool javm_memory_write(struct javm_memory *memory, uint32_t address, const void *from, size_t len);
-/* Pages written since attach or reset, ascending; valid until the next guest access. */
+/* Pages whose content is not what the layout shows at first, ascending; valid until the next
+ * call. */
 size_t javm_memory_dirty(struct javm_memory *memory, const uint32_t **pages);
-/* The present content of a page of the layout, or NULL when it was never touched. */
+/* The present content of a page of the layout, or NULL when it is not in memory and therefore as
+ * the layout shows it at first. Pages that no access went to can be there too. */
 const uint8_t *javm_memory_page(const struct javm_memory *memory, uint32_t page);
+
+/* ---- native code ------------------------------------------------------------------------ */
+
+/* The recompiler's store of native code, shared by the workers of a NUMA node. Its calls may be
+ * made from any thread. */
+struct javm_jit;
+
+struct javm_jit_options {
+    uint64_t code_bytes;   /* native code kept, at most; 0: 1 GiB. Beyond it, programs that nobody
+                              has open are forgotten, oldest first */
+    const char *cache_dir; /* keep compiled code there between runs; NULL: nowhere */
+    bool plain;            /* use no processor extension beyond x86-64's base: for tests */
+    bool perf_map;         /* write /tmp/perf-<pid>.map for perf */
+};
+
+/* options may be NULL for the defaults. UNSUPPORTED on a machine that the recompiler is not for,
+ * NOMEM; RANGE when code_bytes is above 2 GiB; IO when the system refuses executable memory or
+ * cache_dir cannot be used: native code is trusted, so it has to be a directory of ours that nobody
+ * else can write to. It is created if it is missing. */
+enum javm_status javm_jit_create(const struct javm_jit_options *options, struct javm_jit **jit,
+                                 struct javm_error *err);
+/* Write what was compiled to cache_dir, of programs that nobody has open; opening waits for it. The
+ * first error that any write had since the last call, also one of a program that was forgotten.
+ * Programs are tried once: after a call javm_jit_destroy has nothing left to write. */
+enum javm_status javm_jit_save(struct javm_jit *jit, struct javm_error *err);
+/* Every native has to be closed before. Saves first; to hear about errors, call javm_jit_save. */
+void javm_jit_destroy(struct javm_jit *jit);
+
+struct javm_jit_stats {
+    uint64_t programs, regions, code_bytes; /* that are there now */
+    uint64_t compiled_bytes, compile_ns;    /* guest code and time, all told */
+    uint64_t files_loaded, files_saved;
+    uint64_t files_refused; /* in cache_dir, but damaged, foreign or of another version */
+    uint64_t files_failed;  /* could not be written */
+};
+void javm_jit_stats(struct javm_jit *jit, struct javm_jit_stats *stats);
+
+/* The native code of one program: compiled region by region when a run first reaches one, by
+ * whoever comes first, for all. */
+struct javm_native;
+
+/* The native of a program under its name, opened once more or made; a name stands for one code and
+ * key. Without a name (NULL) it is shared with nobody. `owner` is retained as long as the code may
+ * be read; NULL: the code is borrowed until the native is closed and, if named, the store
+ * destroyed. LIMIT, NOMEM. */
+enum javm_status javm_native_open(struct javm_jit *jit, const struct javm_hash *name,
+                                  const uint8_t *code, uint64_t code_len,
+                                  const struct javm_program_key *key, struct javm_cap *owner,
+                                  struct javm_native **native, struct javm_error *err);
+void javm_native_close(struct javm_native *native);
+
+/* Compile every block that is not compiled yet, for tools: runs compile what they reach. LIMIT when
+ * the store is full, NOMEM. */
+enum javm_status javm_native_compile(struct javm_native *native, struct javm_error *err);
+/* What was compiled, block by block in the order of the native code. `len` of guest and native code
+ * reach to the next block or the region's end. */
+struct javm_native_block {
+    uint64_t pc, pc_len; /* guest code: offset, bytes */
+    const uint8_t *code; /* native code, readable until the native is closed */
+    uint64_t code_len;
+};
+void javm_native_each(struct javm_native *native,
+                      void (*visit)(void *context, const struct javm_native_block *block),
+                      void *context);
 
 /* ---- executions ------------------------------------------------------------------------- */
 
@@ -115,7 +181,8 @@ bool javm_engine_available(enum javm_engine engine);
 #define JAVM_MANAGEMENT_FLOOR 100u
 
 struct javm_exec {
-    const struct javm_program *program; /* borrowed */
+    const struct javm_program *program; /* INTERP: borrowed */
+    struct javm_native *native;         /* JIT: borrowed, open */
     struct javm_memory *memory;         /* borrowed, attached */
     enum javm_engine engine;
     uint64_t regs[JAVM_NUM_SLOTS];
@@ -126,6 +193,8 @@ struct javm_exec {
     int64_t exit_arg;
     uint64_t fault_addr;
     bool fault_write;
+    bool failed; /* the run stopped because memory ran out (the host's): nothing else says anything
+                  */
 };
 
 /* Run to the next exit and fill in the out fields. An ecall's floor is charged here (PVM2 9.5).

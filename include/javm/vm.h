@@ -21,7 +21,9 @@ enum javm_gas_model { JAVM_GAS_EXEC = 0, JAVM_GAS_FULL = 1 /* not in this versio
 struct javm_vm_options {
     enum javm_engine engine;
     enum javm_gas_model gas_model;
-    uint32_t max_depth; /* call stack entries; 0: 256. For CALL; nothing calls in this version */
+    uint32_t max_depth;   /* call stack entries; 0: 256. For CALL; nothing calls in this version */
+    struct javm_jit *jit; /* JIT: where compiled code is, shared with other Vms; borrowed until the
+                             Vm is destroyed; NULL: the Vm makes one of its own */
     uint64_t program_cache_bytes; /* decoded programs kept; 0: 1 GiB; the one in use always stays */
 };
 
@@ -110,7 +112,9 @@ struct javm_vm_stats {
     uint64_t program_hits, program_misses; /* invocations whose program was there, was decoded */
     uint64_t decode_ns;                    /* time spent on the misses */
     uint64_t program_bytes;                /* held now */
-    uint64_t pages_touched;
+    uint64_t
+        pages_touched; /* guest pages filled: brought in, or again for the next invocation. Less
+                          where a page is there already, more where neighbours come along */
 };
 void javm_vm_stats(const struct javm_vm *vm, struct javm_vm_stats *stats);
 /* Forget everything cached (decoded programs, held counts on caps). */

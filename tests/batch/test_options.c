@@ -56,13 +56,16 @@ Test(options, defaults, .fini = tear_down)
     cr_expect_str_eq(options.path, "a/jobs.ndjson");
     cr_expect_str_eq(options.output, "a/jobs.results.ndjson");
     cr_expect_null(options.stats);
+    cr_expect_null(options.cache);
     cr_expect_eq(options.workers, 0);
     cr_expect_eq(options.gas, 1000000000);
     cr_expect_eq(options.timeout_ms, 0);
     cr_expect_eq(options.max_in_flight, 65536);
     cr_expect_eq(options.numa, JAVM_NUMA_AUTO);
     cr_expect_eq(options.progress, PROGRESS_AUTO);
-    cr_expect(javm_engine_available(options.engine));
+    cr_expect_eq(options.engine,
+                 javm_engine_available(JAVM_ENGINE_JIT) ? JAVM_ENGINE_JIT : JAVM_ENGINE_INTERP);
+    cr_expect(!options.engine_named && !options.perf_map);
     cr_expect(!options.ordered && !options.reproducible && !options.post && !options.keep_going &&
               !options.fail_fast && !options.disassemble);
 }
@@ -89,7 +92,14 @@ Test(options, each_sets_its_own, .fini = tear_down)
     cr_expect(options.fail_fast && !options.keep_going);
     parse("--numa off --progress plain --engine interp j");
     cr_expect(options.numa == JAVM_NUMA_OFF && options.progress == PROGRESS_PLAIN &&
-              options.engine == JAVM_ENGINE_INTERP);
+              options.engine == JAVM_ENGINE_INTERP && options.engine_named);
+    parse("--cache c j");
+    cr_expect_str_eq(options.cache, "c");
+    cr_expect(!options.perf_map);
+    parse("--perf-map j");
+    cr_expect(options.perf_map && options.cache == NULL);
+    cr_expect_eq(parse("--engine jit j"),
+                 javm_engine_available(JAVM_ENGINE_JIT) ? OPTIONS_GO : OPTIONS_BAD);
     parse("--progress bar j");
     cr_expect_eq(options.progress, PROGRESS_BAR);
     parse("--progress none j");
@@ -104,7 +114,10 @@ Test(options, commands, .fini = tear_down)
     cr_assert_eq(parse("check --gas 5 j"), OPTIONS_GO);
     cr_expect(options.command == COMMAND_CHECK && options.gas == 5);
     cr_assert_eq(parse("info j --asm"), OPTIONS_GO);
-    cr_expect(options.command == COMMAND_INFO && options.disassemble);
+    cr_expect(options.command == COMMAND_INFO && options.disassemble && !options.engine_named);
+    cr_assert_eq(parse("info j --asm --engine interp"), OPTIONS_GO);
+    cr_expect(options.engine == JAVM_ENGINE_INTERP && options.engine_named);
+    cr_expect_eq(parse("info --cache c j"), OPTIONS_BAD);
     cr_expect_eq(parse("info --ordered j"), OPTIONS_BAD);
     cr_expect_eq(parse("--asm j"), OPTIONS_BAD);
     cr_expect_eq(parse("check --asm j"), OPTIONS_BAD);

@@ -17,7 +17,7 @@ refuse() {
 run 0 --help
 check "help goes to standard output" has out 'Usage:'
 check "and nothing else is said" [ ! -s err ]
-for option in gas timeout engine gas-model post output ordered reproducible stats keep-going fail-fast workers max-in-flight numa isolation progress asm; do
+for option in gas timeout engine gas-model post output ordered reproducible stats keep-going fail-fast workers max-in-flight numa isolation cache perf-map progress asm; do
     check "help has --$option" has out "--$option"
 done
 run 0 --version
@@ -43,8 +43,10 @@ refuse "--numa: expected auto or off, found 'interleave'" --numa interleave jobs
 refuse "--progress: expected auto, bar, plain or none, found 'loud'" --progress loud jobs.ndjson
 refuse "--gas-model: expected exec or full, found 'x'" --gas-model x jobs.ndjson
 refuse "--asm: not an option of this command" --asm jobs.ndjson
+refuse "--cache: expected a value" jobs.ndjson --cache
+refuse "--cache: not an option of this command" info --cache c demo.jimg
 refuse "--gas: not an option of this command" info --gas 5 demo.jimg
-for option in resume mpi 'trace t' 'trace=t' 'report r' 'cache c' 'shard 1/2' 'metrics 127.0.0.1:1' 'mem-limit 1'; do
+for option in resume mpi 'trace t' 'trace=t' 'report r' 'shard 1/2' 'metrics 127.0.0.1:1' 'mem-limit 1'; do
     name=${option%%[ =]*}
     # shellcheck disable=SC2086
     refuse "--$name is not in this version" --$option jobs.ndjson
@@ -62,14 +64,6 @@ check "the jobs file is as it was" [ "$(lines jobs.ndjson)" -eq 2 ]
 ln jobs.ndjson other-name
 refuse 'other-name: this is the jobs file; results cannot go there' --output other-name jobs.ndjson
 
-# The jit is either there or refused by name.
-"$PROGRAM" --engine jit --output - jobs.ndjson >out 2>err
-case $? in
-0) check "the jit ran" has out '"exit":"halt"' ;;
-2) check "no jit" has err '--engine jit: not in this build' ;;
-*) fail "--engine jit: $(cat err)" ;;
-esac
-
 # Options may stand behind the file, and -- ends them.
 run 0 jobs.ndjson --output - --reproducible
 check "options behind the file" [ "$(lines out)" -eq 1 ]
@@ -82,7 +76,7 @@ run 0 run --output - run
 check "a file named like a command" [ "$(lines out)" -eq 1 ]
 
 # -- info
-run 0 info --asm demo.jimg
+run 0 info --asm --engine interp demo.jimg
 check "info of an image" cmp out "$HERE/golden/info.txt"
 run 0 info two.jbundle
 check "all roots" sh -c 'grep -q "root \"a\"" out && grep -q "root \"b\"" out'

@@ -375,7 +375,7 @@ Test(ed25519, the_image_equals_the_twin)
 {
     static struct input in;
     static const size_t lengths[] = {0, 1, 47, 48, 64, 300, MESSAGE};
-    struct guest_vm *vm = guest_vm_open(JAVM_SOURCE "/guest/prebuilt");
+    struct guest_vm *vm = guest_vm_open(JAVM_SOURCE "/guest/prebuilt", NULL);
     cr_assert_not_null(vm);
     for (uint64_t n = 0; n < 6; n++) {
         const uint64_t args[4] = {n, 0, n * 5, 0};

@@ -18,7 +18,7 @@ static struct guest_vm *vm;
 
 static void open_vm(void)
 {
-    vm = guest_vm_open(JAVM_SOURCE "/guest/prebuilt");
+    vm = guest_vm_open(JAVM_SOURCE "/guest/prebuilt", NULL);
     cr_assert_not_null(vm);
 }
 static void close_vm(void)

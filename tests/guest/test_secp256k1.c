@@ -204,7 +204,7 @@ static void check_image(const struct vector *vector, size_t line)
 
 Test(secp256k1, prebuilt_image_on_some_vectors)
 {
-    vm = guest_vm_open(JAVM_SOURCE "/guest/prebuilt");
+    vm = guest_vm_open(JAVM_SOURCE "/guest/prebuilt", NULL);
     cr_assert_not_null(vm);
     cr_expect_geq(each_vector(check_image), 200);
     guest_vm_close(vm);

@@ -2,11 +2,12 @@
  *
  * Would catch: a page that keeps bytes of an earlier layout or run; a write that reaches the Data
  * cap it came from, or another memory that maps the same Data; a refused access that has written a
- * part; reads reported as dirty, writes not; an access beyond 4 GiB that wraps or lands in the
- * guard; setting up or leaving a layout that touches all of it. */
+ * part; a page reported as dirty that is as it was, or a changed one that is not; an access beyond
+ * 4 GiB that wraps or lands in the guard; setting up or leaving a layout that touches all of it. */
 #include <criterion/criterion.h>
 
 #include "tests/vm/support.h"
+#include "vm/memory.h"
 
 #define PAGE       JAVM_PAGE_SIZE
 #define FIRST      (RW_BASE >> JAVM_PAGE_SHIFT)
@@ -98,16 +99,57 @@ Test(memory, touched_and_dirty)
     cr_expect_not_null(javm_memory_page(m, FIRST));
     cr_expect_null(javm_memory_page(m, FIRST + 1));
     cr_expect_eq(javm_memory_dirty(m, &pages), 0);
-    write_u64(m, RW_BASE + 3 * PAGE - 4, 5); /* two pages at once */
+    write_u64(m, RW_BASE + 3 * PAGE - 4, UINT64_C(5) << 32 | 5); /* two pages at once */
     cr_assert_eq(javm_memory_dirty(m, &pages), 2);
-    cr_expect_eq(pages[0] + pages[1], 2 * FIRST + 5);
-    write_u64(m, RW_BASE + 3 * PAGE - 4, 6);
-    write_u64(m, RW_BASE + 8, 7); /* was read before */
-    cr_expect_eq(dirty_count(m), 3);
+    cr_expect_eq(pages[0], FIRST + 2);
+    cr_expect_eq(pages[1], FIRST + 3);
+    write_u64(m, RW_BASE + 3 * PAGE - 4, 6); /* zeros again in the second one */
+    cr_assert_eq(javm_memory_dirty(m, &pages), 1);
+    cr_expect_eq(pages[0], FIRST + 2);
+    write_u64(m, RW_BASE + 8, 7);                  /* was read before */
+    cr_assert_eq(javm_memory_dirty(m, &pages), 2); /* ascending, whatever came first */
+    cr_expect_eq(pages[0], FIRST);
+    cr_expect_eq(pages[1], FIRST + 2);
     cr_expect_eq(javm_memory_page(m, FIRST)[8], 7);
     cr_expect_null(javm_memory_page(m, 0));
     cr_expect_null(javm_memory_page(m, UINT32_MAX));
     javm_memory_destroy(m);
+}
+
+/* Dirty is what differs from the source, not what was written. */
+Test(memory, dirty_by_content)
+{
+    struct javm_cap *data = numbered_data(70, 2);
+    const uint8_t bytes[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+    const struct javm_region regions[] = {data_region(FIRST, 3, data),
+                                          {.first_page = FIRST + 3,
+                                           .pages = 2,
+                                           .kind = JAVM_REGION_BYTES,
+                                           .writable = true,
+                                           .bytes = bytes,
+                                           .len = sizeof bytes}};
+    struct javm_memory *m = memory_of(regions, 2);
+    const uint32_t *pages;
+    write_u64(m, RW_BASE, 70);
+    write_u64(m, RW_BASE + PAGE, 70);    /* not what was there */
+    write_u64(m, RW_BASE + 2 * PAGE, 0); /* behind the end of the Data */
+    cr_assert(javm_memory_write(m, RW_BASE + 3 * PAGE, bytes, sizeof bytes));
+    write_u64(m, RW_BASE + 4 * PAGE, 0);
+    cr_assert_eq(javm_memory_dirty(m, &pages), 1);
+    cr_expect_eq(pages[0], FIRST + 1);
+    write_u64(m, RW_BASE + 3 * PAGE - 8, 1);
+    write_u64(m, RW_BASE + 4 * PAGE - 8, 1); /* behind the end of the bytes */
+    cr_assert_eq(javm_memory_dirty(m, &pages), 3);
+    cr_expect_eq(pages[1], FIRST + 2);
+    cr_expect_eq(pages[2], FIRST + 3);
+    for (unsigned r = 0; r < 2; r++) { /* of one region, by its few pages and by a long list */
+        cr_assert_eq(memory_dirty_within(m, &regions[r], &pages), 2 - r);
+        cr_expect_eq(pages[0], FIRST + 1 + 2 * r);
+    }
+    write_u64(m, RW_BASE + PAGE, 71);
+    cr_expect_eq(dirty_count(m), 2);
+    javm_memory_destroy(m);
+    javm_cap_release(data);
 }
 
 Test(memory, data_caps_stay_as_they_were)
@@ -148,7 +190,7 @@ static void fill_and_reset(uint32_t pages)
         cr_assert_eq(dirty_count(m), pages);
         javm_memory_reset(m);
         cr_assert_eq(dirty_count(m), 0);
-        cr_assert_null(javm_memory_page(m, FIRST));
+        cr_assert(javm_memory_page(m, FIRST) == NULL || javm_memory_page(m, FIRST)[0] == 0);
         for (uint32_t i = 0; i < pages; i++) {
             cr_assert(javm_memory_read(m, RW_BASE + i * PAGE, page, PAGE));
             for (size_t at = 0; at < PAGE; at++)
@@ -270,6 +312,22 @@ static enum javm_exit access_at(struct machine *m, uint64_t address)
     m->exec.regs[slot_of(12)] = 0x5555;
     javm_exec_run(&m->exec, 0);
     return m->exec.exit;
+}
+
+/* Even where page 0 is mapped, the space does not go round. */
+Test(memory, touching_past_the_end)
+{
+    const struct javm_region regions[] = {zeros(0, 1, true), zeros(LAST_PAGE, 1, true)};
+    struct javm_memory *m = memory_of(regions, 2);
+    uint32_t fresh = 0;
+    for (uint32_t width = 2; width <= 8; width++)
+        cr_expect_not(memory_touch(m, UINT32_MAX - width + 2, width, false, &fresh));
+    cr_expect_null(javm_memory_page(m, LAST_PAGE));
+    cr_expect_null(javm_memory_page(m, 0));
+    cr_expect(memory_touch(m, UINT32_MAX - 7, 8, true, &fresh));
+    cr_expect_eq(fresh, 1);
+    cr_expect(memory_touch(m, 0, 8, true, &fresh));
+    javm_memory_destroy(m);
 }
 
 Test(memory, guest_straddles)

@@ -253,8 +253,8 @@ Test(state, dirty_pages_become_data, STATE)
     cr_expect_eq(read_at(&instance, AREA(A_OWN) + PAGE), 301);
 }
 
-/* As long as its source, or up to the last dirty page (docs/decisions.md). */
-Test(state, data_grows_to_the_last_dirty_page, STATE)
+/* As long as its source, or up to the last page that differs (docs/decisions.md). */
+Test(state, data_grows_to_the_last_changed_page, STATE)
 {
     const struct javm_hash instance = usual();
     const uint64_t longer[] = {300, 301, 0, 9};
@@ -262,14 +262,32 @@ Test(state, data_grows_to_the_last_dirty_page, STATE)
     const struct slot slots[] = {{SLOT_OWN, data_of(longer, 4)}, {SLOT_NODE, node_with(700)}};
     const struct javm_hash by_hand = publish_instance(w.dir, &image, slots, 2);
     expect_hash(result.post_instance, &by_hand, "a page behind the end");
-    /* A slot that was empty gets as much as was written; a zero page counts. */
+    /* A slot that was empty gets as much as is no longer zeros. */
     const struct slot only_node[] = {{SLOT_NODE, node_with(700)}};
     const struct javm_hash bare = publish_instance(w.dir, &image, only_node, 1);
-    const uint64_t fresh[] = {0, 0};
-    call(&bare, E_WRITE, AREA(A_OWN) + PAGE + 8, 0);
+    const uint64_t fresh[] = {0, 8};
+    call(&bare, E_WRITE, AREA(A_OWN) + PAGE, 8);
     const struct slot made[] = {{SLOT_OWN, data_of(fresh, 2)}, {SLOT_NODE, node_with(700)}};
-    const struct javm_hash with_zeros = publish_instance(w.dir, &image, made, 2);
-    expect_hash(result.post_instance, &with_zeros, "an empty slot");
+    const struct javm_hash with_two = publish_instance(w.dir, &image, made, 2);
+    expect_hash(result.post_instance, &with_two, "an empty slot");
+}
+
+/* Written is not changed: the post instance is a matter of contents. */
+Test(state, writing_what_is_there_changes_nothing, STATE)
+{
+    const struct javm_hash instance = usual();
+    call(&instance, E_WRITE, AREA(A_OWN) + PAGE, 301);
+    expect_hash(result.post_instance, &instance, "the same number");
+    call(&instance, E_WRITE, AREA(A_OWN) + 3 * PAGE, 0);
+    expect_hash(result.post_instance, &instance, "zeros behind the end");
+    call(&instance, E_WRITE, AREA(A_INITIAL), 500);
+    expect_hash(result.post_instance, &instance, "what the image put there");
+    struct javm_cap *given = numbered_data(40, 1);
+    struct javm_hash as_given;
+    cr_assert_eq(javm_cap_hash(given, &as_given), JAVM_OK);
+    call_with(&instance, given, E_WRITE, AREA(A_SCRATCH) + PAGE, 0);
+    expect_hash(result.slot0, &as_given, "zeros behind the scratchpad's end");
+    javm_cap_release(given);
 }
 
 Test(state, initial_data_becomes_own, STATE)
@@ -446,12 +464,71 @@ Test(state, programs_are_decoded_once, STATE)
 Test(state, pages_touched_are_counted, STATE)
 {
     const struct javm_hash instance = usual();
-    read_at(&instance, AREA(A_OWN));
-    cr_expect_eq(stats().pages_touched, 1);
-    call(&instance, E_WRITE, AREA(A_OWN) + PAGE - 4, 1); /* a straddle */
-    cr_expect_eq(stats().pages_touched, 3);
-    call(&instance, E_WRITE, AREA(A_PINNED), 1); /* read before the write is refused */
+    for (int i = 0; i < 3; i++) {
+        read_at(&instance, AREA(A_OWN)); /* small: brought in whole, and then it is there */
+        cr_expect_eq(stats().pages_touched, 4);
+    }
+    call(&instance, E_WRITE, AREA(A_OWN) + PAGE - 4, 1); /* a straddle, of pages that are there */
     cr_expect_eq(stats().pages_touched, 4);
+    read_at(&instance, AREA(A_EPHEMERAL)); /* and the two that could be written are filled again */
+    cr_expect_eq(stats().pages_touched, 7);
+}
+
+/* What one image's instances touched stays while others run, in up to 16 memories. */
+Test(state, memories_of_images, STATE)
+{
+    enum { IMAGES = 40, KEPT = 16 };
+    struct javm_hash instances[IMAGES];
+    for (unsigned i = 0; i < IMAGES; i++) {
+        const struct javm_hash other = state_image(w.dir, (int32_t)i);
+        const struct slot slots[] = {{SLOT_OWN, publish(w.dir, numbered_data(10 * i, 3))},
+                                     {SLOT_NODE, node_with(1)}};
+        instances[i] = publish_instance(w.dir, &other, slots, 2);
+    }
+    for (unsigned round = 0; round < 5; round++)
+        for (unsigned i = 0; i < KEPT; i++)
+            cr_assert_eq(read_at(&instances[i], AREA(A_OWN) + 2 * PAGE), 10 * i + 2);
+    cr_expect_eq(stats().pages_touched, KEPT * 4);
+    for (unsigned round = 0; round < 3; round++)
+        for (unsigned i = 0; i < IMAGES; i++) {
+            cr_assert_eq(read_at(&instances[i], AREA(A_OWN) + PAGE), 10 * i + 1);
+            call(&instances[i], E_WRITE, AREA(A_OWN) + PAGE, 7);
+            cr_assert_eq(result.value, 10 * i + 1);
+        }
+    /* The one used last is there still; after a flush it is not. */
+    uint64_t before = stats().pages_touched;
+    cr_expect_eq(read_at(&instances[IMAGES - 1], AREA(A_OWN) + PAGE), 10 * IMAGES - 9);
+    cr_expect_eq(stats().pages_touched - before, 1);
+    javm_vm_flush(w.vm);
+    before = stats().pages_touched;
+    cr_expect_eq(read_at(&instances[IMAGES - 1], AREA(A_OWN) + PAGE), 10 * IMAGES - 9);
+    cr_expect_eq(stats().pages_touched - before, 4);
+}
+
+/* Instances of one image take turns in one memory, with and without own Data. */
+Test(state, instances_of_one_image_take_turns, STATE)
+{
+    enum { MANY = 5 };
+    struct javm_hash instances[MANY];
+    for (uint64_t i = 0; i < MANY; i++) {
+        const struct slot slots[] = {{SLOT_NODE, node_with(i + 1)},
+                                     {SLOT_OWN, publish(w.dir, numbered_data(50 * i, i % 3 + 1))}};
+        instances[i] = publish_instance(w.dir, &image, slots, i == 0 ? 1 : 2);
+    }
+    struct random random = {.state = 3};
+    for (unsigned round = 0; round < 2000; round++) {
+        const uint64_t i = random_below(&random, MANY), page = random_below(&random, 4);
+        const uint64_t there = i != 0 && page <= i % 3 ? 50 * i + page : 0;
+        struct javm_cap *given = random_below(&random, 2) ? numbered_data(round, 1) : NULL;
+        call_with(&instances[i], given, random_below(&random, 2) ? E_WRITE : (uint32_t)E_READ,
+                  AREA(A_OWN) + (uint32_t)page * PAGE, round + 1000);
+        cr_assert_eq(result.value, there, "instance %u, page %u, round %u", (unsigned)i,
+                     (unsigned)page, round);
+        call_with(&instances[i], given, E_READ, AREA(A_SCRATCH), 0);
+        cr_assert_eq(result.value, given != NULL ? round : 0);
+        cr_assert_eq(read_at(&instances[i], AREA(A_NESTED)), i + 1);
+        javm_cap_release(given);
+    }
 }
 
 Test(state, programs_are_evicted)

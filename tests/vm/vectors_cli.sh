@@ -105,7 +105,7 @@ run 2 --bogus two.json
 has err "unrecognized option '--bogus'"
 run 2 --engine two.json
 run 2 --engine nonsense two.json
-says err 'javm-vectors: --engine: there is no engine "nonsense"; expected interp'
+says err 'javm-vectors: --engine: there is no engine "nonsense"; expected interp or jit'
 empty out
 
 # ---- each field that does not match, by name

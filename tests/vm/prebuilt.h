@@ -1,0 +1,27 @@
+/* Shared by tests that invoke the images of guest/prebuilt. JAVM_SOURCE is the source tree. */
+#ifndef TESTS_VM_PREBUILT_H
+#define TESTS_VM_PREBUILT_H
+
+#include "javm/load.h"
+#include "tests/vm/support.h"
+
+/* A fresh instance of guest/prebuilt/<name>.jimg. */
+static inline struct javm_hash prebuilt(struct javm_dir_thread *dir, const char *name)
+{
+    char path[1024];
+    uint8_t *bytes;
+    size_t len;
+    struct javm_bundle bundle;
+    struct javm_hash *roots;
+    snprintf(path, sizeof path, "%s/guest/prebuilt/%s.jimg", JAVM_SOURCE, name);
+    REQUIRE(javm_file_read(path, 0, &bytes, &len, NULL) == JAVM_OK);
+    REQUIRE(javm_bundle_decode(bytes, len, &bundle, NULL) == JAVM_OK);
+    REQUIRE(javm_bundle_publish(&bundle, dir, &roots, NULL) == JAVM_OK);
+    const struct javm_hash instance = instantiate(dir, &roots[0]);
+    free(roots);
+    free(bytes);
+    javm_bundle_clear(&bundle);
+    return instance;
+}
+
+#endif

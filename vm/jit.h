@@ -1,0 +1,145 @@
+/* The recompiler's shared structures: regions of generated code, the native code of a program, the
+ * context that generated code finds at a fixed distance from guest memory.
+ *
+ * Generated code is position-independent: it reaches the context through GS (base = guest address
+ * 0), other regions through slots at its own end, and the common stubs through pointers in the
+ * context. So a region can be copied anywhere, kept in a file and loaded again. */
+#ifndef JAVM_VM_JIT_H
+#define JAVM_VM_JIT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "vm/ir.h"
+#include "vm/jit_arena.h"
+
+/* ---- regions ---------------------------------------------------------------------------- */
+
+/* Where native code belongs to guest code; ascending by `native`. */
+struct jit_site {
+    uint32_t native; /* byte offset in the region's code */
+    uint32_t pc;     /* byte offset in the guest's code */
+};
+
+/* A way out to a target that was not compiled when the region was: `jmp [slot]`. It lies at the end
+ * of the region's code; `native` is first the address of the slot's own stub, which asks for the
+ * target, later the target's address (one aligned 8-byte store, seen by other threads at some
+ * time: both values are right). */
+struct jit_slot {
+    uint64_t native;
+    uint32_t target; /* guest byte offset, modulo 2^32; may be no block start */
+    uint32_t pc;     /* of the jump, for the panic when it is none */
+};
+#define JIT_SLOT_STUB 16u /* bytes of code of a slot's stub */
+
+struct jit_region {
+    struct jit_region *next; /* of the same native */
+    uint32_t code_at;        /* arena offset; aligned to 64 */
+    uint32_t code_len;       /* slots included */
+    uint32_t stubs_at;       /* byte offset in the code: slot_count stubs of JIT_SLOT_STUB bytes */
+    uint32_t slots_at;       /* byte offset in the code, aligned to 64: slot_count slots */
+    uint32_t slot_count;
+    uint32_t pc_first, pc_end; /* guest code that was compiled: [pc_first, pc_end) */
+    uint32_t block_count, site_count;
+    struct jit_site *blocks; /* entry of each block; one allocation with the region */
+    struct jit_site *sites;  /* loads and stores */
+};
+
+/* Bytes to allocate for a region with its two arrays behind it. */
+static inline uint64_t jit_region_bytes(uint32_t block_count, uint32_t site_count)
+{
+    return sizeof(struct jit_region) +
+           ((uint64_t)block_count + site_count) * sizeof(struct jit_site);
+}
+
+/* ---- programs --------------------------------------------------------------------------- */
+
+struct javm_native {
+    /* Constant. */
+    struct javm_jit *jit;
+    const uint8_t *code;
+    uint64_t code_len;
+    struct javm_program_key key;
+    struct javm_cap *owner; /* a reference, or NULL */
+    /* Per halfword of code: arena offset of the block that starts there, 0: not compiled or no
+     * block. Written under `lock` with release after the code it leads to; generated code reads it
+     * plainly, which on x86-64 acquires. */
+    _Atomic uint32_t *table;
+    pthread_mutex_t lock;     /* everything below */
+    uint64_t *starts, *heads; /* bits per halfword: block starts; targets of backward branches */
+    uint64_t scanned;         /* bits below this offset are known */
+    bool scan_start;          /* the instruction at `scanned` starts a block */
+    struct jit_region *regions;
+    uint64_t region_count, code_bytes, compile_ns, compiled_bytes; /* guest bytes compiled */
+    bool too_large;               /* a block cannot be compiled: nothing more is tried */
+    struct javm_program *program; /* for the interpreter, when it has to step in; owned */
+    /* The store's: see jit_store.c */
+    struct jit_entry *entry;            /* NULL: no name */
+    uint64_t counted_ns, counted_bytes; /* of compile_ns, compiled_bytes: in jit->counts */
+};
+
+/* Link a region that a thread has compiled or loaded, and lead the table to its blocks; entries
+ * that are set stay. Takes the region (malloc), counts region_count and code_bytes; compile_ns and
+ * compiled_bytes are for the compiler to count, before this call. The lock is held. */
+void jit_publish(struct javm_native *native, struct jit_region *region);
+/* Make the slots of a copied region lead to their stubs again. */
+void jit_reset_slots(const struct jit_arena *arena, const struct jit_region *region);
+
+/* Make and free a native without the store. */
+enum javm_status jit_native_new(struct javm_jit *jit, const uint8_t *code, uint64_t code_len,
+                                const struct javm_program_key *key, struct javm_cap *owner,
+                                struct javm_native **native, struct javm_error *err);
+void jit_native_free(struct javm_native *native); /* regions go back to the arena */
+
+/* ---- processor -------------------------------------------------------------------------- */
+
+#define JIT_BMI2   1u /* BMI1, BMI2 */
+#define JIT_LZCNT  2u
+#define JIT_POPCNT 4u
+#define JIT_ADX    8u
+uint32_t jit_features(void); /* of this processor */
+
+/* Increase when generated code or a structure that it shares changes: cache files carry it. */
+#define JIT_VERSION 1u
+
+/* ---- store ------------------------------------------------------------------------------ */
+
+#define JIT_IDLE_COMPILERS 16u
+#define JIT_REASONS        9u
+
+/* All natives together; relaxed, they are only read for statistics. */
+struct jit_counts {
+    _Atomic uint64_t programs, regions, code_bytes; /* now */
+    _Atomic uint64_t compiled_bytes, compile_ns;    /* ever */
+};
+
+struct javm_jit {
+    struct jit_arena *arena;
+    uint32_t features;       /* what generated code may use */
+    struct jit_store *store; /* named natives, jit_store.c */
+    struct jit_counts counts;
+    bool perf_map;
+    /* Arena offsets of the stubs; exits by enum jit_reason. */
+    uint32_t enter_stub, return_stub, bottom_stub, exit_stubs[JIT_REASONS];
+    /* Buffers and scratch of threads that are not compiling now; taken and put back by exchange. */
+    _Atomic(struct jit_compiler *) idle[JIT_IDLE_COMPILERS];
+};
+
+/* Stubs that all generated code shares, into the arena's first page: offset 0 is where the table
+ * leads when it has nothing. */
+void jit_write_stubs(struct javm_jit *jit);
+
+/* Does a block start there? Its native's lock is held. */
+bool jit_is_start(struct javm_native *native, uint64_t offset);
+/* The first block start at or behind an offset, UINT64_MAX: there is none. The lock is held. */
+uint64_t jit_next_start(struct javm_native *native, uint64_t from);
+/* Gas that has to be there at a block of this cost, and how much of it is only reserved (PVM2 9.6).
+ */
+uint64_t jit_need(const struct javm_program_key *key, uint64_t cost, uint64_t stores,
+                  uint64_t *reserve);
+/* Free the idle compilers: javm_jit_destroy, before the arena goes. */
+void jit_free_compilers(struct javm_jit *jit);
+/* The recompiler's engine: as interp_run, with exec->native. */
+void jit_run(struct javm_exec *exec);
+
+#endif

@@ -1,0 +1,785 @@
+/* Compiling a region: one pass from guest bytes to machine code, block by block.
+ *
+ * A region begins at a block start and goes on over the blocks behind it as long as control may run
+ * or jump forward to them: in practice it is a function. Jumps within it are direct. Every other
+ * way out is a slot, which leads to the target once that is compiled (jit.h).
+ *
+ * A block begins with the gas check: `sub gas, need` and a jump that is never taken, to a stub at
+ * the region's end. A call pushes its native return address as well as writing the link; a return
+ * pops it, and the code it comes to compares the link register with its own link: one compare and a
+ * well-predicted branch instead of a lookup. When the two differ, the table decides. */
+#include "vm/jit_compile.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "vm/pvm2_scan.h"
+
+#define FIRST_ROOM  UINT32_C(4096)       /* native bytes asked for first */
+#define MOST_ROOM   (UINT32_C(64) << 20) /* a region that needs more is not compiled */
+#define FORWARD_MAX 4096u                /* guest bytes: farther jumps do not extend a region */
+#define REGION_MAX  32768u               /* guest bytes; a region ends at the next block */
+#define SCAN_AHEAD  8192u
+
+/* ---- compilers -------------------------------------------------------------------------- */
+
+struct jit_compiler *jit_compiler_take(struct javm_jit *jit)
+{
+    for (unsigned i = 0; i < JIT_IDLE_COMPILERS; i++) {
+        /* Acquire: pairs with the exchange that put it there. */
+        struct jit_compiler *c =
+            atomic_exchange_explicit(&jit->idle[i], NULL, memory_order_acquire);
+        if (c != NULL)
+            return c;
+    }
+    struct jit_compiler *c = calloc(1, sizeof *c);
+    if (c != NULL)
+        c->buffer.arena = jit->arena;
+    return c;
+}
+
+static void free_compiler(struct jit_compiler *c)
+{
+    jit_buffer_close(&c->buffer);
+    struct jit_list *const lists[] = {&c->blocks, &c->sites,   &c->gates, &c->forward,
+                                      &c->slots,  &c->returns, &c->jumps, &c->touches};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        free(lists[i]->items);
+    free(c->labels);
+    free(c);
+}
+
+void jit_compiler_put(struct javm_jit *jit, struct jit_compiler *c)
+{
+    for (unsigned i = 0; i < JIT_IDLE_COMPILERS; i++) {
+        struct jit_compiler *none = NULL;
+        /* Release: its next user acquires. */
+        if (atomic_compare_exchange_strong_explicit(&jit->idle[i], &none, c, memory_order_release,
+                                                    memory_order_relaxed))
+            return;
+    }
+    free_compiler(c);
+}
+
+void jit_free_compilers(struct javm_jit *jit)
+{
+    for (unsigned i = 0; i < JIT_IDLE_COMPILERS; i++) {
+        struct jit_compiler *c =
+            atomic_exchange_explicit(&jit->idle[i], NULL, memory_order_acquire);
+        if (c != NULL)
+            free_compiler(c);
+    }
+}
+
+/* ---- lists ------------------------------------------------------------------------------ */
+
+void *jit_append_slowly(struct jit_compiler *c, struct jit_list *list, size_t size)
+{
+    const uint32_t room = list->room * 2 + 64;
+    void *bigger = realloc(list->items, (size_t)room * size);
+    if (bigger == NULL) {
+        c->failed = c->starved = true;
+        return NULL;
+    }
+    list->items = bigger;
+    list->room = room;
+    return (char *)bigger + (size_t)list->count++ * size;
+}
+
+uint32_t *jit_note(struct jit_compiler *c, struct jit_list *list)
+{
+    uint32_t *item = jit_append(c, list, sizeof *item);
+    if (item != NULL)
+        *item = jit_here(c);
+    return item;
+}
+
+struct jit_fixup *jit_note_fixup(struct jit_compiler *c, struct jit_list *list)
+{
+    return jit_append(c, list, sizeof(struct jit_fixup));
+}
+
+static void note_jump(struct jit_compiler *c, struct jit_list *list, uint32_t target)
+{
+    struct jit_fixup *f = jit_note_fixup(c, list);
+    if (f != NULL)
+        *f = (struct jit_fixup){.after = jit_here(c), .target = target, .pc = c->pc};
+}
+
+/* ---- blocks and labels ------------------------------------------------------------------ */
+
+static bool bit_at(const uint64_t *bits, uint64_t offset)
+{
+    return bits[offset / 128] >> (offset / 2 % 64) & 1;
+}
+
+/* Make the bits at `offset` known, and those of some code behind it. */
+static void scan_past(struct javm_native *n, uint64_t offset)
+{
+    if (offset < n->scanned)
+        return;
+    struct pvm2_walk walk = {.code = n->code,
+                             .len = n->code_len,
+                             .at = n->scanned,
+                             .start = n->scan_start,
+                             .starts = n->starts,
+                             .heads = n->heads};
+    pvm2_walk_to(&walk, offset + SCAN_AHEAD);
+    n->scanned = walk.ended ? UINT64_MAX : walk.at;
+    n->scan_start = walk.start;
+}
+
+static inline bool begins_block(struct javm_native *n, uint64_t offset)
+{
+    if (offset >= n->code_len)
+        return false;
+    if (__builtin_expect(offset >= n->scanned, 0))
+        scan_past(n, offset);
+    return bit_at(n->starts, offset);
+}
+
+bool jit_is_start(struct javm_native *n, uint64_t offset)
+{
+    return offset % 2 == 0 && begins_block(n, offset);
+}
+
+uint64_t jit_next_start(struct javm_native *n, uint64_t from)
+{
+    const uint64_t halfwords = n->code_len / 2;
+    scan_past(n, n->code_len);
+    for (uint64_t word = from / 128; word * 64 < halfwords; word++) {
+        uint64_t bits = n->starts[word];
+        if (word == from / 128)
+            bits &= UINT64_MAX << (from / 2 % 64);
+        if (bits != 0)
+            return (word * 64 + (uint64_t)__builtin_ctzll(bits)) * 2;
+    }
+    return UINT64_MAX;
+}
+
+static bool add_label(struct jit_compiler *c, uint32_t pc)
+{
+    const uint32_t index = (pc - c->entry) / 2;
+    if (index >= c->label_room) {
+        const uint32_t room = index * 2 + 1024;
+        uint32_t *bigger = realloc(c->labels, room * sizeof *bigger);
+        if (bigger == NULL) {
+            c->starved = true;
+            return false;
+        }
+        c->labels = bigger;
+        c->label_room = room;
+    }
+    while (c->label_count <= index)
+        c->labels[c->label_count++] = 0;
+    c->labels[index] = jit_here(c) + 1;
+    return true;
+}
+
+/* Where the block at `pc` was put in this region, 0: nowhere (yet). The value is the offset + 1. */
+static uint32_t label_of(const struct jit_compiler *c, uint32_t pc)
+{
+    const uint32_t index = (pc - c->entry) / 2;
+    return pc >= c->entry && pc % 2 == 0 && index < c->label_count ? c->labels[index] : 0;
+}
+
+/* ---- ways out --------------------------------------------------------------------------- */
+
+/* `mov ecx, pc` and the exit for `reason`. */
+static void leave(struct jit_compiler *c, enum jit_reason reason, uint32_t pc)
+{
+    x64_put(&c->e, 0xB9u | (uint64_t)pc << 8, 5);
+    x64_jmp_context(&c->e, CONTEXT_AT(exits[0]) + 8 * (int32_t)reason);
+}
+
+/* jmp or call [rip + slot]; the slot is placed at the end. */
+static void through_slot(struct jit_compiler *c, bool call, uint32_t target)
+{
+    x64_put(&c->e, 0xFFu | (call ? 0x15u : 0x25u) << 8, 6);
+    note_jump(c, &c->slots, target);
+}
+
+/* Go to a guest offset, which may be no block start. */
+static void jump_to(struct jit_compiler *c, uint32_t target)
+{
+    struct x64 *e = &c->e;
+    const uint32_t label = label_of(c, target);
+    if (label != 0) {
+        x64_jmp(e);
+        x64_patch(e->at, c->begin + label - 1);
+    } else if (target > c->pc && target - c->pc <= FORWARD_MAX) {
+        x64_jmp(e);
+        note_jump(c, &c->forward, target);
+        if (target > c->reach)
+            c->reach = target;
+    } else {
+        through_slot(c, false, target);
+    }
+}
+
+static void branch_to(struct jit_compiler *c, enum x64_cond cond, uint32_t target)
+{
+    struct x64 *e = &c->e;
+    const uint32_t label = label_of(c, target);
+    if (label != 0) {
+        const int64_t distance = c->begin + label - 1 - (e->at + 2);
+        if (distance >= -128) {
+            x64_put(e, 0x70u | (unsigned)cond | (uint64_t)(uint8_t)distance << 8, 2);
+        } else {
+            x64_jcc(e, cond);
+            x64_patch(e->at, c->begin + label - 1);
+        }
+        return;
+    }
+    x64_jcc(e, cond);
+    note_jump(c, &c->forward, target);
+    if (target > c->pc && target - c->pc <= FORWARD_MAX && target > c->reach)
+        c->reach = target;
+}
+
+/* What a call comes back to: is this the return that the link says? When nothing is behind the
+ * call, no return may come here: the table refuses it. */
+static void return_site(struct jit_compiler *c, uint32_t link)
+{
+    if (!begins_block(c->native, link - JAVM_CODE_BASE)) {
+        x64_jmp(&c->e);
+        jit_note(c, &c->returns);
+        return;
+    }
+    x64_rr(&c->e, false, 0x81, X64_CMP, HOST_LINK);
+    x64_put32(&c->e, link);
+    x64_jcc(&c->e, X64_NE);
+    jit_note(c, &c->returns);
+}
+
+static void set_link(struct jit_compiler *c, uint8_t rd, uint32_t link)
+{
+    if (rd < HOT_REGS)
+        x64_mov_imm(&c->e, jit_host_reg[rd], link);
+    else if (rd == 13 || rd == 14)
+        x64_store_context_imm(&c->e, true, CONTEXT_AT(cold) + 8 * (rd - (int32_t)HOT_REGS),
+                              (int32_t)link);
+}
+
+/* A jump with a known target that also links. */
+static void direct_call(struct jit_compiler *c, uint8_t rd, uint32_t link, uint32_t target)
+{
+    set_link(c, rd, link);
+    if (rd != 0) {
+        jump_to(c, target);
+        return;
+    }
+    const uint32_t label = label_of(c, target);
+    if (label != 0) {
+        x64_call(&c->e);
+        x64_patch(c->e.at, c->begin + label - 1);
+    } else {
+        through_slot(c, true, target);
+    }
+    return_site(c, link);
+}
+
+static void indirect_jump(struct jit_compiler *c, const struct ir_insn *insn)
+{
+    struct x64 *e = &c->e;
+    const int32_t distance = (int32_t)((uint32_t)insn->lo - JAVM_CODE_BASE);
+    const uint32_t link = (uint32_t)insn->hi;
+    x64_store_context_imm(e, false, CONTEXT_AT(jump_pc), (int32_t)c->pc);
+    if (insn->ra == 0 && insn->lo == 0 && insn->rd >= IR_ZERO) {
+        x64_put(e, 0xC3, 1);
+        return;
+    }
+    if (insn->ra < HOT_REGS) {
+        x64_lea(e, false, HOST_TEMP, jit_host_reg[insn->ra], distance);
+    } else {
+        x64_load_context(e, HOST_TEMP, CONTEXT_AT(cold) + 8 * (insn->ra - (int32_t)HOT_REGS));
+        x64_lea(e, false, HOST_TEMP, HOST_TEMP, distance);
+    }
+    set_link(c, insn->rd, link);
+    x64_gs(e, false, 0x89, HOST_TEMP, CONTEXT_AT(jump_target));
+    x64_gs(e, false, 0x3B, HOST_TEMP, CONTEXT_AT(limit));
+    x64_jcc(e, X64_AE);
+    jit_note(c, &c->jumps);
+    x64_alu_imm(e, false, X64_AND, HOST_TEMP, -2);
+    x64_alu(e, false, X64_ADD, HOST_TEMP, HOST_TEMP);
+    x64_gs(e, true, 0x03, HOST_TEMP, CONTEXT_AT(table));
+    x64_put(e, 0x098B, 2); /* mov ecx, [rcx] */
+    x64_gs(e, true, 0x03, HOST_TEMP, CONTEXT_AT(code_base));
+    x64_put(e, insn->rd == 0 ? 0xD1FFu : 0xE1FFu, 2); /* call or jmp rcx */
+    if (insn->rd == 0)
+        return_site(c, link);
+}
+
+/* ---- one block -------------------------------------------------------------------------- */
+
+static void align_head(struct jit_compiler *c)
+{
+    static const uint8_t nops[16][9] = {
+        {0},
+        {0x90},
+        {0x66, 0x90},
+        {0x0F, 0x1F, 0x00},
+        {0x0F, 0x1F, 0x40, 0x00},
+        {0x0F, 0x1F, 0x44, 0x00, 0x00},
+        {0x66, 0x0F, 0x1F, 0x44, 0x00, 0x00},
+        {0x0F, 0x1F, 0x80, 0x00, 0x00, 0x00, 0x00},
+        {0x0F, 0x1F, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00},
+    };
+    for (unsigned pad = -jit_here(c) & 15; pad != 0;) {
+        const unsigned n = pad > 8 ? 8 : pad;
+        memcpy(c->e.at, nops[n], 8);
+        c->e.at += n;
+        pad -= n;
+    }
+}
+
+/* The gate. Its number is filled in when the block ends. Returns where. */
+static uint8_t *open_gate(struct jit_compiler *c)
+{
+    struct x64 *e = &c->e;
+    uint8_t *number;
+    if (c->cow) { /* 64 bits: the reserve is the user's number; it is given back at once */
+        x64_put(e, 0xB948, 2);
+        number = e->at;
+        x64_put64(e, 0);
+        x64_alu(e, true, X64_SUB, HOST_GAS, HOST_TEMP);
+    } else {
+        x64_rr(e, true, 0x81, X64_SUB, HOST_GAS);
+        number = e->at;
+        x64_put32(e, 0);
+    }
+    x64_jcc(e, X64_B);
+    jit_note(c, &c->gates);
+    if (c->cow) {
+        x64_put(e, 0xB948, 2);
+        x64_put64(e, 0);
+        x64_alu(e, true, X64_ADD, HOST_GAS, HOST_TEMP);
+    }
+    return number;
+}
+
+static void close_gate(struct jit_compiler *c, uint8_t *number, uint64_t cost, uint64_t stores)
+{
+    if (!c->cow) {
+        if (cost > INT32_MAX)
+            c->failed = true;
+        const uint32_t need = (uint32_t)cost;
+        memcpy(number, &need, 4);
+        return;
+    }
+    uint64_t reserve;
+    const uint64_t need = jit_need(&c->native->key, cost, stores, &reserve);
+    memcpy(number, &need, 8);
+    memcpy(number + 8 + 3 + 6 + 2, &reserve, 8);
+}
+
+uint64_t jit_need(const struct javm_program_key *key, uint64_t cost, uint64_t stores,
+                  uint64_t *reserve)
+{
+    uint64_t need;
+    *reserve = 0;
+    if (key->cow_cost != 0 && __builtin_mul_overflow(key->cow_cost, 2 * stores, reserve))
+        *reserve = UINT64_MAX - cost;
+    if (__builtin_add_overflow(cost, *reserve, &need)) {
+        need = UINT64_MAX;
+        *reserve = need - cost;
+    }
+    return need;
+}
+
+static bool decode(const struct jit_compiler *c, uint64_t offset, struct pvm2_step *step)
+{
+    const struct javm_native *n = c->native;
+    return pvm2_next(n->code, n->code_len, offset, c->memory_cycles, step);
+}
+
+static bool is_set(uint16_t op)
+{
+    return op == IR_SLT || op == IR_SLTU || op == IR_SLTI || op == IR_SLTIU;
+}
+
+/* slt and the branch on its result share one comparison. */
+static bool fuse_set_branch(struct jit_compiler *c, const struct pvm2_step *step,
+                            const struct pvm2_step *next)
+{
+    const struct ir_insn *insn = &step->insn, *branch = &next->insn;
+    if ((branch->op != IR_BEQ && branch->op != IR_BNE) || branch->hi == IR_NO_TARGET)
+        return false;
+    if (!(branch->ra == insn->rd && branch->rb == IR_ZERO) &&
+        !(branch->rb == insn->rd && branch->ra == IR_ZERO))
+        return false;
+    if (!is_set(insn->op) || jit_plan_needed(insn))
+        return false;
+    const enum x64_cond cond = jit_set(c, insn);
+    c->pc += step->len;
+    branch_to(c, branch->op == IR_BNE ? cond : (enum x64_cond)((unsigned)cond ^ 1),
+              (uint32_t)branch->hi);
+    return true;
+}
+
+static void branch(struct jit_compiler *c, const struct ir_insn *insn)
+{
+    const enum x64_cond cond = jit_compare(c, insn);
+    if (insn->hi != IR_NO_TARGET) {
+        branch_to(c, cond, (uint32_t)insn->hi);
+        return;
+    }
+    uint8_t *const over = x64_jcc_short(&c->e, (enum x64_cond)((unsigned)cond ^ 1));
+    leave(c, JIT_BAD_JUMP, c->pc);
+    x64_land(&c->e, over);
+}
+
+/* A jump to the block behind it needs no code. */
+static bool jumps_to_next(const struct jit_compiler *c, const struct ir_insn *insn)
+{
+    return insn->op == IR_JUMP && (uint32_t)insn->hi == c->pc + insn->len &&
+           begins_block(c->native, (uint32_t)insn->hi);
+}
+
+/* Instructions that end a block. */
+static void control(struct jit_compiler *c, const struct ir_insn *insn)
+{
+    switch (insn->op) {
+    case IR_JUMP:
+    case IR_JAL:
+        if (insn->hi == IR_NO_TARGET) {
+            set_link(c, insn->op == IR_JAL ? insn->rd : IR_SINK, (uint32_t)insn->lo);
+            leave(c, JIT_BAD_JUMP, c->pc);
+        } else if (insn->op == IR_JAL) {
+            direct_call(c, insn->rd, (uint32_t)insn->lo, (uint32_t)insn->hi);
+        } else if (!jumps_to_next(c, insn)) {
+            jump_to(c, (uint32_t)insn->hi);
+        }
+        break;
+    case IR_JALR:
+        indirect_jump(c, insn);
+        break;
+    default: /* trap, reserved, ecalls */
+        leave(c, JIT_STOP, c->pc);
+        break;
+    }
+}
+
+/* auipc+jalr: the target is known. */
+static bool fuse_far_jump(struct jit_compiler *c, const struct pvm2_step *step,
+                          const struct pvm2_step *next)
+{
+    const struct ir_insn *insn = &step->insn, *jump = &next->insn;
+    if (insn->op != IR_LI || jump->op != IR_JALR || jump->ra != insn->rd || jit_plan_needed(insn))
+        return false;
+    const uint32_t target =
+        ((uint32_t)((uint64_t)insn->imm + (uint64_t)(int64_t)jump->lo) & ~1u) - JAVM_CODE_BASE;
+    if (jump->rd != insn->rd)
+        x64_mov_imm(&c->e, jit_host_reg[insn->rd], (uint64_t)insn->imm);
+    c->pc += step->len;
+    if (target >= c->native->code_len) {
+        set_link(c, jump->rd, (uint32_t)jump->hi);
+        leave(c, JIT_BAD_JUMP, c->pc);
+    } else if (jump->rd >= IR_ZERO) {
+        jump_to(c, target);
+    } else {
+        direct_call(c, jump->rd, (uint32_t)jump->hi, target);
+    }
+    return true;
+}
+
+static bool starts_control_pair(const struct pvm2_step *step)
+{
+    return step->executes && (step->insn.op == IR_LI || is_set(step->insn.op));
+}
+
+/* How control leaves a block. */
+enum ending { FALLS, LEAVES };
+
+/* Compile the block at c->pc and move c->pc behind it. */
+static enum ending compile_block(struct jit_compiler *c)
+{
+    struct pvm2_step steps[2];
+    struct pvm2_step *now = &steps[0], *next = &steps[1];
+    uint64_t stores = 0;
+    uint32_t at = c->pc;
+    if (!decode(c, at, now)) { /* not at a block start */
+        c->failed = true;
+        return LEAVES;
+    }
+    uint8_t *const number = now->ecall ? NULL : open_gate(c);
+    if (number == NULL) { /* keeps the list in step with the blocks */
+        uint32_t *none = jit_note(c, &c->gates);
+        if (none != NULL)
+            *none = 0;
+    }
+    gas_begin(&c->gas);
+    for (;;) {
+        if (c->e.at + JIT_INSN_ROOM > c->limit)
+            c->failed = true;
+        if (c->failed)
+            return LEAVES;
+        c->pc = at;
+        const uint32_t behind = at + now->len;
+        bool more = false;
+        if (!now->terminator) {
+            more = !begins_block(c->native, behind) && decode(c, behind, next);
+        }
+        if (!now->ecall)
+            gas_add(&c->gas, &now->row);
+        stores += now->store;
+        if (more && next->executes && starts_control_pair(now) &&
+            (fuse_far_jump(c, now, next) || fuse_set_branch(c, now, next))) {
+            gas_add(&c->gas, &next->row);
+            close_gate(c, number, gas_cost(&c->gas), stores);
+            c->pc = behind + next->len;
+            return next->insn.op == IR_JALR && next->insn.rd != 0 ? LEAVES : FALLS;
+        }
+        unsigned taken = 1;
+        if (!now->executes) {
+            ;
+        } else if (ir_shape_of(now->insn.op) == IR_BRANCH) {
+            branch(c, &now->insn);
+        } else if (ir_shape_of(now->insn.op) == IR_CTL) {
+            control(c, &now->insn);
+        } else {
+            taken = jit_emit(c, &now->insn, more && next->executes ? &next->insn : NULL);
+        }
+        if (now->terminator || !more) {
+            if (number != NULL)
+                close_gate(c, number, gas_cost(&c->gas), stores);
+            const bool returns =
+                now->executes &&
+                (((now->insn.op == IR_JAL || now->insn.op == IR_JALR) && now->insn.rd == 0) ||
+                 jumps_to_next(c, &now->insn));
+            c->pc = behind;
+            return now->executes && ir_shape_of(now->insn.op) == IR_CTL && !returns ? LEAVES
+                                                                                    : FALLS;
+        }
+        at = behind;
+        struct pvm2_step *const swap = now;
+        now = next;
+        next = swap;
+        if (taken == 2) { /* `now` is compiled already; go on behind it */
+            const uint32_t after = at + now->len;
+            gas_add(&c->gas, &now->row);
+            stores += now->store;
+            const bool ends = begins_block(c->native, after) || !decode(c, after, next);
+            if (ends) {
+                close_gate(c, number, gas_cost(&c->gas), stores);
+                c->pc = after;
+                return FALLS;
+            }
+            at = after;
+            struct pvm2_step *const again = now;
+            now = next;
+            next = again;
+        }
+    }
+}
+
+/* ---- the region ------------------------------------------------------------------------- */
+
+static void compile_blocks(struct jit_compiler *c)
+{
+    struct javm_native *n = c->native;
+    for (;;) {
+        const uint32_t pc = c->pc;
+        if (c->e.at + JIT_INSN_ROOM > c->limit) {
+            c->failed = true;
+            return;
+        }
+        if (!begins_block(n, pc)) { /* behind the last instruction: it panics there */
+            leave(c, JIT_STOP, pc);
+            return;
+        }
+        if (pc != c->entry &&
+            (pc - c->entry > REGION_MAX ||
+             atomic_load_explicit(&n->table[pc / 2], memory_order_relaxed) != 0)) {
+            through_slot(c, false, pc);
+            return;
+        }
+        if (bit_at(n->heads, pc))
+            align_head(c);
+        jit_note_pair(c, &c->blocks, pc);
+        if (c->failed || !add_label(c, pc)) {
+            c->failed = true;
+            return;
+        }
+        const enum ending ending = compile_block(c);
+        if (c->failed || (ending == LEAVES && c->pc > c->reach))
+            return;
+    }
+}
+
+static void tail_jump(struct jit_compiler *c, const struct jit_list *list, int32_t pointer)
+{
+    if (list->count == 0)
+        return;
+    const uint32_t *after = list->items;
+    for (uint32_t i = 0; i < list->count; i++)
+        x64_patch(c->begin + after[i], c->e.at);
+    x64_jmp_context(&c->e, pointer);
+}
+
+static void gate_stubs(struct jit_compiler *c)
+{
+    const uint32_t *gates = c->gates.items;
+    const struct jit_site *blocks = c->blocks.items;
+    struct x64 *e = &c->e;
+    uint8_t *const exit = e->at;
+    x64_jmp_context(e, CONTEXT_AT(exits[JIT_OUT_OF_GAS]));
+    for (uint32_t i = 0; i < c->gates.count; i++) {
+        if (gates[i] == 0)
+            continue;
+        x64_patch(c->begin + gates[i], e->at);
+        x64_put(e, 0xB9u | (uint64_t)blocks[i].pc << 8, 5);
+        x64_jmp(e);
+        x64_patch(e->at, exit);
+    }
+}
+
+static void touch_stubs(struct jit_compiler *c)
+{
+    const struct jit_fixup *f = c->touches.items;
+    struct x64 *e = &c->e;
+    for (uint32_t i = 0; i < c->touches.count; i++) {
+        x64_patch(c->begin + f[i].after, e->at);
+        x64_put(e, 0x0D8D48, 3); /* lea rcx, [rip + ...] */
+        x64_put32(e, 0);
+        x64_patch(e->at, c->begin + f[i].target);
+        x64_jmp_context(e, CONTEXT_AT(exits[JIT_TOUCH]));
+    }
+}
+
+/* Forward jumps now either have their block or go through a slot. */
+static void settle_forward(struct jit_compiler *c)
+{
+    for (uint32_t i = 0; i < c->forward.count; i++) {
+        const struct jit_fixup f = ((const struct jit_fixup *)c->forward.items)[i];
+        const uint32_t label = label_of(c, f.target);
+        if (label != 0) {
+            x64_patch(c->begin + f.after, c->begin + label - 1);
+            continue;
+        }
+        x64_patch(c->begin + f.after, c->e.at);
+        c->pc = f.pc;
+        through_slot(c, false, f.target);
+    }
+}
+
+static void place_slots(struct jit_compiler *c, struct jit_region *r)
+{
+    struct x64 *e = &c->e;
+    while (jit_here(c) % JIT_SLOT_STUB != 0)
+        x64_put(e, 0xCC, 1);
+    r->stubs_at = jit_here(c);
+    r->slot_count = c->slots.count;
+    r->slots_at = (r->stubs_at + r->slot_count * JIT_SLOT_STUB + 63) & ~63u;
+    const struct jit_fixup *f = c->slots.items;
+    for (uint32_t i = 0; i < r->slot_count; i++) {
+        uint8_t *const place = c->begin + r->slots_at + i * sizeof(struct jit_slot);
+        const struct jit_slot slot = {.target = f[i].target, .pc = f[i].pc};
+        memcpy(place, &slot, sizeof slot);
+        x64_patch(c->begin + f[i].after, place);
+        x64_put(e, 0x0D8D48, 3); /* lea rcx, [rip + slot] */
+        x64_put32(e, 0);
+        x64_patch(e->at, place);
+        x64_jmp_context(e, CONTEXT_AT(exits[JIT_SLOT]));
+        x64_put(e, 0xCC, 1);
+    }
+    if (r->slot_count != 0)
+        e->at = c->begin + r->slots_at + r->slot_count * sizeof(struct jit_slot);
+}
+
+/* Upper bound of what finish_region appends. */
+static uint64_t tail_room(const struct jit_compiler *c)
+{
+    return 256 + (uint64_t)c->gates.count * 10 + (uint64_t)c->touches.count * 15 +
+           (uint64_t)c->forward.count * (6 + 32) + (uint64_t)c->slots.count * 32;
+}
+
+static struct jit_region *finish_region(struct jit_compiler *c)
+{
+    if ((uint64_t)(c->limit - c->e.at) < tail_room(c)) {
+        c->failed = true;
+        return NULL;
+    }
+    gate_stubs(c);
+    touch_stubs(c);
+    tail_jump(c, &c->returns, CONTEXT_AT(return_stub));
+    tail_jump(c, &c->jumps, CONTEXT_AT(exits[JIT_JUMP]));
+    settle_forward(c);
+    if (c->failed)
+        return NULL;
+    struct jit_region *r = malloc(jit_region_bytes(c->blocks.count, c->sites.count));
+    if (r == NULL) {
+        c->failed = c->starved = true;
+        return NULL;
+    }
+    *r = (struct jit_region){
+        .pc_first = c->entry, .block_count = c->blocks.count, .site_count = c->sites.count};
+    r->blocks = (struct jit_site *)(r + 1);
+    r->sites = r->blocks + r->block_count;
+    if (c->blocks.count != 0)
+        memcpy(r->blocks, c->blocks.items, c->blocks.count * sizeof *r->blocks);
+    if (c->sites.count != 0)
+        memcpy(r->sites, c->sites.items, c->sites.count * sizeof *r->sites);
+    place_slots(c, r);
+    r->code_len = jit_here(c);
+    return r;
+}
+
+/* One attempt, with the room that the buffer has. */
+static struct jit_region *attempt(struct jit_compiler *c, uint32_t entry)
+{
+    c->begin = c->e.at = c->buffer.arena->writable + c->buffer.at;
+    c->limit = c->buffer.arena->writable + c->buffer.end;
+    c->failed = c->starved = false;
+    c->pc = c->entry = c->reach = entry;
+    c->blocks.count = c->sites.count = c->gates.count = c->forward.count = 0;
+    c->slots.count = c->returns.count = c->jumps.count = c->touches.count = 0;
+    c->label_count = 0;
+    compile_blocks(c);
+    if (c->failed)
+        return NULL;
+    const uint32_t end = c->pc;
+    struct jit_region *r = finish_region(c);
+    if (r != NULL)
+        r->pc_end = end;
+    return r;
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+struct jit_region *jit_compile(struct jit_compiler *c, struct javm_native *n, uint32_t entry)
+{
+    if (n->too_large)
+        return NULL;
+    const uint64_t start = now_ns();
+    c->native = n;
+    c->features = n->jit->features;
+    c->cow = n->key.cow_cost != 0;
+    c->memory_cycles = gas_memory_cycles(n->key.footprint_pages);
+    for (uint32_t room = FIRST_ROOM; room <= MOST_ROOM;) {
+        if (!jit_buffer_reserve(&c->buffer, room))
+            return NULL;
+        const uint32_t had = c->buffer.end - c->buffer.at;
+        struct jit_region *r = attempt(c, entry);
+        if (r != NULL) {
+            r->code_at = jit_buffer_commit(&c->buffer, r->code_len);
+            jit_reset_slots(c->buffer.arena, r);
+            n->compiled_bytes += r->pc_end - r->pc_first;
+            n->compile_ns += now_ns() - start;
+            return r;
+        }
+        if (c->starved)
+            return NULL;
+        do
+            room *= 4;
+        while (room <= had); /* all of the buffer was used already */
+    }
+    n->too_large = true;
+    return NULL;
+}

@@ -1,0 +1,1092 @@
+/* Machine code of single operations. Operands are machine registers here: what has none (x3, x4, x0
+ * where it is not a special case, results that vanish) is staged in one around the operation.
+ *
+ * rcx is free at every instruction's begin and end. Flags never live from one instruction to the
+ * next, except inside the pairs that are compiled together. */
+#include "vm/jit_compile.h"
+
+/* The last three stand for nothing: they keep an index in bounds. */
+const uint8_t jit_host_reg[16] = {R12, RBP, R8,  R9,  R10, RBX, RSI, RDI,
+                                  RAX, RDX, R11, R13, R14, RCX, RCX, RCX};
+
+/* ---- staging ---------------------------------------------------------------------------- */
+
+static bool is_cold(uint8_t slot)
+{
+    return slot >= HOT_REGS && slot != IR_ZERO;
+}
+
+static void plan_slot(struct jit_plan *plan, uint8_t slot, uint32_t *busy)
+{
+    static const uint8_t stand_ins[] = {RBX, RSI, R8, R9, R10, R11};
+    if (slot < HOT_REGS)
+        return;
+    for (unsigned i = 0; i < plan->count; i++)
+        if (plan->slot[i] == slot)
+            return;
+    unsigned pick = 0;
+    while (*busy & 1u << stand_ins[pick])
+        pick++;
+    *busy |= 1u << stand_ins[pick];
+    plan->slot[plan->count] = slot;
+    plan->host[plan->count++] = stand_ins[pick];
+}
+
+void jit_plan_of(const struct ir_insn *insn, struct jit_plan *plan)
+{
+    const enum ir_shape shape = ir_shape_of(insn->op);
+    const uint8_t has = ir_operands[insn->op];
+    const bool d = has & IR_HAS_D, a = has & IR_HAS_A, b = has & IR_HAS_B;
+    uint32_t busy = 0;
+    plan->count = 0;
+    if (shape == IR_STORE && !is_cold(insn->ra) && !is_cold(insn->rb))
+        return; /* x0 is encoded in the store */
+    if (d && insn->rd < HOT_REGS)
+        busy |= 1u << jit_host_reg[insn->rd];
+    if (a && insn->ra < HOT_REGS)
+        busy |= 1u << jit_host_reg[insn->ra];
+    if (b && insn->rb < HOT_REGS)
+        busy |= 1u << jit_host_reg[insn->rb];
+    if (a)
+        plan_slot(plan, insn->ra, &busy);
+    if (b)
+        plan_slot(plan, insn->rb, &busy);
+    if (d)
+        plan_slot(plan, insn->rd, &busy);
+}
+
+static int32_t cold_at(uint8_t slot)
+{
+    return CONTEXT_AT(cold) + 8 * (slot - (int32_t)HOT_REGS);
+}
+
+static int32_t spill_at(unsigned i)
+{
+    return CONTEXT_AT(spill) + 8 * (int32_t)i;
+}
+
+static uint8_t staged(const struct jit_plan *plan, uint8_t slot)
+{
+    if (slot < HOT_REGS)
+        return jit_host_reg[slot];
+    for (unsigned i = 0; i < plan->count; i++)
+        if (plan->slot[i] == slot)
+            return plan->host[i];
+    return HOST_TEMP; /* an operand that the operation does not have */
+}
+
+static void stage(struct x64 *e, const struct jit_plan *plan)
+{
+    for (unsigned i = 0; i < plan->count; i++) {
+        x64_store_context(e, spill_at(i), plan->host[i]);
+        x64_load_context(e, plan->host[i], cold_at(plan->slot[i]));
+    }
+}
+
+/* Without touching flags. */
+static void unstage(struct x64 *e, const struct jit_plan *plan, bool result, uint8_t rd)
+{
+    if (result && (rd == 13 || rd == 14))
+        x64_store_context(e, cold_at(rd), staged(plan, rd));
+    for (unsigned i = 0; i < plan->count; i++)
+        x64_load_context(e, plan->host[i], spill_at(i));
+}
+
+/* ---- arithmetic ------------------------------------------------------------------------- */
+
+static void commutative(struct x64 *e, enum x64_alu op, bool w, unsigned d, unsigned a, unsigned b)
+{
+    if (d == b) {
+        x64_alu(e, w, op, d, a);
+    } else {
+        if (d != a)
+            x64_mov(e, w, d, a);
+        x64_alu(e, w, op, d, b);
+    }
+}
+
+static void add(struct x64 *e, bool w, unsigned d, unsigned a, unsigned b)
+{
+    if (d == a || d == b)
+        commutative(e, X64_ADD, w, d, a, b);
+    else if ((a & 7) == 5) /* rbp and r13 as a base take a displacement */
+        x64_lea_index(e, w, d, b, a, 0);
+    else
+        x64_lea_index(e, w, d, a, b, 0);
+}
+
+static void subtract(struct x64 *e, bool w, unsigned d, unsigned a, unsigned b)
+{
+    if (d == b && d != a) {
+        x64_neg(e, w, d);
+        x64_alu(e, w, X64_ADD, d, a);
+    } else {
+        if (d != a)
+            x64_mov(e, w, d, a);
+        x64_alu(e, w, X64_SUB, d, b);
+    }
+}
+
+static void shift(struct jit_compiler *c, bool w, enum x64_shift op, unsigned d, unsigned a,
+                  unsigned b)
+{
+    struct x64 *e = &c->e;
+    if (c->features & JIT_BMI2 && op != X64_ROL && op != X64_ROR) {
+        const unsigned pp = op == X64_SHL ? 1 : op == X64_SAR ? 2 : 3;
+        x64_vex(e, 2, pp, w, 0xF7, d, b, a);
+        return;
+    }
+    x64_mov(e, false, HOST_TEMP, b);
+    if (d != a)
+        x64_mov(e, w, d, a);
+    x64_shift_cl(e, w, op, d);
+}
+
+static void shift_imm(struct jit_compiler *c, bool w, enum x64_shift op, unsigned d, unsigned a,
+                      unsigned n)
+{
+    struct x64 *e = &c->e;
+    if (op == X64_ROR && d != a && c->features & JIT_BMI2) {
+        x64_vex(e, 3, 3, w, 0xF0, d, 0, a);
+        x64_put(e, n, 1);
+        return;
+    }
+    if (op == X64_SHL && n == 1 && d != a) {
+        x64_lea_index(e, w, d, a, a, 0);
+        return;
+    }
+    if (d != a)
+        x64_mov(e, w, d, a);
+    if (n != 0)
+        x64_shift_imm(e, w, op, d, n);
+}
+
+static void set_flag(struct x64 *e, enum x64_cond cond, unsigned d)
+{
+    x64_setcc(e, cond, HOST_TEMP);
+    x64_movzx8(e, d, HOST_TEMP);
+}
+
+static void minimum(struct x64 *e, enum x64_cond other, unsigned d, unsigned a, unsigned b)
+{
+    /* `other`: how a stands to b when b is the result. */
+    if (d == b) {
+        x64_alu(e, true, X64_CMP, b, a);
+        x64_cmov(e, other, d, a); /* b stands so to a: a is the result */
+    } else {
+        if (d != a)
+            x64_mov(e, true, d, a);
+        x64_alu(e, true, X64_CMP, a, b);
+        x64_cmov(e, other, d, b);
+    }
+}
+
+static void bit(struct x64 *e, unsigned op, unsigned d, unsigned a, unsigned b)
+{
+    if (d == b && d != a) {
+        x64_mov(e, false, HOST_TEMP, b);
+        b = HOST_TEMP;
+    }
+    if (d != a)
+        x64_mov(e, true, d, a);
+    x64_0f(e, true, op, b, d);
+}
+
+static void conditional_zero(struct x64 *e, enum x64_cond keep, unsigned d, unsigned a, unsigned b)
+{
+    /* d = keep(b against 0) ? a : 0 */
+    if (d != a && d != b) {
+        x64_zero(e, d);
+        x64_test(e, true, b, b);
+        x64_cmov(e, keep, d, a);
+        return;
+    }
+    x64_zero(e, HOST_TEMP);
+    x64_test(e, true, b, b);
+    x64_cmov(e, keep, HOST_TEMP, a);
+    x64_mov(e, true, d, HOST_TEMP);
+}
+
+/* ---- wide multiplication and division --------------------------------------------------- */
+
+#define SAVED_RAX CONTEXT_AT(saved[0])
+#define SAVED_RDX CONTEXT_AT(saved[1])
+#define SAVED_A   CONTEXT_AT(saved[2])
+
+static void save_pair(struct x64 *e, unsigned d)
+{
+    if (d != RAX)
+        x64_store_context(e, SAVED_RAX, RAX);
+    if (d != RDX)
+        x64_store_context(e, SAVED_RDX, RDX);
+}
+
+/* The result is in rcx. */
+static void restore_pair(struct x64 *e, unsigned d)
+{
+    if (d != RAX)
+        x64_load_context(e, RAX, SAVED_RAX);
+    if (d != RDX)
+        x64_load_context(e, RDX, SAVED_RDX);
+    x64_mov(e, true, d, HOST_TEMP);
+}
+
+/* high (and low) = a * b, unsigned; low == HOST_TEMP: not wanted. high != low. */
+static void mulx(struct x64 *e, unsigned high, unsigned low, unsigned a, unsigned b)
+{
+    if (b == RDX) {
+        b = a;
+        a = RDX;
+    }
+    const bool displaced = a != RDX && high != RDX && low != RDX;
+    if (displaced)
+        x64_mov(e, true, HOST_TEMP, RDX);
+    if (a != RDX)
+        x64_mov(e, true, RDX, a);
+    if (displaced && low == HOST_TEMP)
+        low = RDX; /* rcx is taken; rdx is restored below */
+    x64_vex(e, 2, 3, true, 0xF6, high, low, b);
+    if (displaced)
+        x64_mov(e, true, RDX, HOST_TEMP);
+}
+
+static void multiply_high(struct jit_compiler *c, uint16_t op, unsigned d, unsigned a, unsigned b)
+{
+    struct x64 *e = &c->e;
+    if (op == IR_MULHU && c->features & JIT_BMI2) {
+        mulx(e, d, HOST_TEMP, a, b);
+        return;
+    }
+    save_pair(e, d);
+    if (op == IR_MULHSU)
+        x64_store_context(e, SAVED_A, a);
+    x64_mov(e, true, HOST_TEMP, b);
+    if (a != RAX)
+        x64_mov(e, true, RAX, a);
+    x64_rr(e, true, 0xF7, op == IR_MULH ? 5 : 4, HOST_TEMP);
+    if (op == IR_MULHSU) { /* minus b where a is negative */
+        x64_load_context(e, RAX, SAVED_A);
+        x64_shift_imm(e, true, X64_SAR, RAX, 63);
+        x64_alu(e, true, X64_AND, RAX, HOST_TEMP);
+        x64_alu(e, true, X64_SUB, RDX, RAX);
+    }
+    x64_mov(e, true, HOST_TEMP, RDX);
+    restore_pair(e, d);
+}
+
+static void divide(struct x64 *e, bool w, bool is_signed, bool quotient, unsigned d, unsigned a,
+                   unsigned b)
+{
+    uint8_t *minus = NULL;
+    save_pair(e, d);
+    x64_mov(e, w, HOST_TEMP, b);
+    if (a != RAX)
+        x64_mov(e, w, RAX, a);
+    x64_test(e, w, HOST_TEMP, HOST_TEMP);
+    uint8_t *const zero = x64_jcc_short(e, X64_E);
+    if (is_signed) { /* the machine traps on the smallest number by -1 */
+        x64_alu_imm(e, w, X64_CMP, HOST_TEMP, -1);
+        minus = x64_jcc_short(e, X64_E);
+        x64_put(e, w ? 0x9948u : 0x99u, w ? 2 : 1); /* cqo, cdq */
+    } else {
+        x64_zero(e, RDX);
+    }
+    x64_rr(e, w, 0xF7, is_signed ? 7 : 6, HOST_TEMP);
+    x64_mov(e, w, HOST_TEMP, quotient ? RAX : RDX);
+    uint8_t *const done = x64_jmp_short(e);
+    uint8_t *done_minus = NULL;
+    if (is_signed) {
+        x64_land(e, minus);
+        if (quotient) {
+            x64_mov(e, w, HOST_TEMP, RAX);
+            x64_neg(e, w, HOST_TEMP);
+        } else {
+            x64_zero(e, HOST_TEMP);
+        }
+        done_minus = x64_jmp_short(e);
+    }
+    x64_land(e, zero);
+    if (quotient)
+        x64_mov_imm(e, HOST_TEMP, UINT64_MAX);
+    else
+        x64_mov(e, w, HOST_TEMP, RAX);
+    x64_land(e, done);
+    if (is_signed)
+        x64_land(e, done_minus);
+    if (!w)
+        x64_movsxd(e, HOST_TEMP, HOST_TEMP);
+    restore_pair(e, d);
+}
+
+/* ---- operations that some processors lack ----------------------------------------------- */
+
+/* Leave generated code for one instruction. */
+static void step(struct jit_compiler *c)
+{
+    struct x64 *e = &c->e;
+    x64_store_context_imm(e, false, CONTEXT_AT(step_pc), (int32_t)c->pc);
+    x64_put(e, 0x0D8D48, 3); /* lea rcx, [rip + 8]: behind the jump */
+    x64_put32(e, 8);
+    x64_jmp_context(e, CONTEXT_AT(exits[JIT_STEP]));
+}
+
+static void count(struct jit_compiler *c, uint32_t feature, unsigned op, bool w, unsigned d,
+                  unsigned a)
+{
+    if (c->features & feature)
+        x64_f30f(&c->e, w, op, d, a);
+    else
+        step(c);
+}
+
+/* Each byte that is not zero becomes FF: compare with zero, then invert. */
+static void or_combine(struct x64 *e, unsigned d, unsigned a)
+{
+    x64_put(e, 0x66, 1);
+    x64_0f(e, true, 0x6E, 0, a); /* movq xmm0, a */
+    x64_put(e, 0xC9EF0F66, 4);   /* pxor xmm1, xmm1 */
+    x64_put(e, 0xC1740F66, 4);   /* pcmpeqb xmm0, xmm1 */
+    x64_put(e, 0x66, 1);
+    x64_0f(e, true, 0x7E, 0, d); /* movq d, xmm0 */
+    x64_not(e, d);
+}
+
+/* ---- memory ----------------------------------------------------------------------------- */
+
+struct address {
+    unsigned base, index, scale;
+    bool indexed, absolute;
+    int32_t disp;
+};
+
+/* gs, 32-bit addresses: exactly the guest's address space. `op` has one byte, or 0F in front. */
+static void guest(struct x64 *e, bool w, bool half, unsigned op, unsigned reg,
+                  const struct address *at)
+{
+    x64_put(e, half ? 0x666765u : 0x6765u, half ? 3 : 2);
+    x64_put(
+        e, x64_rex(w, reg, at->absolute ? 0 : at->base) | (at->indexed ? (at->index >> 3) << 1 : 0),
+        1);
+    if (op > 0xFF)
+        x64_put(e, 0x0F | (op & 0xFF) << 8, 2);
+    else
+        x64_put(e, op, 1);
+    if (at->absolute) {
+        x64_put(e, (reg & 7) << 3 | 4 | 0x2500u, 2);
+        x64_put32(e, (uint32_t)at->disp);
+    } else if (at->indexed) {
+        x64_base_index(e, reg, at->base, at->index, at->scale, at->disp);
+    } else {
+        x64_base_disp(e, reg, at->base, at->disp);
+    }
+}
+
+static void load(struct jit_compiler *c, uint16_t op, unsigned d, const struct address *at,
+                 uint32_t site_pc)
+{
+    static const struct {
+        uint16_t op;
+        bool w;
+    } codes[] = {[IR_LB - IR_LB] = {0x1BE, true},   [IR_LH - IR_LB] = {0x1BF, true},
+                 [IR_LW - IR_LB] = {0x63, true},    [IR_LD - IR_LB] = {0x8B, true},
+                 [IR_LBU - IR_LB] = {0x1B6, false}, [IR_LHU - IR_LB] = {0x1B7, false},
+                 [IR_LWU - IR_LB] = {0x8B, false}};
+    jit_note_pair(c, &c->sites, site_pc);
+    guest(&c->e, codes[op - IR_LB].w, false, codes[op - IR_LB].op, d, at);
+}
+
+/* With a cost for the first write to a page, every store asks `access` whether it was charged. */
+static void ask_touched(struct jit_compiler *c, const struct address *at, uint32_t width)
+{
+    struct x64 *e = &c->e;
+    const uint32_t again = jit_here(c);
+    jit_note_pair(c, &c->sites, c->pc);
+    for (unsigned last = 0; last < (width > 1 ? 2u : 1u); last++) {
+        const int32_t disp = (int32_t)((uint32_t)at->disp + (last ? width - 1 : 0));
+        if (at->absolute)
+            x64_mov_imm(e, HOST_TEMP, (uint32_t)disp);
+        else
+            x64_lea(e, false, HOST_TEMP, at->base, disp);
+        x64_shift_imm(e, false, X64_SHR, HOST_TEMP, JAVM_PAGE_SHIFT);
+        x64_put(e, 0x81F665, 3); /* test byte gs:[rcx + disp32], imm8 */
+        x64_put32(e, (uint32_t)MEMORY_ACCESS);
+        x64_put(e, PAGE_WRITE, 1);
+        x64_jcc(e, X64_E);
+        struct jit_fixup *f = jit_note_fixup(c, &c->touches);
+        if (f != NULL)
+            *f = (struct jit_fixup){.after = jit_here(c), .target = again, .pc = c->pc};
+    }
+}
+
+static void store(struct jit_compiler *c, uint16_t op, bool zero, unsigned value,
+                  const struct address *at)
+{
+    struct x64 *e = &c->e;
+    const uint32_t width = ir_access_width(op);
+    if (c->cow)
+        ask_touched(c, at, width);
+    jit_note_pair(c, &c->sites, c->pc);
+    if (zero) {
+        guest(e, width == 8, width == 2, width == 1 ? 0xC6 : 0xC7, 0, at);
+        x64_put(e, 0, width == 1 ? 1 : width == 2 ? 2 : 4);
+    } else {
+        guest(e, width == 8, width == 2, width == 1 ? 0x88 : 0x89, value, at);
+    }
+}
+
+/* ---- one operation ---------------------------------------------------------------------- */
+
+/* op d, imm with any 64-bit immediate; d holds the first operand already. */
+static void alu_wide_imm(struct x64 *e, enum x64_alu op, unsigned d, int64_t imm)
+{
+    if (imm == (int32_t)imm) {
+        x64_alu_imm(e, true, op, d, (int32_t)imm);
+    } else {
+        x64_mov_imm(e, HOST_TEMP, (uint64_t)imm);
+        x64_alu(e, true, op, d, HOST_TEMP);
+    }
+}
+
+static void compare_imm(struct x64 *e, unsigned a, int64_t imm)
+{
+    if (imm == 0)
+        x64_test(e, true, a, a);
+    else
+        alu_wide_imm(e, X64_CMP, a, imm);
+}
+
+static void set_on_imm(struct x64 *e, bool is_signed, unsigned d, unsigned a, int64_t imm)
+{
+    if (is_signed && imm == 0) { /* the sign */
+        if (d != a)
+            x64_mov(e, true, d, a);
+        x64_shift_imm(e, true, X64_SHR, d, 63);
+        return;
+    }
+    const bool is_zero = !is_signed && imm == 1;
+    const enum x64_cond cond = is_zero ? X64_E : is_signed ? X64_L : X64_B;
+    if (d != a)
+        x64_zero(e, d);
+    compare_imm(e, a, is_zero ? 0 : imm);
+    if (d != a)
+        x64_setcc(e, cond, d);
+    else
+        set_flag(e, cond, d);
+}
+
+/* One operation, whatever it is: one switch, so that generating costs one hard-to-predict jump. */
+static void emit_one(struct jit_compiler *c, const struct ir_insn *insn, unsigned d, unsigned a,
+                     unsigned b)
+{
+    struct x64 *e = &c->e;
+    const uint16_t op = insn->op;
+    const int64_t imm = insn->imm;
+    const unsigned n = (unsigned)imm & 63, nw = (unsigned)imm & 31;
+    switch (op) {
+    case IR_ADD:
+        add(e, true, d, a, b);
+        break;
+    case IR_SUB:
+        subtract(e, true, d, a, b);
+        break;
+    case IR_XOR:
+        commutative(e, X64_XOR, true, d, a, b);
+        break;
+    case IR_OR:
+        commutative(e, X64_OR, true, d, a, b);
+        break;
+    case IR_AND:
+        commutative(e, X64_AND, true, d, a, b);
+        break;
+    case IR_SLL:
+        shift(c, true, X64_SHL, d, a, b);
+        break;
+    case IR_SRL:
+        shift(c, true, X64_SHR, d, a, b);
+        break;
+    case IR_SRA:
+        shift(c, true, X64_SAR, d, a, b);
+        break;
+    case IR_ROL:
+    case IR_ROR:
+        shift(c, true, op == IR_ROL ? X64_ROL : X64_ROR, d, a, b);
+        break;
+    case IR_SLT:
+    case IR_SLTU: {
+        const enum x64_cond cond = op == IR_SLT ? X64_L : X64_B;
+        if (d != a && d != b) {
+            x64_zero(e, d);
+            x64_alu(e, true, X64_CMP, a, b);
+            x64_setcc(e, cond, d);
+        } else {
+            x64_alu(e, true, X64_CMP, a, b);
+            set_flag(e, cond, d);
+        }
+        break;
+    }
+    case IR_MUL:
+    case IR_MULW: {
+        const bool w = op == IR_MUL;
+        if (d == b) {
+            x64_imul(e, w, d, a);
+        } else {
+            if (d != a)
+                x64_mov(e, w, d, a);
+            x64_imul(e, w, d, b);
+        }
+        if (!w)
+            x64_movsxd(e, d, d);
+        break;
+    }
+    case IR_MULH:
+    case IR_MULHU:
+    case IR_MULHSU:
+        multiply_high(c, op, d, a, b);
+        break;
+    case IR_DIV:
+        divide(e, true, true, true, d, a, b);
+        break;
+    case IR_DIVU:
+        divide(e, true, false, true, d, a, b);
+        break;
+    case IR_REM:
+        divide(e, true, true, false, d, a, b);
+        break;
+    case IR_REMU:
+        divide(e, true, false, false, d, a, b);
+        break;
+    case IR_DIVW:
+        divide(e, false, true, true, d, a, b);
+        break;
+    case IR_DIVUW:
+        divide(e, false, false, true, d, a, b);
+        break;
+    case IR_REMW:
+        divide(e, false, true, false, d, a, b);
+        break;
+    case IR_REMUW:
+        divide(e, false, false, false, d, a, b);
+        break;
+    case IR_ANDN:
+        if (c->features & JIT_BMI2) {
+            x64_vex(e, 2, 0, true, 0xF2, d, b, a);
+            break;
+        }
+        x64_mov(e, true, HOST_TEMP, b);
+        x64_not(e, HOST_TEMP);
+        x64_alu(e, true, X64_AND, HOST_TEMP, a);
+        x64_mov(e, true, d, HOST_TEMP);
+        break;
+    case IR_ORN:
+        x64_mov(e, true, HOST_TEMP, b);
+        x64_not(e, HOST_TEMP);
+        x64_alu(e, true, X64_OR, HOST_TEMP, a);
+        x64_mov(e, true, d, HOST_TEMP);
+        break;
+    case IR_XNOR:
+        commutative(e, X64_XOR, true, d, a, b);
+        x64_not(e, d);
+        break;
+    case IR_MIN:
+        minimum(e, X64_G, d, a, b);
+        break;
+    case IR_MINU:
+        minimum(e, X64_A, d, a, b);
+        break;
+    case IR_MAX:
+        minimum(e, X64_L, d, a, b);
+        break;
+    case IR_MAXU:
+        minimum(e, X64_B, d, a, b);
+        break;
+    case IR_SH1ADD:
+    case IR_SH2ADD:
+    case IR_SH3ADD:
+        x64_lea_index(e, true, d, b, a, (unsigned)(op - IR_SH1ADD) + 1);
+        break;
+    case IR_ADD_UW:
+        x64_mov(e, false, HOST_TEMP, a);
+        add(e, true, d, HOST_TEMP, b);
+        break;
+    case IR_SH1ADD_UW:
+    case IR_SH2ADD_UW:
+    case IR_SH3ADD_UW:
+        x64_mov(e, false, HOST_TEMP, a);
+        x64_lea_index(e, true, d, b, HOST_TEMP, (unsigned)(op - IR_SH1ADD_UW) + 1);
+        break;
+    case IR_BCLR:
+        bit(e, 0xB3, d, a, b);
+        break;
+    case IR_BSET:
+        bit(e, 0xAB, d, a, b);
+        break;
+    case IR_BINV:
+        bit(e, 0xBB, d, a, b);
+        break;
+    case IR_BEXT:
+        x64_0f(e, true, 0xA3, b, a);
+        set_flag(e, X64_B, d);
+        break;
+    case IR_CZERO_EQZ:
+        conditional_zero(e, X64_NE, d, a, b);
+        break;
+    case IR_CZERO_NEZ:
+        conditional_zero(e, X64_E, d, a, b);
+        break;
+    case IR_ADDW:
+        add(e, false, d, a, b);
+        x64_movsxd(e, d, d);
+        break;
+    case IR_SUBW:
+        subtract(e, false, d, a, b);
+        x64_movsxd(e, d, d);
+        break;
+    case IR_SLLW:
+        shift(c, false, X64_SHL, d, a, b);
+        x64_movsxd(e, d, d);
+        break;
+    case IR_SRLW:
+        shift(c, false, X64_SHR, d, a, b);
+        x64_movsxd(e, d, d);
+        break;
+    case IR_SRAW:
+        shift(c, false, X64_SAR, d, a, b);
+        x64_movsxd(e, d, d);
+        break;
+    case IR_ROLW:
+        shift(c, false, X64_ROL, d, a, b);
+        x64_movsxd(e, d, d);
+        break;
+    case IR_RORW:
+        shift(c, false, X64_ROR, d, a, b);
+        x64_movsxd(e, d, d);
+        break;
+    case IR_MOVE:
+        if (d != a)
+            x64_mov(e, true, d, a);
+        break;
+    case IR_CLZ:
+    case IR_CLZW:
+        count(c, JIT_LZCNT, 0xBD, op == IR_CLZ, d, a);
+        break;
+    case IR_CTZ:
+    case IR_CTZW:
+        count(c, JIT_BMI2, 0xBC, op == IR_CTZ, d, a);
+        break;
+    case IR_CPOP:
+    case IR_CPOPW:
+        count(c, JIT_POPCNT, 0xB8, op == IR_CPOP, d, a);
+        break;
+    case IR_SEXT_B:
+        x64_0f(e, true, 0xBE, d, a);
+        break;
+    case IR_SEXT_H:
+        x64_0f(e, true, 0xBF, d, a);
+        break;
+    case IR_SEXT_W:
+        x64_movsxd(e, d, a);
+        break;
+    case IR_ZEXT_H:
+        x64_0f(e, false, 0xB7, d, a);
+        break;
+    case IR_ZEXT_W:
+        x64_mov(e, false, d, a);
+        break;
+    case IR_ORC_B:
+        or_combine(e, d, a);
+        break;
+    case IR_REV8:
+        if (d != a)
+            x64_mov(e, true, d, a);
+        x64_put(e, x64_rex(true, 0, d) | 0x0Fu << 8 | (0xC8u | (d & 7)) << 16, 3);
+        break;
+    case IR_ADDI:
+        if (d != a && imm == (int32_t)imm) {
+            x64_lea(e, true, d, a, (int32_t)imm);
+            break;
+        }
+        if (d != a)
+            x64_mov(e, true, d, a);
+        alu_wide_imm(e, X64_ADD, d, imm);
+        break;
+    case IR_SLTI:
+    case IR_SLTIU:
+        set_on_imm(e, op == IR_SLTI, d, a, imm);
+        break;
+    case IR_XORI:
+        if (d != a)
+            x64_mov(e, true, d, a);
+        if (imm == -1)
+            x64_not(e, d);
+        else
+            alu_wide_imm(e, X64_XOR, d, imm);
+        break;
+    case IR_ORI:
+        if (d != a)
+            x64_mov(e, true, d, a);
+        alu_wide_imm(e, X64_OR, d, imm);
+        break;
+    case IR_ANDI:
+        if (imm == 255) {
+            x64_movzx8(e, d, a);
+            break;
+        }
+        if (imm >= 0 && imm <= INT32_MAX) { /* the upper half becomes zero by itself */
+            if (d != a)
+                x64_mov(e, false, d, a);
+            x64_alu_imm(e, false, X64_AND, d, (int32_t)imm);
+            break;
+        }
+        if (d != a)
+            x64_mov(e, true, d, a);
+        alu_wide_imm(e, X64_AND, d, imm);
+        break;
+    case IR_SLLI:
+        shift_imm(c, true, X64_SHL, d, a, n);
+        break;
+    case IR_SRLI:
+        shift_imm(c, true, X64_SHR, d, a, n);
+        break;
+    case IR_SRAI:
+        shift_imm(c, true, X64_SAR, d, a, n);
+        break;
+    case IR_RORI:
+        shift_imm(c, true, X64_ROR, d, a, n);
+        break;
+    case IR_BEXTI:
+        shift_imm(c, true, X64_SHR, d, a, n);
+        x64_alu_imm(e, false, X64_AND, d, 1);
+        break;
+    case IR_ADDIW:
+        if (d == a)
+            x64_alu_imm(e, false, X64_ADD, d, (int32_t)imm);
+        else
+            x64_lea(e, false, d, a, (int32_t)imm);
+        x64_movsxd(e, d, d);
+        break;
+    case IR_SLLIW:
+        shift_imm(c, false, X64_SHL, d, a, nw);
+        x64_movsxd(e, d, d);
+        break;
+    case IR_SRLIW:
+        shift_imm(c, false, X64_SHR, d, a, nw);
+        if (nw == 0) /* otherwise the upper half is zero, and so is the sign */
+            x64_movsxd(e, d, d);
+        break;
+    case IR_SRAIW:
+        if (nw == 0) {
+            x64_movsxd(e, d, a);
+            break;
+        }
+        shift_imm(c, false, X64_SAR, d, a, nw);
+        x64_movsxd(e, d, d);
+        break;
+    case IR_RORIW:
+        shift_imm(c, false, X64_ROR, d, a, nw);
+        x64_movsxd(e, d, d);
+        break;
+    case IR_SLLI_UW:
+        x64_mov(e, false, d, a);
+        if (n != 0)
+            x64_shift_imm(e, true, X64_SHL, d, n);
+        break;
+    case IR_LI:
+        x64_mov_imm(e, d, (uint64_t)imm);
+        break;
+    case IR_LB:
+    case IR_LH:
+    case IR_LW:
+    case IR_LD:
+    case IR_LBU:
+    case IR_LHU:
+    case IR_LWU:
+        load(c, op, d, &(const struct address){.base = a, .disp = (int32_t)imm}, c->pc);
+        break;
+    default: /* stores */
+        store(c, op, false, b, &(const struct address){.base = a, .disp = (int32_t)imm});
+        break;
+    }
+}
+
+/* ---- pairs ------------------------------------------------------------------------------ */
+
+static bool all_hot(const struct ir_insn *insn)
+{
+    return !jit_plan_needed(insn);
+}
+
+/* The first one's result is read by the second one and overwritten by it, so it is never seen. */
+static bool only_feeds(const struct ir_insn *insn, const struct ir_insn *next)
+{
+    return next->ra == insn->rd && next->rd == insn->rd;
+}
+
+/* slli+srli, slli+srai, by the same amount: a narrow value extended. */
+static bool fuse_extension(struct jit_compiler *c, const struct ir_insn *insn,
+                           const struct ir_insn *next)
+{
+    if (insn->op != IR_SLLI || (next->op != IR_SRLI && next->op != IR_SRAI) ||
+        !only_feeds(insn, next) || insn->imm != next->imm)
+        return false;
+    const bool is_signed = next->op == IR_SRAI;
+    const unsigned d = jit_host_reg[insn->rd], a = jit_host_reg[insn->ra];
+    switch (insn->imm) {
+    case 32:
+        if (is_signed)
+            x64_movsxd(&c->e, d, a);
+        else
+            x64_mov(&c->e, false, d, a);
+        return true;
+    case 48:
+        x64_0f(&c->e, is_signed, is_signed ? 0xBF : 0xB7, d, a);
+        return true;
+    case 56:
+        x64_0f(&c->e, is_signed, is_signed ? 0xBE : 0xB6, d, a);
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* mul and mulhu of the same operands, in either order, become one mulx. */
+static bool fuse_multiply(struct jit_compiler *c, const struct ir_insn *insn,
+                          const struct ir_insn *next)
+{
+    if (!(c->features & JIT_BMI2) || insn->op + next->op != IR_MUL + IR_MULHU ||
+        (insn->op != IR_MUL && insn->op != IR_MULHU))
+        return false;
+    const bool same = (insn->ra == next->ra && insn->rb == next->rb) ||
+                      (insn->ra == next->rb && insn->rb == next->ra);
+    if (!same || insn->rd == insn->ra || insn->rd == insn->rb || insn->rd == next->rd)
+        return false;
+    const struct ir_insn *high = insn->op == IR_MULHU ? insn : next;
+    const struct ir_insn *low = high == insn ? next : insn;
+    mulx(&c->e, jit_host_reg[high->rd], jit_host_reg[low->rd], jit_host_reg[insn->ra],
+         jit_host_reg[insn->rb]);
+    return true;
+}
+
+/* add d, a, b; sltu t, d, a (or d, b): the carry. */
+static bool fuse_carry(struct jit_compiler *c, const struct ir_insn *insn,
+                       const struct ir_insn *next)
+{
+    struct x64 *e = &c->e;
+    if (insn->op != IR_ADD || next->op != IR_SLTU || next->ra != insn->rd ||
+        (next->rb != insn->ra && next->rb != insn->rb) || insn->rd == next->rb ||
+        insn->ra == insn->rb)
+        return false;
+    const unsigned d = jit_host_reg[insn->rd], a = jit_host_reg[insn->ra];
+    const unsigned b = jit_host_reg[insn->rb], t = jit_host_reg[next->rd];
+    if (t != d && t != a && t != b) {
+        x64_zero(e, t);
+        commutative(e, X64_ADD, true, d, a, b);
+        x64_setcc(e, X64_B, t);
+    } else {
+        commutative(e, X64_ADD, true, d, a, b);
+        set_flag(e, X64_B, t);
+    }
+    return true;
+}
+
+/* lui+addi and the like. */
+static bool fuse_constant(struct jit_compiler *c, const struct ir_insn *insn,
+                          const struct ir_insn *next)
+{
+    if (insn->op != IR_LI || (next->op != IR_ADDI && next->op != IR_ADDIW) ||
+        !only_feeds(insn, next))
+        return false;
+    x64_mov_imm(&c->e, jit_host_reg[insn->rd], ir_eval(next, (uint64_t)insn->imm, 0));
+    return true;
+}
+
+bool jit_fuses_address(const struct ir_insn *insn, const struct ir_insn *next)
+{
+    const bool sums = insn->op == IR_ADD || (insn->op >= IR_SH1ADD && insn->op <= IR_SH3ADD);
+    return sums && ir_shape_of(next->op) == IR_LOAD && only_feeds(insn, next) && all_hot(insn) &&
+           all_hot(next);
+}
+
+static bool fuse_address(struct jit_compiler *c, const struct ir_insn *insn,
+                         const struct ir_insn *next)
+{
+    if (!jit_fuses_address(insn, next))
+        return false;
+    struct address at = {.base = jit_host_reg[insn->rb],
+                         .index = jit_host_reg[insn->ra],
+                         .scale = insn->op == IR_ADD ? 0 : (unsigned)(insn->op - IR_SH1ADD) + 1,
+                         .indexed = true,
+                         .disp = (int32_t)next->imm};
+    if (at.scale == 0 && (at.base & 7) == 5 && at.disp == 0) {
+        const unsigned other = at.index;
+        at.index = at.base;
+        at.base = other;
+    }
+    load(c, next->op, jit_host_reg[next->rd], &at, c->pc);
+    return true;
+}
+
+/* ---- entry ------------------------------------------------------------------------------ */
+
+/* Operations on x0 that compilers use; the rest is staged. */
+static bool emit_with_zero(struct jit_compiler *c, const struct ir_insn *insn)
+{
+    struct x64 *e = &c->e;
+    const enum ir_shape shape = ir_shape_of(insn->op);
+    if (shape == IR_STORE) {
+        if (is_cold(insn->ra) || is_cold(insn->rb))
+            return false;
+        const struct address at = {.base = insn->ra == IR_ZERO ? 0 : jit_host_reg[insn->ra],
+                                   .absolute = insn->ra == IR_ZERO,
+                                   .disp = (int32_t)insn->imm};
+        store(c, insn->op, insn->rb == IR_ZERO, insn->rb == IR_ZERO ? 0 : jit_host_reg[insn->rb],
+              &at);
+        return true;
+    }
+    if (shape != IR_R3 || insn->rd >= HOT_REGS)
+        return false;
+    const unsigned d = jit_host_reg[insn->rd];
+    if (insn->ra == IR_ZERO && insn->rb < HOT_REGS) {
+        const unsigned b = jit_host_reg[insn->rb];
+        switch (insn->op) {
+        case IR_SUB:
+        case IR_SUBW:
+            if (d != b)
+                x64_mov(e, insn->op == IR_SUB, d, b);
+            x64_neg(e, insn->op == IR_SUB, d);
+            if (insn->op == IR_SUBW)
+                x64_movsxd(e, d, d);
+            return true;
+        case IR_SLTU:
+        case IR_SLT:
+            if (d != b)
+                x64_zero(e, d);
+            x64_test(e, true, b, b);
+            if (d != b)
+                x64_setcc(e, insn->op == IR_SLT ? X64_G : X64_NE, d);
+            else
+                set_flag(e, insn->op == IR_SLT ? X64_G : X64_NE, d);
+            return true;
+        default:
+            return false;
+        }
+    }
+    if (insn->rb == IR_ZERO && insn->ra < HOT_REGS && insn->op == IR_SLT) {
+        set_on_imm(e, true, d, jit_host_reg[insn->ra], 0);
+        return true;
+    }
+    if (insn->rb == IR_ZERO && insn->ra < HOT_REGS &&
+        (insn->op == IR_ADDW || insn->op == IR_SUBW)) {
+        x64_movsxd(e, d, jit_host_reg[insn->ra]);
+        return true;
+    }
+    return false;
+}
+
+/* Does the operation leave generated code in the middle (step)? Then nothing may be staged: the C
+ * side reads and writes the registers themselves. */
+static bool steps(const struct jit_compiler *c, uint16_t op)
+{
+    switch (op) {
+    case IR_CLZ:
+    case IR_CLZW:
+        return !(c->features & JIT_LZCNT);
+    case IR_CTZ:
+    case IR_CTZW:
+        return !(c->features & JIT_BMI2);
+    case IR_CPOP:
+    case IR_CPOPW:
+        return !(c->features & JIT_POPCNT);
+    default:
+        return false;
+    }
+}
+
+/* May the operation be the first one of a pair? */
+static bool starts_pair(uint16_t op)
+{
+    switch (op) {
+    case IR_LI:
+    case IR_ADD:
+    case IR_SH1ADD:
+    case IR_SH2ADD:
+    case IR_SH3ADD:
+    case IR_SLLI:
+    case IR_MUL:
+    case IR_MULHU:
+        return true;
+    default:
+        return false;
+    }
+}
+
+unsigned jit_emit(struct jit_compiler *c, const struct ir_insn *insn, const struct ir_insn *next)
+{
+    if (all_hot(insn)) {
+        if (starts_pair(insn->op) && next != NULL && all_hot(next) &&
+            (fuse_constant(c, insn, next) || fuse_address(c, insn, next) ||
+             fuse_extension(c, insn, next) || fuse_multiply(c, insn, next) ||
+             fuse_carry(c, insn, next)))
+            return 2;
+        /* What the operation does not have is whatever machine register, which nobody reads. */
+        emit_one(c, insn, jit_host_reg[insn->rd % 16], jit_host_reg[insn->ra % 16],
+                 jit_host_reg[insn->rb % 16]);
+        return 1;
+    }
+    if (steps(c, insn->op)) {
+        step(c);
+        return 1;
+    }
+    if (emit_with_zero(c, insn))
+        return 1;
+    struct jit_plan plan;
+    jit_plan_of(insn, &plan);
+    stage(&c->e, &plan);
+    emit_one(c, insn, staged(&plan, insn->rd), staged(&plan, insn->ra), staged(&plan, insn->rb));
+    unstage(&c->e, &plan, ir_operands[insn->op] & IR_HAS_D, insn->rd);
+    return 1;
+}
+
+enum x64_cond jit_set(struct jit_compiler *c, const struct ir_insn *insn)
+{
+    struct x64 *e = &c->e;
+    const unsigned d = jit_host_reg[insn->rd], a = jit_host_reg[insn->ra];
+    const bool is_signed = insn->op == IR_SLT || insn->op == IR_SLTI;
+    enum x64_cond cond = is_signed ? X64_L : X64_B;
+    if (insn->op == IR_SLT || insn->op == IR_SLTU) {
+        x64_alu(e, true, X64_CMP, a, jit_host_reg[insn->rb]);
+    } else if (insn->op == IR_SLTIU && insn->imm == 1) { /* is it zero? */
+        x64_test(e, true, a, a);
+        cond = X64_E;
+    } else {
+        compare_imm(e, a, insn->imm);
+    }
+    set_flag(e, cond, d);
+    return cond;
+}
+
+enum x64_cond jit_compare(struct jit_compiler *c, const struct ir_insn *branch)
+{
+    static const uint8_t conds[] = {X64_E, X64_NE, X64_L, X64_GE, X64_B, X64_AE};
+    /* 0 against b: the same relation from b's side. */
+    static const uint8_t swapped[] = {X64_E, X64_NE, X64_G, X64_LE, X64_A, X64_BE};
+    struct x64 *e = &c->e;
+    const unsigned k = branch->op - IR_BEQ;
+    if (branch->ra < HOT_REGS && branch->rb == IR_ZERO) {
+        x64_test(e, true, jit_host_reg[branch->ra], jit_host_reg[branch->ra]);
+        return (enum x64_cond)conds[k]; /* test clears the carry, as a comparison with 0 does */
+    }
+    if (branch->ra == IR_ZERO && branch->rb < HOT_REGS) {
+        const unsigned b = jit_host_reg[branch->rb];
+        if (k < 4)
+            x64_test(e, true, b, b);
+        else
+            x64_alu_imm(e, true, X64_CMP, b, 0);
+        return (enum x64_cond)swapped[k];
+    }
+    struct jit_plan plan;
+    jit_plan_of(branch, &plan);
+    stage(e, &plan);
+    x64_alu(e, true, X64_CMP, staged(&plan, branch->ra), staged(&plan, branch->rb));
+    unstage(e, &plan, false, 0);
+    return (enum x64_cond)conds[k];
+}
