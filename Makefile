@@ -1,6 +1,6 @@
 # Short words in front of CMake. Each target installs what is missing and builds first.
 #   demo   run the demo batch to its results      test   build and run every test
-#   bench  native against interpreter, batch, scheduler
+#   bench  native, interpreter, recompiler; first use; batch; scheduler
 #   asan, tsan   the tests under sanitizers       fuzz   every fuzzer, FUZZ_SECONDS each
 #   docs   check the documents                    format, tidy   style
 .DEFAULT_GOAL := help

@@ -1,18 +1,21 @@
 #!/bin/sh
-# All measurements in one run: run.sh BUILD
-#   programs: native against interpreter; a fresh invocation; the scheduler   (javm-bench)
-#   batch: trivial jobs from file to file; one worker against all; peak memory of ten million jobs
-# BENCH_JOBS=N makes the long batch shorter. Nothing here passes or fails: docs/performance.md says what was expected.
+# All measurements in one run, or those of some parts: run.sh BUILD [PART...]
+#   programs fresh cold compile scheduler   javm-bench, see bench/README.md
+#   trivial   trivial jobs from file to file, both engines
+#   hashes    jobs of some 10 us: two workers against one, one against a native loop
+#   sieve     jobs of 5 ms: two workers against one
+#   long      ten million jobs: peak memory; BENCH_JOBS=N makes it shorter
+# Nothing here passes or fails: docs/performance.md says what was expected.
 set -eu
 cd "$(dirname "$0")/.."
 build=$1
+shift
+parts=${*:-programs fresh cold compile scheduler trivial hashes sieve long}
 batch=$build/batch/javm-batch
 images=$PWD/guest/prebuilt
 jobs=${BENCH_JOBS:-10000000}
 work=$(mktemp -d "${TMPDIR:-/tmp}/javm-bench-XXXXXX")
 trap 'rm -rf "$work"' EXIT
-
-[ "${BENCH_BATCH_ONLY:-0}" = 1 ] || "$build/bench/javm-bench" "$images"
 
 # run NAME OPTIONS...: a batch whose results and figures are $work/out and $work/stats
 run() {
@@ -25,8 +28,9 @@ run() {
 figure() {
     sed -n "s/.*\"$1\":\([0-9.]*\).*/\1/p" "$work/stats"
 }
-median() {
-    sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
+# spread FORMAT: the median, smallest and largest of the numbers on standard input
+spread() {
+    sort -n | awk -v format="$1" '{ v[NR] = $1 } END { printf format "\n", v[int((NR + 1) / 2)], v[1], v[NR] }'
 }
 # nops COUNT: that many trivial jobs, a line each
 nops() {
@@ -34,36 +38,88 @@ nops() {
     awk -v n="$1" 'BEGIN { for (i = 0; i < n; i++) printf "{\"id\":%d,\"invoke\":\"nop\",\"args\":[%d]}\n", i, i }'
 }
 
-echo
-echo "batch, trivial jobs, file to file, median of 5"
-nops 1000000 >"$work/nops.ndjson"
-for workers in 1 "$(nproc)"; do
-    for round in 1 2 3 4 5; do
-        run --workers "$workers" "$work/nops.ndjson"
-        figure seconds
-    done | median | awk -v w="$workers" '{ printf "  %2d worker%s %12d jobs/s  %9d jobs/s a worker\n", w, (w > 1 ? "s" : " "), 1e6 / $1, 1e6 / $1 / w }'
+bench=
+for part in $parts; do
+    case $part in
+    programs | fresh | cold | compile | scheduler) bench="$bench $part" ;;
+    trivial | hashes | sieve | long) ;;
+    *)
+        echo "run.sh: no part is called $part" >&2
+        exit 2
+        ;;
+    esac
 done
+# shellcheck disable=SC2086 # words
+[ -z "$bench" ] || "$build/bench/javm-bench" "$images" $bench
 
-echo
-echo "batch, compute-bound jobs (sieve, 5 ms each), one worker against $(nproc), 7 pairs"
-{
-    printf '{"image":"sieve","load":"%s/sieve.jimg"}\n' "$images"
-    echo '{"invoke":"sieve","args":[600000],"repeat":200}'
-} >"$work/sieve.ndjson"
-for round in 1 2 3 4 5 6 7; do
-    run --workers 1 "$work/sieve.ndjson"
-    one=$(figure seconds)
-    run --workers "$(nproc)" "$work/sieve.ndjson"
-    echo "$one $(figure seconds)" | awk '{ print $1 / $2 }'
-done >"$work/pairs"
-sort -n "$work/pairs" | awk '{ v[NR] = $1 } END { printf "  speed-up %.2f (median; %.2f to %.2f)\n", v[int((NR + 1) / 2)], v[1], v[NR] }'
+trivial() {
+    echo "batch, 1,000,000 trivial jobs, file to file, jobs/s, medians of 5"
+    nops 1000000 >"$work/nops.ndjson"
+    for _ in 1 2 3 4 5; do
+        for workers in 1 2; do
+            for engine in interp jit; do
+                run --engine "$engine" --workers "$workers" "$work/nops.ndjson"
+                figure seconds | awk '{ printf "%d\n", 1e6 / $1 }' >>"$work/nops-$engine-$workers"
+            done
+        done
+    done
+    for engine in interp jit; do
+        for workers in 1 2; do
+            spread "  $engine, $workers worker(s) %12d  (%d to %d)" <"$work/nops-$engine-$workers"
+        done
+    done
+}
 
-echo
-echo "batch, $jobs jobs, a line each"
-nops "$jobs" | zstd -q -1 -o "$work/long.ndjson.zst"
-for order in "" --ordered; do
-    # shellcheck disable=SC2086 # an option or nothing
-    "$batch" --progress none $order --output "$work/out.zst" --stats "$work/stats" "$work/long.ndjson.zst" 2>/dev/null
-    printf '  %-10s peak memory %6.1f MiB, %8d jobs/s, .zst to .zst\n' "${order:-unordered}" \
-        "$(figure peak_memory_bytes | awk '{ print $1 / 1048576 }')" "$(figure seconds | awk -v n="$jobs" '{ printf "%d", n / $1 }')"
+hashes() {
+    echo "batch, 100,000 jobs of blake2b over 5,000 bytes, recompiler, 7 rounds"
+    {
+        printf '{"image":"blake2b","load":"%s/blake2b.jimg"}\n' "$images"
+        awk 'BEGIN { for (i = 0; i < 100000; i++) printf "{\"id\":%d,\"invoke\":\"blake2b\",\"args\":[5000,0,1]}\n", i }'
+    } >"$work/hashes.ndjson"
+    for _ in 1 2 3 4 5 6 7; do
+        native=$("$build/bench/javm-bench" "$images" loop blake2b 100000 5000 0 1 0)
+        run --engine jit --workers 1 "$work/hashes.ndjson"
+        one=$(figure seconds)
+        run --engine jit --workers 2 "$work/hashes.ndjson"
+        echo "$native $one $(figure seconds)"
+    done >"$work/hashes"
+    awk '{ print $1 * 10 }' "$work/hashes" | spread "  a job natively, in a loop     %6.2f us  (%.2f to %.2f)"
+    awk '{ print $2 * 10 }' "$work/hashes" | spread "  a job of one worker           %6.2f us  (%.2f to %.2f)"
+    awk '{ print $2 / $1 }' "$work/hashes" | spread "  one worker / native loop      %6.2f     (%.2f to %.2f)"
+    awk '{ print $2 / $3 }' "$work/hashes" | spread "  speed-up of two workers       %6.2f     (%.2f to %.2f)"
+}
+
+sieve() {
+    echo "batch, 200 jobs of 5 ms (sieve), interpreter, 7 pairs"
+    {
+        printf '{"image":"sieve","load":"%s/sieve.jimg"}\n' "$images"
+        echo '{"invoke":"sieve","args":[600000],"repeat":200}'
+    } >"$work/sieve.ndjson"
+    for _ in 1 2 3 4 5 6 7; do
+        run --engine interp --workers 1 "$work/sieve.ndjson"
+        one=$(figure seconds)
+        run --engine interp --workers 2 "$work/sieve.ndjson"
+        echo "$one $(figure seconds)" | awk '{ print $1 / $2 }'
+    done | spread "  speed-up of two workers       %6.2f     (%.2f to %.2f)"
+}
+
+long() {
+    echo "batch, $jobs trivial jobs, a line each, .zst to .zst, recompiler"
+    nops "$jobs" | zstd -q -1 -o "$work/long.ndjson.zst"
+    for order in "" --ordered; do
+        # shellcheck disable=SC2086 # an option or nothing
+        "$batch" --engine jit --progress none $order --output "$work/out.zst" --stats "$work/stats" \
+            "$work/long.ndjson.zst" 2>/dev/null
+        printf '  %-10s peak memory %6.1f MiB, %8d jobs/s\n' "${order:-unordered}" \
+            "$(figure peak_memory_bytes | awk '{ print $1 / 1048576 }')" "$(figure seconds | awk -v n="$jobs" '{ printf "%d", n / $1 }')"
+    done
+}
+
+for part in $parts; do
+    case $part in
+    trivial | hashes | sieve | long)
+        echo
+        $part
+        ;;
+    esac
 done

@@ -13,14 +13,25 @@ build=$(cd "${1:-$here/../build}" && pwd)
 out=$here/prebuilt
 if [ "$check" = 1 ]; then
     out=$(mktemp -d)
-    trap 'rm -rf "$out"' EXIT
 fi
+objects=$(mktemp -d)
+trap 'rm -rf "$objects"; [ "$check" = 0 ] || rm -rf "$out"' EXIT
+javm_cc() {
+    JAVM_GUEST=$here JAVM_LINK=$build/loaders/javm-link sh "$build/loaders/javm-cc" -std=c17 "$@"
+}
+
 cd "$here/programs" # paths must not get into the objects
 for source in *.c; do
-    name=${source%.c}
-    JAVM_GUEST=$here JAVM_LINK=$build/loaders/javm-link sh "$build/loaders/javm-cc" -O2 -std=c17 \
-        "$source" -o "$out/$name.jimg"
+    javm_cc -O2 "$source" -o "$out/${source%.c}.jimg"
 done
+
+# One more for benchmarks, of several; unrolling makes its code 100 KB.
+cd "$here/signatures"
+for member in ed25519 secp256k1 sha256 keccak blake2b poseidon2 lz4 sort matmul goldilocks polyeval; do
+    javm_cc -O3 -mllvm -unroll-count=3 -I../programs -DMEMBER="\"$member.c\"" -DMEMBER_MAIN=${member}_main \
+        -c member.c -o "$objects/$member.o"
+done
+javm_cc -O2 main.c "$objects"/*.o -o "$out/signatures.jimg"
 if [ "$check" = 1 ]; then
     for image in "$out"/*.jimg; do
         cmp "$image" "$here/prebuilt/$(basename "$image")"
