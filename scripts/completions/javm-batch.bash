@@ -7,12 +7,13 @@ _javm_batch() {
     --isolation) COMPREPLY=($(compgen -W "thread" -- "$cur")) && return ;;
     --progress) COMPREPLY=($(compgen -W "auto bar plain none" -- "$cur")) && return ;;
     --gas-model) COMPREPLY=($(compgen -W "exec" -- "$cur")) && return ;;
+    --cache) COMPREPLY=($(compgen -d -- "$cur")) && return ;;
     --gas | --timeout | --workers | --max-in-flight) return ;;
     esac
     if [[ $cur == -* ]]; then
         COMPREPLY=($(compgen -W "--gas --timeout --engine --gas-model --post --output --ordered
             --reproducible --stats --keep-going --fail-fast --workers --max-in-flight --numa --isolation
-            --progress --asm --help --version" -- "$cur"))
+            --cache --perf-map --progress --asm --help --version" -- "$cur"))
     else
         COMPREPLY=($(compgen -f -- "$cur"))
         [[ $COMP_CWORD -eq 1 ]] && COMPREPLY+=($(compgen -W "run check info" -- "$cur"))
