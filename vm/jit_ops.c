@@ -387,10 +387,9 @@ static void load(struct jit_compiler *c, uint16_t op, unsigned d, const struct a
     static const struct {
         uint16_t op;
         bool w;
-    } codes[] = {[IR_LB - IR_LB] = {0x1BE, true},   [IR_LH - IR_LB] = {0x1BF, true},
-                 [IR_LW - IR_LB] = {0x63, true},    [IR_LD - IR_LB] = {0x8B, true},
-                 [IR_LBU - IR_LB] = {0x1B6, false}, [IR_LHU - IR_LB] = {0x1B7, false},
-                 [IR_LWU - IR_LB] = {0x8B, false}};
+    } codes[] = {{0x1BE, true},  {0x1BF, true},  {0x63, true}, {0x8B, true}, /* lb lh lw ld */
+                 {0x1B6, false}, {0x1B7, false}, {0x8B, false}};             /* lbu lhu lwu */
+    _Static_assert(IR_LWU - IR_LB + 1 == sizeof codes / sizeof *codes, "in this order");
     jit_note_pair(c, &c->sites, site_pc);
     guest(&c->e, codes[op - IR_LB].w, false, codes[op - IR_LB].op, d, at);
 }

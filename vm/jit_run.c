@@ -250,6 +250,9 @@ static enum step through_slot(struct javm_exec *exec, struct jit_context *c)
     const struct javm_jit *jit = exec->native->jit;
     const uint64_t at = c->host[HOST_TEMP] - (uintptr_t)jit->arena->executable;
     struct jit_slot *slot = (struct jit_slot *)(void *)(jit->arena->writable + at);
+    /* Acquire: pairs with the release in jit_reset_slots, for the other fields. Generated code came
+     * here by loads of the machine, which acquire, but the compiler does not know of them. */
+    (void)__atomic_load_n(&slot->native, __ATOMIC_ACQUIRE);
     const enum step next = jump(exec, c, slot->target, slot->pc);
     if (next == GO_ON) /* whoever reads the old address comes here too */
         __atomic_store_n(&slot->native, c->target, __ATOMIC_RELEASE);

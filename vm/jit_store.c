@@ -143,7 +143,8 @@ void jit_reset_slots(const struct jit_arena *arena, const struct jit_region *reg
         (struct jit_slot *)(void *)(arena->writable + region->code_at + region->slots_at);
     const uint64_t stubs = (uintptr_t)arena->executable + region->code_at + region->stubs_at;
     for (uint32_t i = 0; i < region->slot_count; i++)
-        slots[i].native = stubs + (uint64_t)i * JIT_SLOT_STUB;
+        /* Release: its partner is in through_slot, in another thread some time. */
+        __atomic_store_n(&slots[i].native, stubs + (uint64_t)i * JIT_SLOT_STUB, __ATOMIC_RELEASE);
 }
 
 /* ---- entries ---------------------------------------------------------------------------- */

@@ -91,7 +91,7 @@ static void close_block(struct builder *b, bool ecall)
         reserve = need - block->cost;
     }
     p->insns[block->header].imm = (int64_t)need;
-    if (p->insns[block->header + 1].op == IR_RESERVE)
+    if (p->key.cow_cost != 0 && !ecall) /* the IR_RESERVE behind the header */
         p->insns[block->header + 1].imm = (int64_t)reserve;
 }
 

@@ -140,6 +140,8 @@ static void trim(struct javm_vm *vm, const struct space *used)
                 (oldest == NULL || s->last_use < oldest->last_use))
                 oldest = s;
         }
+        if (oldest == NULL) /* never: what is too much belongs to somebody */
+            break;
         const uint32_t had = oldest->memory->warm_count;
         release_space(oldest);
         if (oldest->memory->warm_count == had) /* the system refused */

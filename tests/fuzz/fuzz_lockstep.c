@@ -17,6 +17,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static struct lock_pair pair;
 static struct random how;
 
+static void close_pair(void)
+{
+    lock_pair_close(&pair);
+}
+
+static void open_pair(void)
+{
+    lock_pair_open(&pair, JAVM_ENGINE_INTERP,
+                   javm_engine_available(JAVM_ENGINE_JIT) ? JAVM_ENGINE_JIT : JAVM_ENGINE_INTERP,
+                   NULL);
+    atexit(close_pair); /* else the leak checker finds what libgcc keeps for the recompiler */
+}
+
 static void run(const struct lock_leg *leg)
 {
     if (lock_run(&pair, leg, LOCK_ALL))
@@ -73,9 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < HEAD || size > HEAD + MAX_CODE)
         return 0;
     if (pair.memories[0] == NULL)
-        lock_pair_open(
-            &pair, JAVM_ENGINE_INTERP,
-            javm_engine_available(JAVM_ENGINE_JIT) ? JAVM_ENGINE_JIT : JAVM_ENGINE_INTERP, NULL);
+        open_pair();
     const struct javm_program_key key = {.footprint_pages = footprints[data[4] & 3],
                                          .cow_cost = data[3]};
     struct random memory = {.state = data[5] + 256u * data[6]};

@@ -16,6 +16,8 @@
 #include "guest/native/guest_vm.h"
 #include "tests/vm/jit_twin.h"
 
+TestSuite(jit, .fini = twin_no_leaks);
+
 #define THREADS 8u
 #define RET     JALR(0, 1, 0)
 
@@ -173,7 +175,6 @@ Test(jit, threads_compile_each_region_once)
     write_many(&program);
     for (unsigned round = 0; round < 40 * stress_factor(); round++)
         check_meeting(&program, round % 2 != 0, &random);
-    REQUIRE_NO_LEAKS();
 }
 
 /* The signature guests, through a Vm per thread; a name is opened by all at once. */
@@ -229,7 +230,6 @@ Test(jit, guests_are_compiled_once_for_all_threads)
         javm_jit_destroy(g.jit);
     }
     javm_jit_destroy(alone);
-    REQUIRE_NO_LEAKS();
 }
 
 /* ---- faults ----------------------------------------------------------------------------- */
@@ -321,7 +321,6 @@ Test(jit, threads_that_fault_all_the_time)
     cr_assert_gt(atomic_load(&f.sweeps), 4 * THREADS);
     javm_native_close(f.native);
     javm_jit_destroy(jit);
-    REQUIRE_NO_LEAKS();
 }
 
 /* ---- threads that come and go ----------------------------------------------------------- */

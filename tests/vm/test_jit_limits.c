@@ -17,6 +17,8 @@
 
 #include "tests/vm/jit_twin.h"
 
+TestSuite(jit_limits, .fini = twin_no_leaks);
+
 /* ---- calls that fail -------------------------------------------------------------------- */
 
 /* Calls are counted down to 1, which fails; 0: none does. */
@@ -442,8 +444,10 @@ static unsigned refuse_allocations(const struct javm_jit_options *options, bool 
         if (allocations.refused == 0)
             break;
     }
-    world_close(&s.w);
+    javm_vm_destroy(s.w.vm);
+    s.w.vm = NULL;
     javm_jit_destroy(jit);
+    world_close(&s.w);
     return times;
 }
 

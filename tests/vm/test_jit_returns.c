@@ -10,6 +10,8 @@
 #include "tests/vm/jit_twin.h"
 #include "vm/memory.h"
 
+TestSuite(jit_returns, .fini = twin_no_leaks);
+
 #define STACK_PAGES 512u
 #define STACK_TOP   (RW_BASE + STACK_PAGES * JAVM_PAGE_SIZE)
 #define ENTRIES     ((uint64_t)MEMORY_STACK_BYTES / 8) /* of the stack of return addresses */

@@ -96,6 +96,14 @@ __attribute__((weak)) int main(void)
 #define cr_assert_arr_eq(a, b, n, ...) plain_check(memcmp((a), (b), (n)) == 0, ##__VA_ARGS__)
 #define cr_assert_fail(...)            plain_check(false, ##__VA_ARGS__)
 
+/* In the test's own function only. */
+#define cr_skip_test(...)                       \
+    do {                                        \
+        fprintf(stderr, "[SKIP] " __VA_ARGS__); \
+        fputc('\n', stderr);                    \
+        return;                                 \
+    } while (0)
+
 #define cr_expect          cr_assert
 #define cr_expect_not      cr_assert_not
 #define cr_expect_eq       cr_assert_eq
