@@ -2,6 +2,7 @@
  * and comes back to each of them in many ways: other registers, gas, memory, entries. It depends on
  * its own seed only, but for what the memories keep warm from the rounds before. With more threads
  * than one, all of them run the same programs, each with memories of its own. */
+#include <ftw.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -24,6 +25,7 @@ struct session {
     struct lock_pair pair;
     struct random random;
     struct lock_program programs[PROGRAMS]; /* copies, but for the code and what belongs to it */
+    bool stored;                            /* run only what is kept in files */
 };
 
 static struct session sessions[THREADS];
@@ -106,9 +108,10 @@ static void begin(struct session *s, struct lock_program *program, const struct 
 {
     const uint64_t k = random_below(&s->random, 100);
     lock_begin(&s->pair, program, layout, state,
-               k < 60   ? LOCK_FULL
-               : k < 90 ? LOCK_PLAIN
-                        : LOCK_SMALL,
+               s->stored ? LOCK_STORED
+               : k < 60  ? LOCK_FULL
+               : k < 90  ? LOCK_PLAIN
+                         : LOCK_SMALL,
                &s->random);
 }
 
@@ -336,25 +339,76 @@ static void make_program(struct lock_program *program, struct random *random)
         lock_generate(program, random);
 }
 
-static void *run_plans(void *session)
+static void run_plan(struct session *s, struct lock_program *program)
 {
     static void (*const plans[])(struct session *, struct lock_program *) = {
         plan_whole,    plan_whole, plan_whole,    plan_whole,    plan_whole,  plan_much_gas,
         plan_steps,    plan_steps, plan_steps,    plan_limits,   plan_limits, plan_limits,
         plan_deadline, plan_pages, plan_contents, plan_contents, plan_entries};
+    plans[random_below(&s->random, sizeof plans / sizeof *plans)](s, program);
+    atomic_fetch_add(&progress, 1);
+}
+
+static void detach(struct session *s)
+{
+    for (unsigned side = 0; side < 2; side++)
+        REQUIRE(javm_memory_attach(s->pair.memories[side], NULL, 0) == JAVM_OK);
+    s->pair.program = NULL;
+}
+
+static void *run_plans(void *session)
+{
     struct session *s = session;
     for (unsigned i = 0; i < PLANS && !atomic_load(&failed); i++) {
         struct lock_program *program = &s->programs[random_below(&s->random, PROGRAMS)];
         if (chance(&s->random, 1))
             plan_full(s, program);
         else
-            plans[random_below(&s->random, sizeof plans / sizeof *plans)](s, program);
-        atomic_fetch_add(&progress, 1);
+            run_plan(s, program);
     }
-    for (unsigned side = 0; side < 2; side++)
-        REQUIRE(javm_memory_attach(s->pair.memories[side], NULL, 0) == JAVM_OK);
-    s->pair.program = NULL;
+    detach(s);
     return NULL;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *ftw)
+{
+    (void)st, (void)kind, (void)ftw;
+    return remove(path);
+}
+
+/* Some programs with a recompiler that keeps their code in files, then with one that finds it
+ * there. */
+static void run_stored(struct session *s)
+{
+    char folder[] = "/tmp/lockstep-XXXXXX";
+    const struct javm_jit_options options = {.cache_dir = folder};
+    struct javm_jit **const jit = &s->pair.jits[LOCK_STORED];
+    struct javm_jit_stats stats;
+    REQUIRE(mkdtemp(folder) != NULL);
+    s->stored = true;
+    for (unsigned pass = 0; pass < 2; pass++) {
+        REQUIRE(javm_jit_create(&options, jit, NULL) == JAVM_OK);
+        for (unsigned i = 0; i < STORED; i++) {
+            struct lock_program *program = &s->programs[i];
+            const struct javm_hash name = {{(uint8_t)(i + 1)}};
+            REQUIRE(javm_native_open(*jit, &name, program->code, program->code_len, &program->key,
+                                     NULL, &program->natives[LOCK_STORED], NULL) == JAVM_OK);
+        }
+        for (unsigned i = 0; i < 12 && !atomic_load(&failed); i++)
+            run_plan(s, &s->programs[random_below(&s->random, STORED)]);
+        detach(s);
+        for (unsigned i = 0; i < STORED; i++) {
+            javm_native_close(s->programs[i].natives[LOCK_STORED]);
+            s->programs[i].natives[LOCK_STORED] = NULL;
+        }
+        javm_jit_stats(*jit, &stats);
+        REQUIRE(stats.files_refused == 0 && stats.files_failed == 0);
+        REQUIRE(pass == 0 || stats.files_loaded != 0);
+        javm_jit_destroy(*jit);
+        *jit = NULL;
+    }
+    s->stored = false;
+    REQUIRE(nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS) == 0);
 }
 
 static void run_round(uint64_t seed)
@@ -378,6 +432,9 @@ static void run_round(uint64_t seed)
         REQUIRE(pthread_create(&others[i], NULL, run_plans, &sessions[i]) == 0);
     }
     run_plans(&sessions[0]);
+    if (threads == 1 && sessions[0].pair.jits[LOCK_FULL] != NULL && !atomic_load(&failed) &&
+        chance(&sessions[0].random, 5))
+        run_stored(&sessions[0]);
     for (unsigned i = 1; i < threads; i++)
         REQUIRE(pthread_join(others[i], NULL) == 0);
     for (unsigned i = 0; i < PROGRAMS; i++)

@@ -35,8 +35,9 @@ struct lock_state {
     uint64_t regs[JAVM_NUM_SLOTS], pc, gas;
 };
 
-/* The recompiler's variants; each program has a native for each that it was run with. */
-enum { LOCK_FULL, LOCK_PLAIN, LOCK_SMALL, LOCK_JITS };
+/* The recompiler's variants; each program has a native for each that it was run with. STORED is
+ * there only for a while: one that keeps code in files. */
+enum { LOCK_FULL, LOCK_PLAIN, LOCK_SMALL, LOCK_STORED, LOCK_JITS };
 
 struct lock_program {
     const char *source; /* where it comes from */

@@ -70,12 +70,12 @@ uint64_t lock_need(const struct lock_program *program, uint64_t pc)
 
 static void open_jits(struct lock_pair *pair)
 {
-    static const struct javm_jit_options options[LOCK_JITS] = {
+    static const struct javm_jit_options options[LOCK_STORED] = {
         [LOCK_FULL] = {0},
         [LOCK_PLAIN] = {.plain = true},
         [LOCK_SMALL] = {.code_bytes = 1 << 19}, /* plans fill it: then the interpreter helps */
     };
-    for (unsigned i = 0; i < LOCK_JITS; i++) {
+    for (unsigned i = 0; i < LOCK_STORED; i++) {
         struct javm_error err;
         if (javm_jit_create(&options[i], &pair->jits[i], &err) != JAVM_OK) {
             fprintf(stderr, "lockstep: recompiler: %s\n", err.text);

@@ -364,7 +364,7 @@ static void print_legs(const struct lock_pair *pair)
 
 void lock_report(struct lock_pair *pair, const char *keep)
 {
-    static const char *const variants[LOCK_JITS] = {"full", "plain", "small"};
+    static const char *const variants[LOCK_JITS] = {"full", "plain", "small", "stored"};
     struct lone lone;
     printf("engines differ: source %s, %" PRIu64 " bytes of code, leg %zu of its case%s%s\n",
            pair->program->source, pair->program->code_len, pair->leg_count,
