@@ -15,9 +15,9 @@
 
 #include "tests/vm/lockstep.h"
 
-#define PROGRAMS 16u
+#define PROGRAMS        16u
 #define STORED_PROGRAMS 3u /* of them, with files */
-#define PLANS    110u
+#define PLANS           110u
 
 #define THREADS 16u
 
