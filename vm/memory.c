@@ -508,8 +508,7 @@ static bool refill_readable(struct javm_memory *m, bool same_space, bool same_id
         r = find_again(m, first, r);
         if (r == NULL)
             return false;
-        if (!is_scratch(m, r) &&
-            (same_id || (same_space && m->layout.constant && !r->writable)))
+        if (!is_scratch(m, r) && (same_id || (same_space && m->layout.constant && !r->writable)))
             continue;
         if (!differs(m, r, first))
             continue;

@@ -7,7 +7,8 @@
  *
  * Pages that were made accessible stay so when the memory is attached to the next layout: they are
  * the warm set. What may have been written is filled again then, without a system call. A layout of
- * another space keeps those of them that it allows too, when they are few. Below `base` lie things that generated code reaches by fixed distances. */
+ * another space keeps those of them that it allows too, when they are few. Below `base` lie things
+ * that generated code reaches by fixed distances. */
 #ifndef JAVM_VM_MEMORY_H
 #define JAVM_VM_MEMORY_H
 

@@ -105,8 +105,8 @@ Test(jit_store, regions_and_the_table)
     struct javm_jit *jit = jit_of(0);
     struct jit_buffer buffer = {.arena = jit->arena};
     struct javm_native *native = open_one(jit, 1, &plain_key);
-    cr_assert(native->scan_start && native->scanned == 0 && native->regions == NULL);
-    cr_assert_eq(native->starts[0] | native->heads[0], 0);
+    cr_assert(native->walk.at == 0 && !native->walk.ended && native->regions == NULL);
+    cr_assert_eq(native->walk.longs[0] | native->walk.heads[0], 0);
     for (uint32_t pc = 0; pc <= sizeof guest; pc += 2)
         cr_assert_eq(run_block(native, pc), 0);
     const struct region_plan a = {.pc = 100, .step = 4, .blocks = 10, .slots = 3, .value = 1000};
