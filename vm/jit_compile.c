@@ -150,7 +150,7 @@ static inline bool room_for_site(struct jit_compiler *c)
 {
     if (__builtin_expect(c->sites.count == c->sites.room, 0)) {
         if (jit_append_slowly(c, &c->sites, sizeof(struct jit_site)) == NULL)
-            return false;
+            return false; /* c->failed */
         c->sites.count--;
     }
     return true;
@@ -649,8 +649,9 @@ static enum ending compile_block(struct jit_compiler *c)
     }
     gas_begin(&c->gas);
     for (bool last = false; !last;) {
-        paste(c, &stores);
-        if (c->e.at + JIT_INSN_ROOM > c->limit || !room_for_site(c))
+        if (room_for_site(c))
+            paste(c, &stores);
+        if (c->e.at + JIT_INSN_ROOM > c->limit)
             c->failed = true;
         if (c->failed)
             return LEAVES;
