@@ -19,9 +19,9 @@
  * memory. */
 #define WARM_KEPT 16384u
 
-/* What the next program takes over from another: as much as filling its pages is cheaper than
- * giving all back and meeting the same pages again, one by one. */
-#define INHERITED_PAGES 64u
+/* What the next program takes over from another: as many pages as programs of one toolchain touch
+ * alike. All of them are filled at every attach from then on, needed or not. */
+#define INHERITED_PAGES 8u
 #define INHERITED_GAPS  4u
 
 /* Mappings of a process are limited (vm.max_map_count, 65530 by default), and each edge between two
