@@ -138,11 +138,9 @@ uint64_t jit_next_start(struct javm_native *n, uint64_t from)
     return UINT64_MAX;
 }
 
-/* Does an instruction begin at an offset where one begins or the code ends? */
 static bool is_there(const struct javm_native *n, uint64_t offset)
 {
-    const uint64_t left = offset < n->code_len ? n->code_len - offset : 0;
-    return left >= 2 && (left >= 4 || (n->code[offset] & 3) != 3);
+    return pvm2_is_whole(n->code, n->code_len, offset);
 }
 
 /* Room for one more site. */

@@ -103,16 +103,10 @@ static void walk_window(struct pvm2_walk *walk)
     walk->at = base + 2 * last + ((longs >> last & 1) != 0 ? 4 : 2);
 }
 
-static bool more(const struct pvm2_walk *walk)
-{
-    const uint64_t left = walk->at < walk->len ? walk->len - walk->at : 0;
-    return left >= 2 && (left >= 4 || (walk->code[walk->at] & 3) != 3);
-}
-
 void pvm2_walk_to(struct pvm2_walk *walk, uint64_t until)
 {
     while (walk->at < until && !walk->ended) {
-        if (more(walk))
+        if (pvm2_is_whole(walk->code, walk->len, walk->at))
             walk_window(walk);
         else
             walk->ended = true;

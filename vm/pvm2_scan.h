@@ -21,6 +21,13 @@ struct pvm2_walk {
     uint64_t *longs, *heads;
 };
 
+/* Is there an instruction at an offset where one begins or the code ends, as a whole? */
+static inline bool pvm2_is_whole(const uint8_t *code, uint64_t len, uint64_t offset)
+{
+    const uint64_t left = offset < len ? len - offset : 0;
+    return left >= 2 && (left >= 4 || (code[offset] & 3) != 3);
+}
+
 /* Go on, by whole windows, until everything below `until` is known, or to the end of the code. */
 void pvm2_walk_to(struct pvm2_walk *walk, uint64_t until);
 
