@@ -24,6 +24,18 @@
 #define TEST_LEAKS 1
 #endif
 #endif
+#if defined(__SANITIZE_THREAD__)
+#define TEST_THREADS 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TEST_THREADS 1
+#endif
+#endif
+#if defined(TEST_LEAKS) || defined(TEST_THREADS)
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
 #ifdef TEST_LEAKS
 #include <sanitizer/lsan_interface.h>
 #define REQUIRE_NO_LEAKS() REQUIRE(__lsan_do_recoverable_leak_check() == 0)

@@ -7,17 +7,6 @@
 
 #include "tests/vm/support.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 #define TWIN_PLENTY (UINT64_C(1) << 40)
 
 /* ---- programs --------------------------------------------------------------------------- */

@@ -21,14 +21,6 @@
 #include "tests/require.h"
 #include "vm/jit_arena.h"
 
-#if defined(__SANITIZE_THREAD__)
-#define TEST_THREADS 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define TEST_THREADS 1
-#endif
-#endif
-
 #define MIB (UINT64_C(1) << 20)
 
 /* ---- system calls that fail ------------------------------------------------------------- */

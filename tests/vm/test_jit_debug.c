@@ -20,14 +20,6 @@
 #include "vm/jit_context.h"
 #include "vm/jit_run.h"
 
-#if defined(__SANITIZE_THREAD__)
-#define TEST_THREADS 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define TEST_THREADS 1
-#endif
-#endif
-
 /* ---- a caller that is known by its registers -------------------------------------------- */
 
 /* Calls function(argument) with a number of its own in each callee-saved register; with `step`, a

@@ -15,14 +15,6 @@
 
 #include "tests/vm/jit_support.h"
 
-#if defined(__SANITIZE_THREAD__)
-#define TEST_THREADS 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define TEST_THREADS 1
-#endif
-#endif
-
 #define KIB UINT64_C(1024)
 
 static const uint8_t guest[4096];

@@ -11,17 +11,6 @@
 #include "tests/vm/support.h"
 #include "vm/memory.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 #define PAGE      JAVM_PAGE_SIZE
 #define FIRST     (RW_BASE >> JAVM_PAGE_SHIFT)
 #define LAST_PAGE 0xFFFFFu
