@@ -70,6 +70,9 @@ enum javm_status memory_attach_warm(struct javm_memory *memory, const struct mem
 /* A run is over and used so much gas. Stops borrowing: nothing but attaching, memory_drop and
  * destroying is allowed after it. Pages stay warm while filling them again is worth it. */
 void memory_finish(struct javm_memory *memory, uint64_t gas);
+/* Show another Data in the region `scratch` of the attached layout from now on (borrowed; NULL:
+ * zeros). What was written there is lost. memory_window.c */
+void memory_show(struct javm_memory *memory, const struct javm_cap *data);
 /* Make every page inaccessible and give its memory back; nothing is attached then. False when the
  * system refuses; the next attach tries again. */
 bool memory_drop(struct javm_memory *memory);

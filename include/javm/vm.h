@@ -6,6 +6,7 @@
 #ifndef JAVM_VM_H
 #define JAVM_VM_H
 
+#include "javm/assist.h"
 #include "javm/cap.h"
 #include "javm/directory.h"
 #include "javm/engine.h"
@@ -21,9 +22,11 @@ enum javm_gas_model { JAVM_GAS_EXEC = 0, JAVM_GAS_FULL = 1 /* not in this versio
 struct javm_vm_options {
     enum javm_engine engine;
     enum javm_gas_model gas_model;
-    uint32_t max_depth;   /* call stack entries; 0: 256. For CALL; nothing calls in this version */
+    uint32_t max_depth;   /* call stack entries; 0: 256. Each frame reserves 4 GiB of addresses */
     struct javm_jit *jit; /* JIT: where compiled code is, shared with other Vms; borrowed until the
                              Vm is destroyed; NULL: the Vm makes one of its own */
+    const struct javm_assist *assist; /* the host's functions, copied; NULL: none. Its context is
+                                         borrowed until the Vm is destroyed */
     uint64_t program_cache_bytes; /* decoded programs kept; 0: 1 GiB; the one in use always stays */
 };
 
@@ -41,7 +44,7 @@ enum javm_end {
     JAVM_END_TIMEOUT
 };
 
-/* Why an invocation faulted. Frozen numbers (φ[7] of the caller, later). */
+/* Why an invocation faulted. Frozen numbers: φ[7] of the caller. */
 enum javm_fault {
     JAVM_FAULT_NONE = 0,
     JAVM_FAULT_TRAP = 1,
@@ -67,6 +70,7 @@ struct javm_call {
     bool post_unpublished; /* enough to hash it: what it names that is new stays out of the
                               directory */
     bool want_slot0;       /* build slot0 at the end */
+    bool can_pause;        /* a yield that nobody catches ends as PAUSED, not as a fault */
 };
 
 /* What an invocation came to. Everything but the caps is plain data. */
@@ -76,13 +80,14 @@ struct javm_call_result {
     uint64_t value;        /* HALT: φ[7] */
     uint64_t address;      /* PAGE_FAULT: argument of the exit (page); full address in fault_addr */
     uint64_t fault_addr;
-    int64_t selector;       /* HOST_CALL: the operation that this version does not serve */
-    bool selector_is_ecall; /* it came from ecall.jar: selector is φ[11] */
-    uint64_t gas_used;
+    int64_t selector;               /* HOST_CALL: an operation above 63, and the host serves none */
+    bool selector_is_ecall;         /* it came from ecall.jar: selector is φ[11] */
+    uint64_t gas_used;              /* by all frames, whatever meter paid; over all resumes */
     uint64_t pc;                    /* where it ended, for reports */
     struct javm_key yield_key;      /* PAUSED */
     struct javm_cap *post_instance; /* HALT with want_post: an Idle Instance, owned by the caller */
-    struct javm_cap *slot0;         /* with want_slot0: a Data or other cap, owned; NULL: empty */
+    struct javm_cap *slot0;         /* with want_slot0: a Data or other cap, owned; NULL: empty.
+                                       PAUSED: what the yield carries */
 };
 
 /* Run one invocation to its end. Whatever the guest does is in *result, which the caller clears;
@@ -95,6 +100,24 @@ struct javm_call_result {
 enum javm_status javm_vm_invoke(struct javm_vm *vm, struct javm_dir_thread *dir,
                                 const struct javm_call *call, struct javm_call_result *result,
                                 struct javm_error *err);
+/* After PAUSED the Vm holds the invocation, and takes no other, until one of these. No directory
+ * handle has to be the same as before, but the directory.
+ *
+ * Resume: of `call` only gas (added to the budget), scratchpad (not NULL: becomes the slot[0] of
+ * the instance that yielded), deadline_ns and the wants count. STATE: nothing is paused; KIND,
+ * RANGE: the scratchpad; then it is still paused. NOMEM: it is lost. */
+enum javm_status javm_vm_call_resume(struct javm_vm *vm, struct javm_dir_thread *dir,
+                                     const struct javm_call *call, struct javm_call_result *result,
+                                     struct javm_error *err);
+/* Give it up: every frame, handle and reservation. STATE: nothing is paused. */
+enum javm_status javm_vm_drop_paused(struct javm_vm *vm, struct javm_error *err);
+
+/* Attestation requests that the last invocation left with the Vm (no assist.attest): how many, and
+ * number i, borrowed until the next invocation. */
+size_t javm_vm_attestations(const struct javm_vm *vm);
+bool javm_vm_attestation(const struct javm_vm *vm, size_t i, struct javm_key *key,
+                         const struct javm_cap **data);
+
 /* The driver's classic form: no scratchpad, no deadline, post instance and slot[0] wanted. */
 enum javm_status javm_vm_invoke_cached(struct javm_vm *vm, struct javm_dir_thread *dir,
                                        const struct javm_hash *instance, uint32_t endpoint,
