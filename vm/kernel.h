@@ -293,10 +293,10 @@ struct yield {
     enum javm_fault fault;
 };
 enum step kernel_raise(struct javm_vm *vm, const struct yield *yield, struct value *payload);
-/* The frame that yielded runs again; *slot0 is taken, and its slot[0] unless the kernel raised the
- * yield. `handler`: the frame that ran until now, NO_ENTRY: the host's turn is over. */
-enum step resume_yielder(struct javm_vm *vm, uint32_t handler, const struct javm_key *key,
-                         bool by_kernel, struct value *slot0);
+/* The frame that yielded, which is on top, goes on; gas was stored. *slot0 (taken) becomes its
+ * slot[0]; NULL: that stays what it is. */
+enum step resume_yielder(struct javm_vm *vm, const struct javm_key *key, bool by_kernel,
+                         struct value *slot0);
 
 /* ---- kernel_gas.c ------------------------------------------------------------------------ */
 

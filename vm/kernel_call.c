@@ -92,7 +92,8 @@ enum step op_call(struct javm_vm *vm, struct operands *o)
         status = slot_reserve(caller, &o->at[0].path, &taken);
     if (status != JAVM_OK)
         return fail_with(vm, status, "CALL");
-    struct value slot0 = value_take(&caller->slot0);
+    struct value slot0;
+    value_move(&slot0, &caller->slot0);
     status = stack_push(vm, &start, &slot0);
     if (status != JAVM_OK) {
         struct value nothing = {.kind = VALUE_EMPTY};

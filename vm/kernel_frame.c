@@ -86,7 +86,7 @@ void frame_show_slot0(struct javm_vm *vm, struct entry *entry)
 void frame_put_slot0(struct javm_vm *vm, struct entry *entry, struct value *value)
 {
     struct value before = entry->slot0;
-    entry->slot0 = value_take(value);
+    value_move(&entry->slot0, value);
     frame_show_slot0(vm, entry);
     value_drop(&before);
 }

@@ -38,9 +38,11 @@ static bool check_slots(struct javm_vm *vm, struct entry *entry, const struct ja
 enum javm_status gas_scope(struct javm_vm *vm, uint32_t index)
 {
     struct entry *e = &vm->entries[index];
-    const struct javm_image *image = running_image(e);
     uint32_t first;
     e->scope = e->owner != NO_ENTRY ? vm->entries[e->owner].scope : NO_ENTRY;
+    if (!e->program->has_meters)
+        return JAVM_OK;
+    const struct javm_image *image = running_image(e);
     if (image->quota_slot_count != 0 &&
         !check_slots(vm, e, image->quota_slots, image->quota_slot_count, JAVM_HANDLE_QUOTA, &first))
         return JAVM_E_KIND;
@@ -138,7 +140,7 @@ enum step gas_exhausted(struct javm_vm *vm)
                 return STEP_GO_ON;
         }
         if (status == JAVM_OK && next_meter(vm, scope, 0, &at, &key))
-            payload = value_copy(root_slot(vm, scope, &running_image(scope)->gas_slots[at]));
+            value_copy(&payload, root_slot(vm, scope, &running_image(scope)->gas_slots[at]));
     }
     if (status != JAVM_OK)
         return fail_with(vm, status, "gas meter");

@@ -25,7 +25,8 @@ enum step op_copy(struct javm_vm *vm, struct operands *o)
 {
     if (in_use(o->at[0].found.value))
         return fault_with(vm, JAVM_FAULT_BAD_OPERAND);
-    struct value copy = value_copy(o->at[0].found.value);
+    struct value copy;
+    value_copy(&copy, o->at[0].found.value);
     return put(vm, o, 1, &copy);
 }
 
@@ -98,7 +99,8 @@ enum step op_get_wide(struct javm_vm *vm, struct operands *o)
     if (result != FIND_OK || found.value == NULL || in_use(found.value) ||
         value_kind(found.value) == KIND_NONE)
         return fault_with(vm, JAVM_FAULT_BAD_OPERAND);
-    struct value copy = value_copy(found.value);
+    struct value copy;
+    value_copy(&copy, found.value);
     return put(vm, o, 3, &copy);
 }
 

@@ -167,6 +167,8 @@ enum step operate_with(struct javm_vm *vm, const struct operation *operation)
     struct operands o;
     enum step step;
     o.entry = running(vm);
+    if (operation->slots == 0)
+        return operation->run(vm, &o);
     for (unsigned i = 0; i < operation->slots; i++) {
         o.at[i].path.count = 0;
         o.at[i].found.own.kind = VALUE_EMPTY;

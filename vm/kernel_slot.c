@@ -183,7 +183,7 @@ enum javm_status slot_take(struct javm_vm *vm, struct entry *entry, const struct
     struct value nothing = {.kind = VALUE_EMPTY};
     value->kind = VALUE_EMPTY;
     if (path_is_slot0(path)) {
-        *value = value_take(&entry->slot0);
+        value_move(value, &entry->slot0);
         frame_show_slot0(vm, entry);
         return JAVM_OK;
     }
@@ -194,7 +194,7 @@ enum javm_status slot_take(struct javm_vm *vm, struct entry *entry, const struct
         return JAVM_E_NOMEM;
     struct value *there = node_find(node, &path->keys[path->count - 1]);
     if (there != NULL) {
-        *value = value_take(there);
+        value_move(value, there);
         node_set(node, &path->keys[path->count - 1], &nothing);
     }
     return JAVM_OK;
@@ -226,7 +226,7 @@ void slot_restore(struct entry *entry, uint64_t home, struct value *value)
     }
     struct value *there = node_find(node, &path.keys[path.count - 1]);
     if (value->kind != VALUE_EMPTY) {
-        *there = value_take(value);
+        value_move(there, value);
         return;
     }
     node_set(node, &path.keys[path.count - 1], value); /* clears it: needs no memory */

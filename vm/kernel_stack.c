@@ -12,12 +12,12 @@ static void choose_slot0(const struct instance *instance, struct value *given, s
 {
     static const struct javm_key key = {.len = 1};
     const struct cached_program *p = instance->program;
-    *slot0 = value_take(given);
+    value_move(slot0, given);
     if (slot0->kind != VALUE_EMPTY || p->slot0_pinned)
         return;
     const struct value *own = instance->root->used != 0 ? node_find(instance->root, &key) : NULL;
     if (own != NULL) {
-        *slot0 = value_copy(own);
+        value_copy(slot0, own);
     } else if (p->scratch_region != 0) {
         const struct javm_cap *initial = instance->layout->regions[p->scratch_region].data;
         if (initial != NULL)
@@ -75,11 +75,11 @@ enum javm_status stack_push(struct javm_vm *vm, const struct start *start, struc
     const enum javm_status status = attach(vm, instance, &e->slot0, &e->space);
     if (status != JAVM_OK) {
         if (was_given)
-            *slot0 = value_take(&e->slot0);
+            value_move(slot0, &e->slot0);
         value_drop(&e->slot0);
         return status;
     }
-    e->given = value_copy(&e->slot0);
+    value_copy(&e->given, &e->slot0);
     e->kind = ENTRY_INSTANCE;
     e->owner = start->owner;
     e->home = start->home;
@@ -153,7 +153,7 @@ static void pop(struct javm_vm *vm, bool fault, struct instance **instance, stru
 {
     struct entry *e = &vm->entries[vm->depth - 1];
     *instance = e->instance;
-    *slot0 = value_take(fault ? &e->given : &e->slot0);
+    value_move(slot0, fault ? &e->given : &e->slot0);
     release_frame(vm, e);
 }
 

@@ -163,7 +163,7 @@ static enum javm_status take_payload(struct entry *yielder, bool by_kernel, stru
         return JAVM_OK;
     const enum javm_status status = frame_flush_slot0(yielder);
     if (status == JAVM_OK)
-        *payload = value_take(&yielder->slot0);
+        value_move(payload, &yielder->slot0);
     return status;
 }
 
@@ -191,9 +191,9 @@ static enum step pause(struct javm_vm *vm, const struct yield *yield, struct val
     if (!yield->by_kernel) {
         if (frame_flush_slot0(yielder) != JAVM_OK)
             return fail_with(vm, JAVM_E_NOMEM, "yield");
-        *payload = value_copy(&yielder->slot0);
+        value_copy(payload, &yielder->slot0);
     }
-    vm->payload = value_take(payload);
+    value_move(&vm->payload, payload);
     vm->paused = true;
     vm->by_kernel = yield->by_kernel;
     vm->pause_key = *yield->key;
@@ -232,22 +232,15 @@ enum step op_yield(struct javm_vm *vm, struct operands *o)
 
 /* ---- handlers --------------------------------------------------------------------------- */
 
-/* After the entry of the handler, if there is one, has gone: the yielder goes on. `slot0` (taken)
- * is for it, unless the kernel raised the yield. */
-enum step resume_yielder(struct javm_vm *vm, uint32_t handler, const struct javm_key *key,
-                         bool by_kernel, struct value *slot0)
+enum step resume_yielder(struct javm_vm *vm, const struct javm_key *key, bool by_kernel,
+                         struct value *slot0)
 {
     const uint32_t yielder = running_index(vm);
-    enum javm_status status = handler != NO_ENTRY ? gas_store(vm, handler) : JAVM_OK;
-    if (by_kernel)
-        value_drop(slot0);
-    else
+    if (slot0 != NULL)
         frame_put_slot0(vm, &vm->entries[yielder], slot0);
     if (by_kernel && javm_key_compare(key, &JAVM_YK_OOG) == 0)
         gas_primary(vm, yielder);
-    if (status == JAVM_OK)
-        status = gas_load(vm, yielder);
-    return done(vm, status, "resume");
+    return done(vm, gas_load(vm, yielder), "resume");
 }
 
 enum step op_call_resume(struct javm_vm *vm, struct operands *o)
@@ -255,12 +248,17 @@ enum step op_call_resume(struct javm_vm *vm, struct operands *o)
     const struct entry *top = &vm->entries[vm->depth - 1];
     if (top->kind != ENTRY_REFERENCE)
         return fault_with(vm, JAVM_FAULT_BAD_OPERAND);
-    if (frame_flush_slot0(o->entry) != JAVM_OK)
-        return fail_with(vm, JAVM_E_NOMEM, "resume");
-    const struct entry caught = *top;
-    struct value slot0 = value_take(&o->entry->slot0);
+    enum javm_status status = frame_flush_slot0(o->entry);
+    if (status == JAVM_OK)
+        status = gas_store(vm, top->owner);
+    if (status != JAVM_OK)
+        return fail_with(vm, status, "resume");
+    struct value slot0;
+    value_move(&slot0, &o->entry->slot0);
+    if (top->by_kernel)
+        value_drop(&slot0);
     vm->depth--;
-    return resume_yielder(vm, caught.owner, &caught.key, caught.by_kernel, &slot0);
+    return resume_yielder(vm, &top->key, top->by_kernel, top->by_kernel ? NULL : &slot0);
 }
 
 /* The frame that the handler called, on the path to the yielder: it and all above are given up. */

@@ -74,6 +74,7 @@ enum javm_status program_lay_out(struct cached_program *p, struct javm_error *er
     if (p->regions == NULL || p->persistent == NULL)
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "image: out of memory");
     p->region_count = count;
+    p->has_meters = image->gas_slot_count != 0 || image->quota_slot_count != 0;
     p->slot0_pinned = javm_image_pinned(image, &slot0) != NULL;
     p->regions[0] = (struct javm_region){
         .first_page = JAVM_CODE_BASE >> JAVM_PAGE_SHIFT,

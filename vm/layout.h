@@ -25,7 +25,7 @@ struct cached_program {
     struct javm_region *regions;
     uint32_t region_count;
     uint32_t scratch_region; /* the mapping of slot[0], 0: none */
-    bool slot0_pinned;
+    bool slot0_pinned, has_meters; /* it declares gas or quota slots */
     /* Indices of the mappings that have a source, in order of their paths. */
     uint32_t *persistent;
     uint32_t persistent_count;

@@ -69,37 +69,39 @@ static void collect(struct object *garbage)
     }
 }
 
-struct value value_copy(const struct value *value)
+void value_retain(const struct value *value)
 {
     struct object *object = object_of(value);
     if (object != NULL)
         object->count++;
     else if (value->kind == VALUE_CAP)
         javm_cap_retain(value->cap);
-    return *value;
 }
 
-void value_drop(struct value *value)
+void value_release(struct value *value)
 {
     struct object *garbage = NULL;
-    if (value->kind == VALUE_EMPTY)
-        return;
     leave_value(value, &garbage);
+    collect(garbage);
+}
+
+static void release_object(struct object *object)
+{
+    struct object *garbage = NULL;
+    if (object == NULL)
+        return;
+    leave(object, &garbage);
     collect(garbage);
 }
 
 void node_release(struct node *node)
 {
-    struct value value = value_of_node(node);
-    if (node != NULL)
-        value_drop(&value);
+    release_object(node != NULL ? &node->object : NULL);
 }
 
 void instance_release(struct instance *instance)
 {
-    struct value value = value_of_instance(instance);
-    if (instance != NULL)
-        value_drop(&value);
+    release_object(instance != NULL ? &instance->object : NULL);
 }
 
 /* ---- looking ---------------------------------------------------------------------------- */
@@ -202,7 +204,7 @@ enum javm_status node_set(struct node *node, const struct javm_key *key, struct 
     if (found) {
         slot = &node->slots[at];
         struct value before = slot->value;
-        slot->value = value_take(value);
+        value_move(&slot->value, value);
         if (slot->value.kind == VALUE_EMPTY)
             memmove(slot, slot + 1, (--node->used - at) * sizeof *slot);
         value_drop(&before);
@@ -214,7 +216,9 @@ enum javm_status node_set(struct node *node, const struct javm_key *key, struct 
         return JAVM_E_NOMEM;
     slot = &node->slots[at];
     memmove(slot + 1, slot, (node->used++ - at) * sizeof *slot);
-    *slot = (struct node_slot){.bytes = bytes, .len = key->len, .value = value_take(value)};
+    slot->bytes = bytes;
+    slot->len = key->len;
+    value_move(&slot->value, value);
     return JAVM_OK;
 }
 
@@ -246,7 +250,7 @@ bool node_own(struct node **at)
         copy->used = node->used;
         for (uint32_t i = 0; i < node->used; i++) {
             copy->slots[i] = node->slots[i];
-            copy->slots[i].value = value_copy(&node->slots[i].value);
+            value_retain(&node->slots[i].value);
         }
     }
     copy->reserved = node->reserved;

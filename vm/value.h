@@ -78,8 +78,11 @@ struct instance {
 
 /* ---- values ----------------------------------------------------------------------------- */
 
-struct value value_copy(const struct value *value); /* with a count or reference of its own */
-void value_drop(struct value *value);               /* becomes EMPTY */
+/* *to, which holds nothing, gets what is in *from: with a count or reference of its own / taken
+ * out, *from is EMPTY then. Nothing but the kind is touched of what is empty: most slots are. */
+static inline void value_copy(struct value *to, const struct value *from);
+static inline void value_move(struct value *to, struct value *from);
+static inline void value_drop(struct value *value);           /* becomes EMPTY */
 static inline struct value value_of_cap(struct javm_cap *cap) /* takes the reference; NULL: EMPTY */
 {
     struct value value = {.kind = VALUE_EMPTY};
@@ -99,11 +102,29 @@ static inline struct value value_of_instance(struct instance *instance) /* takes
     struct value value = {.kind = VALUE_INSTANCE, {.instance = instance}};
     return value;
 }
-static inline struct value value_take(struct value *value) /* out of its place, which is EMPTY */
+
+void value_retain(const struct value *value);
+void value_release(struct value *value);
+static inline void value_copy(struct value *to, const struct value *from)
 {
-    const struct value taken = *value;
-    value->kind = VALUE_EMPTY;
-    return taken;
+    to->kind = VALUE_EMPTY;
+    if (from->kind == VALUE_EMPTY)
+        return;
+    value_retain(from);
+    *to = *from;
+}
+static inline void value_move(struct value *to, struct value *from)
+{
+    to->kind = VALUE_EMPTY;
+    if (from->kind == VALUE_EMPTY)
+        return;
+    *to = *from;
+    from->kind = VALUE_EMPTY;
+}
+static inline void value_drop(struct value *value)
+{
+    if (value->kind != VALUE_EMPTY)
+        value_release(value);
 }
 
 /* Look a hash up, once: HASH becomes CAP. Stays HASH when nothing has this hash (zeros). */

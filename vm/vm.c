@@ -302,13 +302,14 @@ enum javm_status javm_vm_call_resume(struct javm_vm *vm, struct javm_dir_thread 
     if (status != JAVM_OK)
         return status;
     begin(vm, dir, call, err);
-    struct value slot0 = call->scratchpad != NULL ? value_of_cap(javm_cap_retain(call->scratchpad))
-                                                  : value_copy(&yielder->slot0);
+    struct value slot0 = {.kind = VALUE_EMPTY};
+    if (call->scratchpad != NULL)
+        slot0 = value_of_cap(javm_cap_retain(call->scratchpad));
     vm->budget = call->gas > UINT64_MAX - vm->budget ? UINT64_MAX : vm->budget + call->gas;
     vm->paused = false;
     value_drop(&vm->payload);
-    const enum step step = resume_yielder(vm, NO_ENTRY, &vm->pause_key,
-                                          vm->by_kernel && call->scratchpad == NULL, &slot0);
+    const enum step step = resume_yielder(vm, &vm->pause_key, vm->by_kernel,
+                                          call->scratchpad != NULL ? &slot0 : NULL);
     if (step != STEP_GO_ON) {
         status = vm->failure;
         clear(vm);
