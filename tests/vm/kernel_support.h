@@ -10,20 +10,40 @@
 #include "javm/handle.h"
 #include "tests/vm/support.h"
 
-#define PAGE   JAVM_PAGE_SIZE
-#define PLENTY 1000000u
-#define WINDOW RW_BASE               /* where windowed guests have slot[0] */
-#define STATE  (RW_BASE + 0x10000u)  /* where those with a state have slot 3, two pages */
-#define SCRAP  (RW_BASE + 0x20000u)  /* and two pages of ephemeral memory */
+#define PAGE    JAVM_PAGE_SIZE
+#define PLENTY  1000000u
+#define WINDOW  RW_BASE              /* where windowed guests have slot[0] */
+#define STATE   (RW_BASE + 0x10000u) /* where those with a state have slot 3, two pages */
+#define SCRAP   (RW_BASE + 0x20000u) /* and two pages of ephemeral memory */
 #define S_STATE 3
 
 /* φ7.. as x numbers. */
 enum { A0 = 10, A1, A2, A3, A4, A5 };
 
 enum {
-    REPLY_OP = 0, COPY, MOVE, DROP, SWAP, MINT_CNODE, GET_WIDE, SET_WIDE,
-    YIELD = 16, SET_IMAGE, SPAWN, MAKE_IMAGE, SAME_TYPE, TYPE_OF, READ_DATA, MINT_DATA,
-    FILE_OPEN, FILE_SAVE, CALL, RESUME, DROP_RESUME, CHAIN, CALL_PAUSED
+    REPLY_OP = 0,
+    COPY,
+    MOVE,
+    DROP,
+    SWAP,
+    MINT_CNODE,
+    GET_WIDE,
+    SET_WIDE,
+    YIELD = 16,
+    SET_IMAGE,
+    SPAWN,
+    MAKE_IMAGE,
+    SAME_TYPE,
+    TYPE_OF,
+    READ_DATA,
+    MINT_DATA,
+    FILE_OPEN,
+    FILE_SAVE,
+    CALL,
+    RESUME,
+    DROP_RESUME,
+    CHAIN,
+    CALL_PAUSED
 };
 
 static struct world w;
@@ -45,22 +65,22 @@ static inline void kernel_close(void)
     world_close(&w);
 }
 
-#define KERNEL_TEST_WITH(suite, name, options)                                              \
-    static void suite##_##name(void);                                                       \
-    static void both_##suite##_##name(void)                                                 \
-    {                                                                                       \
-        for (engine = JAVM_ENGINE_INTERP; engine <= JAVM_ENGINE_JIT; engine++) {            \
-            if (!javm_engine_available(engine))                                             \
-                continue;                                                                   \
-            kernel_open(options);                                                           \
-            suite##_##name();                                                               \
-            kernel_close();                                                                 \
-        }                                                                                   \
-    }                                                                                       \
-    Test(suite, name)                                                                       \
-    {                                                                                       \
-        both_##suite##_##name();                                                            \
-    }                                                                                       \
+#define KERNEL_TEST_WITH(suite, name, options)                                   \
+    static void suite##_##name(void);                                            \
+    static void both_##suite##_##name(void)                                      \
+    {                                                                            \
+        for (engine = JAVM_ENGINE_INTERP; engine <= JAVM_ENGINE_JIT; engine++) { \
+            if (!javm_engine_available(engine))                                  \
+                continue;                                                        \
+            kernel_open(options);                                                \
+            suite##_##name();                                                    \
+            kernel_close();                                                      \
+        }                                                                        \
+    }                                                                            \
+    Test(suite, name)                                                            \
+    {                                                                            \
+        both_##suite##_##name();                                                 \
+    }                                                                            \
     static void suite##_##name(void)
 #define KERNEL_TEST(suite, name) KERNEL_TEST_WITH(suite, name, NULL)
 
@@ -122,8 +142,8 @@ static inline void operate(struct code *c, int32_t number, const uint64_t *argum
     emit(c, ECALLI(number));
 }
 /* An operation with its arguments in φ7, φ8, ... */
-#define OP(c, number, ...)                                   \
-    operate(c, number, (const uint64_t[]){__VA_ARGS__},      \
+#define OP(c, number, ...)                              \
+    operate(c, number, (const uint64_t[]){__VA_ARGS__}, \
             sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
 
 static inline void reply(struct code *c, uint64_t value)
@@ -232,17 +252,17 @@ static inline void run_code(const struct code *c, const struct slot *slots, size
     run_with(&image, slots, count);
 }
 
-#define expect_halt(want)                                                                  \
-    do {                                                                                   \
-        cr_assert_eq(result.end, JAVM_END_HALT, "end %d, %s at pc %llu", (int)result.end,  \
-                     javm_fault_name(result.fault), (unsigned long long)result.pc);        \
-        cr_expect_eq(result.value, (uint64_t)(want), "value %llu",                         \
-                     (unsigned long long)result.value);                                    \
+#define expect_halt(want)                                                                 \
+    do {                                                                                  \
+        cr_assert_eq(result.end, JAVM_END_HALT, "end %d, %s at pc %llu", (int)result.end, \
+                     javm_fault_name(result.fault), (unsigned long long)result.pc);       \
+        cr_expect_eq(result.value, (uint64_t)(want), "value %llu",                        \
+                     (unsigned long long)result.value);                                   \
     } while (0)
-#define expect_fault(want)                                                                 \
-    do {                                                                                   \
-        cr_expect_eq(result.end, JAVM_END_FAULTED, "end %d", (int)result.end);             \
-        cr_expect_eq(result.fault, want, "%s", javm_fault_name(result.fault));             \
+#define expect_fault(want)                                                     \
+    do {                                                                       \
+        cr_expect_eq(result.end, JAVM_END_FAULTED, "end %d", (int)result.end); \
+        cr_expect_eq(result.fault, want, "%s", javm_fault_name(result.fault)); \
     } while (0)
 
 /* ---- what an invocation left ------------------------------------------------------------ */
@@ -283,14 +303,15 @@ static inline struct javm_cap *cap_at(const struct javm_cap *instance, const uin
     }
     return at;
 }
-#define POST(...)                                                \
+#define POST(...)                                                 \
     cap_at(result.post_instance, (const uint64_t[]){__VA_ARGS__}, \
            sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
 
 static inline bool cap_is(struct javm_cap *cap, const struct javm_hash *hash)
 {
     struct javm_hash is;
-    const bool same = cap != NULL && javm_cap_hash(cap, &is) == JAVM_OK && javm_hash_equal(&is, hash);
+    const bool same =
+        cap != NULL && javm_cap_hash(cap, &is) == JAVM_OK && javm_hash_equal(&is, hash);
     javm_cap_release(cap);
     return same;
 }

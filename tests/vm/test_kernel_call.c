@@ -241,12 +241,11 @@ KERNEL_TEST(call, misuse)
 {
     const struct javm_hash adder = adder_image();
     static const uint64_t wrong[][2] = {
-        {6, 0}, /* Data */
-        {7, 0}, /* a handle */
-        {8, 0}, /* empty */
-        {5, 2}, /* no such endpoint */
-        {5, UINT64_MAX},
-        {0, 0}, /* slot[0] itself goes to the callee */
+        {6, 0},                  /* Data */
+        {7, 0},                  /* a handle */
+        {8, 0},                  /* empty */
+        {5, 2},                  /* no such endpoint */
+        {5, UINT64_MAX}, {0, 0}, /* slot[0] itself goes to the callee */
     };
     for (size_t i = 0; i < CODE(wrong); i++) {
         const struct slot slots[] = {child(&adder, 5),

@@ -132,17 +132,17 @@ KERNEL_TEST(mgmt, misuse)
         int32_t number;
         uint64_t arguments[4];
     } wrong[] = {
-        {COPY, {8, 9}},                     /* empty source */
-        {COPY, {5, 6}},                     /* destination taken */
-        {COPY, {PATH2(5, 1), 8}},           /* a step that is no CNode */
-        {COPY, {PATH2(8, 1), 9}},           /* a step that is empty */
+        {COPY, {8, 9}},           /* empty source */
+        {COPY, {5, 6}},           /* destination taken */
+        {COPY, {PATH2(5, 1), 8}}, /* a step that is no CNode */
+        {COPY, {PATH2(8, 1), 9}}, /* a step that is empty */
         {COPY, {5, PATH2(6, 1)}},
         {MOVE, {8, 9}},
         {MOVE, {5, 6}},
         {MOVE, {5, 5}},
-        {MOVE, {7, PATH2(7, 3)}},           /* into itself */
+        {MOVE, {7, PATH2(7, 3)}}, /* into itself */
         {MOVE, {7, PATH3(7, 2, 3)}},
-        {MOVE, {2, 8}},                     /* pinned */
+        {MOVE, {2, 8}}, /* pinned */
         {MOVE, {5, 2}},
         {DROP, {8}},
         {DROP, {2}},
@@ -153,17 +153,17 @@ KERNEL_TEST(mgmt, misuse)
         {MINT_CNODE, {5}},
         {MINT_CNODE, {2}},
         {MINT_CNODE, {PATH2(8, 1)}},
-        {GET_WIDE, {5, 1, 1, 8}},           /* no CNode */
-        {GET_WIDE, {7, 1, 0, 8}},           /* no key */
+        {GET_WIDE, {5, 1, 1, 8}}, /* no CNode */
+        {GET_WIDE, {7, 1, 0, 8}}, /* no key */
         {GET_WIDE, {7, 1, 9, 8}},
-        {GET_WIDE, {7, 3, 2, 8}},           /* nothing there */
-        {GET_WIDE, {7, 1, 1, 5}},           /* destination taken */
+        {GET_WIDE, {7, 3, 2, 8}}, /* nothing there */
+        {GET_WIDE, {7, 1, 1, 5}}, /* destination taken */
         {SET_WIDE, {5, 1, 1, 6}},
         {SET_WIDE, {7, 1, 0, 6}},
         {SET_WIDE, {7, 1, 9, 6}},
-        {SET_WIDE, {7, 3, 2, 7}},           /* into itself */
+        {SET_WIDE, {7, 3, 2, 7}}, /* into itself */
         {SET_WIDE, {PATH2(7, 2), 3, 2, 7}},
-        {SET_WIDE, {7, 3, 2, 2}},           /* pinned */
+        {SET_WIDE, {7, 3, 2, 2}}, /* pinned */
     };
     const struct javm_pin pin = {javm_key_from_u64(2), number_data(1)};
     const struct javm_image pinned = {.pinned = &pin, .pinned_count = 1};

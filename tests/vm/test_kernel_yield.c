@@ -238,11 +238,21 @@ KERNEL_TEST(yield, reserved_slots)
     static const struct {
         int32_t number;
         uint64_t arguments[4];
-    } wrong[] = {{COPY, {0x0705, 9}}, {MOVE, {0x0705, 9}}, {DROP, {0x0705}},
-                 {SWAP, {0x0705, 9}}, {COPY, {6, 0x0705}}, {MINT_CNODE, {0x0705}},
-                 {CALL, {0x0705}},    {TYPE_OF, {0x0705, 9}}, {COPY, {7, 9}},
-                 {MOVE, {7, 9}},      {DROP, {7}},          {SWAP, {7, 9}},
-                 {GET_WIDE, {7, 5, 1, 9}}, {SET_WIDE, {7, 5, 1, 6}}, {DROP_RESUME, {0x0705}},
+    } wrong[] = {{COPY, {0x0705, 9}},
+                 {MOVE, {0x0705, 9}},
+                 {DROP, {0x0705}},
+                 {SWAP, {0x0705, 9}},
+                 {COPY, {6, 0x0705}},
+                 {MINT_CNODE, {0x0705}},
+                 {CALL, {0x0705}},
+                 {TYPE_OF, {0x0705, 9}},
+                 {COPY, {7, 9}},
+                 {MOVE, {7, 9}},
+                 {DROP, {7}},
+                 {SWAP, {7, 9}},
+                 {GET_WIDE, {7, 5, 1, 9}},
+                 {SET_WIDE, {7, 5, 1, 6}},
+                 {DROP_RESUME, {0x0705}},
                  {SPAWN, {8, 7, 9}}};
     for (size_t i = 0; i <= CODE(wrong); i++) {
         struct code c = {.count = 0};
@@ -376,8 +386,8 @@ KERNEL_TEST(yield, mint_and_merge)
 {
     struct code c = {.count = 0};
     endpoint(&c);
-    OP(&c, YIELD, 4, 0x0101, 2, 10, 11);   /* a pair for key1 */
-    OP(&c, YIELD, 4, 0x0202, 2, 12, 13);   /* and for key2 */
+    OP(&c, YIELD, 4, 0x0101, 2, 10, 11);  /* a pair for key1 */
+    OP(&c, YIELD, 4, 0x0202, 2, 12, 13);  /* and for key2 */
     OP(&c, YIELD, 5, 11, 13, S_RECEIVER); /* both */
     OP(&c, CALL, 6, 0, 1, 0);
     expect(&c, A0, K1);
@@ -404,17 +414,14 @@ KERNEL_TEST(yield, mint_and_merge)
 KERNEL_TEST(yield, misused_kernel_keys)
 {
     static const uint64_t wrong[][5] = {
-        {4, 1, 0, 10, 11}, /* no key */
-        {4, 1, 9, 10, 11},
-        {4, 1, 1, 10, 10}, /* one slot for two */
-        {4, 1, 1, 5, 10},  /* taken */
-        {4, 1, 1, 10, 5},
-        {5, 4, 4, 10},     /* no receivers */
-        {5, 9, 9, 10},     /* empty */
-        {6, 1, 0, 5},      /* set_gas_meter without a key */
-        {7, 1, 0, 10},     /* mint_gas */
-        {7, 1, 1, 5},
-        {8, 5},            /* attest what is no Data */
+        {4, 1, 0, 10, 11},                    /* no key */
+        {4, 1, 9, 10, 11}, {4, 1, 1, 10, 10}, /* one slot for two */
+        {4, 1, 1, 5, 10},                     /* taken */
+        {4, 1, 1, 10, 5},  {5, 4, 4, 10},     /* no receivers */
+        {5, 9, 9, 10},                        /* empty */
+        {6, 1, 0, 5},                         /* set_gas_meter without a key */
+        {7, 1, 0, 10},                        /* mint_gas */
+        {7, 1, 1, 5},      {8, 5},            /* attest what is no Data */
     };
     for (size_t i = 0; i < CODE(wrong); i++) {
         struct code c = {.count = 0};
