@@ -113,15 +113,18 @@ static inline const struct javm_image *running_image(const struct entry *entry)
 
 /* What a new frame starts from. */
 struct start {
-    struct instance *instance; /* has program and layout */
-    const struct javm_endpoint *endpoint;
-    const uint64_t *args; /* 4 */
+    struct instance *instance;
+    struct cached_program *program;       /* that runs */
+    struct layout *layout;                /* of the program */
+    const struct javm_endpoint *endpoint; /* NULL: the frame goes on, its state comes later */
+    const uint64_t *args;                 /* 4 */
     uint32_t owner;
     uint64_t home;
 };
 
 /* Push a frame; the start's instance count and *slot0 are taken on success. The caller has checked
- * the depth. NOMEM, RANGE (slot[0] does not fit its mapping): nothing changed. */
+ * the depth. NOMEM, RANGE (slot[0] does not fit its mapping; not when it goes on): nothing
+ * changed. */
 enum javm_status stack_push(struct javm_vm *vm, const struct start *start, struct value *slot0);
 /* A ReferenceEntry to `target`; the depth was checked. */
 void stack_push_reference(struct javm_vm *vm, uint32_t target, const struct javm_key *key,
@@ -129,6 +132,11 @@ void stack_push_reference(struct javm_vm *vm, uint32_t target, const struct javm
 /* Drop all entries from `index` up: what their frames did is lost; slots that are reserved for them
  * in frames below are empty then. The gas of the frame that runs has been stored. */
 void stack_unwind(struct javm_vm *vm, uint32_t index);
+/* The same when the slots that entries from `index` up reserve in each other are not reserved any
+ * more: pause_freeze. */
+void stack_release(struct javm_vm *vm, uint32_t index);
+/* Drop the frame on top, which has no slot reserved for it. */
+void stack_forget(struct javm_vm *vm);
 /* (kernel_frame.c) Pages of mappings that changed become Data in the slots of the frame. NOMEM:
  * some may have. */
 enum javm_status frame_write_back(struct javm_vm *vm, struct entry *entry);
@@ -187,6 +195,8 @@ enum javm_status slot_store(struct entry *entry, const struct path *path, struct
 /* CALL: take the instance out and reserve the slot, which is not slot[0]. NOMEM: nothing changed.
  */
 enum javm_status slot_reserve(struct entry *entry, const struct path *path, struct value *value);
+/* The same for a slot that is empty: a frame that was called from there is on the stack again. */
+enum javm_status slot_reserve_empty(struct entry *entry, const struct path *path);
 /* The callee has ended: *value (taken; may be EMPTY) comes where its slot is reserved. */
 void slot_restore(struct entry *entry, uint64_t home, struct value *value);
 /* A slot of the root by its key, resolved; NULL: empty. Not for pinned ones. */
@@ -326,9 +336,25 @@ enum step quota_exhausted(struct javm_vm *vm, const struct javm_cap *handle);
 /* ---- kernel_pause.c ---------------------------------------------------------------------- */
 
 /* The entries from `index` up, whose top frame yielded, as one Paused Instance (a count for the
- * caller); they are dropped, also when it fails: NOMEM. */
+ * caller); they are dropped, also when it fails: NOMEM. `outermost`: the whole invocation leaves,
+ * with its meters. */
 enum javm_status pause_freeze(struct javm_vm *vm, uint32_t index, const struct javm_key *key,
-                              bool by_kernel, struct instance **paused);
+                              bool by_kernel, bool outermost, struct instance **paused);
+/* What is said of a Paused Instance beside its frames. */
+struct pause_header {
+    uint32_t count; /* of entries */
+    bool by_kernel;
+    uint64_t spent;
+};
+/* (kernel_thaw.c) Read it; meters that came along are set if `outermost`. FORMAT: it is not one
+ * that pause_freeze made. NOMEM. */
+enum javm_status pause_read(struct javm_vm *vm, const struct instance *paused, bool outermost,
+                            struct pause_header *header);
+/* Push the entries again. The bottom one is called by `owner` from the slot `home`, or is the root:
+ * NO_ENTRY. The depth was checked. FORMAT, KIND, NOMEM, and what preparing an instance gives;
+ * nothing is pushed then. */
+enum javm_status pause_thaw(struct javm_vm *vm, struct instance *paused, uint32_t owner,
+                            uint64_t home);
 
 /* ---- kernel_run.c ------------------------------------------------------------------------ */
 

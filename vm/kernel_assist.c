@@ -145,6 +145,21 @@ enum javm_status assist_set(struct assist *assist, enum meter meter, const struc
     return numbers_set(meter == METER_GAS ? &assist->gas : &assist->quota, key, value);
 }
 
+uint32_t assist_count(const struct assist *assist, enum meter meter)
+{
+    return meter == METER_GAS ? assist->gas.used : assist->quota.used;
+}
+
+void assist_each(const struct assist *assist, enum meter meter,
+                 void (*visit)(void *context, const struct javm_key *key, uint64_t value),
+                 void *context)
+{
+    const struct number_table *table = meter == METER_GAS ? &assist->gas : &assist->quota;
+    for (uint32_t i = 0; i < table->room; i++)
+        if (table->places[i].key.len != 0)
+            visit(context, &table->places[i].key, table->places[i].value);
+}
+
 /* ---- files and attestations ------------------------------------------------------------- */
 
 static bool room_for_one(void **array, uint32_t count, uint32_t *room, size_t size)

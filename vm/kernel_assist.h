@@ -39,6 +39,12 @@ enum javm_status assist_get(struct assist *assist, enum meter meter, const struc
                             uint64_t *value);
 enum javm_status assist_set(struct assist *assist, enum meter meter, const struct javm_key *key,
                             uint64_t value);
+/* All meters or quotas that the Vm keeps itself, for a continuation that takes them along: calls
+ * visit for each that was set, in no order. */
+void assist_each(const struct assist *assist, enum meter meter,
+                 void (*visit)(void *context, const struct javm_key *key, uint64_t value),
+                 void *context);
+uint32_t assist_count(const struct assist *assist, enum meter meter);
 /* As in struct javm_assist. */
 enum javm_status assist_file_save(struct assist *assist, const struct javm_cap *data,
                                   struct javm_key *name);

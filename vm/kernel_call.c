@@ -82,6 +82,8 @@ enum step op_call(struct javm_vm *vm, struct operands *o)
     const struct start start = {
         .endpoint = javm_image_endpoint(javm_image_of(instance->program->image), number),
         .instance = instance,
+        .program = instance->program,
+        .layout = instance->layout,
         .args = &caller->exec.regs[9],
         .owner = owner,
         .home = operand_number(o, 0)};

@@ -214,6 +214,13 @@ enum javm_status slot_reserve(struct entry *entry, const struct path *path, stru
     return JAVM_OK;
 }
 
+enum javm_status slot_reserve_empty(struct entry *entry, const struct path *path)
+{
+    struct value reserved = {.kind = VALUE_RESERVED};
+    struct node *node = own_way(entry, path, 1);
+    return node != NULL ? node_set(node, &path->keys[path->count - 1], &reserved) : JAVM_E_NOMEM;
+}
+
 void slot_restore(struct entry *entry, uint64_t home, struct value *value)
 {
     struct path path;

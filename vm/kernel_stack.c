@@ -8,38 +8,40 @@
 
 /* slot[0] of a new frame: what it is given, else what the instance has there; where it is mapped,
  * also the image's initial one. */
-static void choose_slot0(const struct instance *instance, struct value *given, struct value *slot0)
+static void choose_slot0(const struct start *start, struct value *given, struct value *slot0)
 {
     static const struct javm_key key = {.len = 1};
-    const struct cached_program *p = instance->program;
+    const struct cached_program *p = start->program;
+    const struct node *root = start->instance->root;
     value_move(slot0, given);
-    if (slot0->kind != VALUE_EMPTY || p->slot0_pinned)
+    if (slot0->kind != VALUE_EMPTY || p->slot0_pinned || start->endpoint == NULL)
         return;
-    const struct value *own = instance->root->used != 0 ? node_find(instance->root, &key) : NULL;
+    const struct value *own = root->used != 0 ? node_find(root, &key) : NULL;
     if (own != NULL) {
         value_copy(slot0, own);
     } else if (p->scratch_region != 0) {
-        const struct javm_cap *initial = instance->layout->regions[p->scratch_region].data;
+        const struct javm_cap *initial = start->layout->regions[p->scratch_region].data;
         if (initial != NULL)
             *slot0 = value_of_cap(javm_cap_retain(initial));
     }
 }
 
 /* Attach a memory to the layout; slot[0] is chosen. */
-static enum javm_status attach(struct javm_vm *vm, const struct instance *instance,
-                               struct value *slot0, struct space **space)
+static enum javm_status attach(struct javm_vm *vm, const struct start *start, struct value *slot0,
+                               struct space **space)
 {
-    const struct cached_program *p = instance->program;
-    struct memory_layout layout = {.regions = instance->layout->regions,
-                                   .count = instance->layout->region_count,
+    const struct cached_program *p = start->program;
+    struct memory_layout layout = {.regions = start->layout->regions,
+                                   .count = start->layout->region_count,
                                    .scratch = p->scratch_region,
                                    .space = p->space,
-                                   .id = instance->layout->id,
+                                   .id = start->layout->id,
                                    .constant =
                                        true}; /* code and pinned Data: the image names them */
     if (p->scratch_region != 0) {
         layout.scratch_data = frame_shown(vm, p, slot0);
-        if (layout.scratch_data == NULL && value_kind(slot0) == JAVM_DATA)
+        if (layout.scratch_data == NULL && start->endpoint != NULL &&
+            value_kind(slot0) == JAVM_DATA)
             return JAVM_E_RANGE;
     }
     struct space *taken = spaces_take(&vm->spaces, p->space);
@@ -67,12 +69,11 @@ static void set_registers(struct javm_exec *exec, const struct start *start)
 
 enum javm_status stack_push(struct javm_vm *vm, const struct start *start, struct value *slot0)
 {
-    struct instance *instance = start->instance;
-    struct cached_program *p = instance->program;
+    struct cached_program *p = start->program;
     struct entry *e = &vm->entries[vm->depth];
     const bool was_given = slot0->kind != VALUE_EMPTY;
-    choose_slot0(instance, slot0, &e->slot0);
-    const enum javm_status status = attach(vm, instance, &e->slot0, &e->space);
+    choose_slot0(start, slot0, &e->slot0);
+    const enum javm_status status = attach(vm, start, &e->slot0, &e->space);
     if (status != JAVM_OK) {
         if (was_given)
             value_move(slot0, &e->slot0);
@@ -83,9 +84,9 @@ enum javm_status stack_push(struct javm_vm *vm, const struct start *start, struc
     e->kind = ENTRY_INSTANCE;
     e->owner = start->owner;
     e->home = start->home;
-    e->instance = instance;
+    e->instance = start->instance;
     e->program = program_retain(p);
-    e->layout = layout_retain(instance->layout);
+    e->layout = layout_retain(start->layout);
     e->catches = NULL;
     e->scope = NO_ENTRY;
     e->active = 0;
@@ -131,7 +132,8 @@ static void release_frame(struct javm_vm *vm, struct entry *e)
     vm->depth--;
 }
 
-void stack_unwind(struct javm_vm *vm, uint32_t index)
+/* `restore`: empty the slots of owners from `index` up too; the one below is emptied always. */
+static void drop_entries(struct javm_vm *vm, uint32_t index, bool restore)
 {
     while (vm->depth > index) {
         struct entry *e = &vm->entries[vm->depth - 1];
@@ -140,12 +142,30 @@ void stack_unwind(struct javm_vm *vm, uint32_t index)
             continue;
         }
         struct value nothing = {.kind = VALUE_EMPTY};
-        if (e->owner != NO_ENTRY)
+        if (e->owner != NO_ENTRY && (restore || e->owner < index))
             slot_restore(&vm->entries[e->owner], e->home, &nothing);
         struct instance *instance = e->instance;
         release_frame(vm, e);
         instance_release(instance);
     }
+}
+
+void stack_unwind(struct javm_vm *vm, uint32_t index)
+{
+    drop_entries(vm, index, true);
+}
+
+void stack_release(struct javm_vm *vm, uint32_t index)
+{
+    drop_entries(vm, index, false);
+}
+
+void stack_forget(struct javm_vm *vm)
+{
+    struct entry *e = &vm->entries[vm->depth - 1];
+    struct instance *instance = e->instance;
+    release_frame(vm, e);
+    instance_release(instance);
 }
 
 /* The frame is the top and takes its leave in order: *instance and *slot0 are the caller's then. */

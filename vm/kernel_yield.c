@@ -286,7 +286,7 @@ enum step op_drop_resume(struct javm_vm *vm, struct operands *o)
         return STEP_GO_ON;
     }
     struct instance *paused = NULL;
-    enum javm_status status = pause_freeze(vm, index, &key, by_kernel, &paused);
+    enum javm_status status = pause_freeze(vm, index, &key, by_kernel, false, &paused);
     if (status != JAVM_OK)
         return fail_with(vm, status, "DROP_RESUME");
     struct value value = value_of_instance(paused);

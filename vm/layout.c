@@ -185,18 +185,26 @@ static enum javm_status find_source(struct javm_dir_thread *dir, const struct ja
     return JAVM_OK;
 }
 
+struct layout *layout_bare(struct cached_program *program, uint64_t id)
+{
+    const size_t bytes = program->region_count * sizeof(struct javm_region);
+    struct layout *layout = malloc(sizeof *layout + bytes);
+    if (layout == NULL)
+        return NULL;
+    *layout = (struct layout){.count = 1, .region_count = program->region_count, .id = id};
+    layout->program = program_retain(program);
+    memcpy(layout->regions, program->regions, bytes);
+    return layout;
+}
+
 enum javm_status layout_new(struct javm_dir_thread *dir, struct cached_program *program,
                             struct node *root, uint64_t id, struct layout **out,
                             struct javm_error *err)
 {
     const struct javm_image *image = javm_image_of(program->image);
-    const size_t bytes = program->region_count * sizeof(struct javm_region);
-    struct layout *layout = malloc(sizeof *layout + bytes);
+    struct layout *layout = layout_bare(program, id);
     if (layout == NULL)
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "instance: out of memory");
-    *layout = (struct layout){.count = 1, .region_count = program->region_count, .id = id};
-    layout->program = program_retain(program);
-    memcpy(layout->regions, program->regions, bytes);
     for (uint32_t i = 0; i < image->mapping_count; i++) {
         if (image->mappings[i].depth == 0)
             continue;

@@ -24,7 +24,7 @@ struct cached_program {
     /* regions[0] is the code, regions[i + 1] belongs to mappings[i] of the image; no contents. */
     struct javm_region *regions;
     uint32_t region_count;
-    uint32_t scratch_region; /* the mapping of slot[0], 0: none */
+    uint32_t scratch_region;       /* the mapping of slot[0], 0: none */
     bool slot0_pinned, has_meters; /* it declares gas or quota slots */
     /* Indices of the mappings that have a source, in order of their paths. */
     uint32_t *persistent;
@@ -61,6 +61,8 @@ void layout_release(struct layout *layout); /* NULL is allowed */
 enum javm_status layout_new(struct javm_dir_thread *dir, struct cached_program *program,
                             struct node *root, uint64_t id, struct layout **layout,
                             struct javm_error *err);
+/* The same without any Data. NULL: out of memory. */
+struct layout *layout_bare(struct cached_program *program, uint64_t id);
 /* The holder of the only counts (the instance and the frame that ended) puts a Data that has come
  * into the source slot of mapping `index`; takes the reference. The layout needs a new id then. */
 void layout_put(struct layout *layout, uint32_t index, struct javm_cap *data);

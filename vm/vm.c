@@ -145,6 +145,8 @@ static enum javm_status enter(struct javm_vm *vm, const struct javm_call *call,
     }
     const struct start start = {
         .instance = instance,
+        .program = instance->program,
+        .layout = instance->layout,
         .endpoint = javm_image_endpoint(javm_image_of(instance->program->image), call->endpoint),
         .args = call->args,
         .owner = NO_ENTRY};
@@ -308,8 +310,8 @@ enum javm_status javm_vm_call_resume(struct javm_vm *vm, struct javm_dir_thread 
     vm->budget = call->gas > UINT64_MAX - vm->budget ? UINT64_MAX : vm->budget + call->gas;
     vm->paused = false;
     value_drop(&vm->payload);
-    const enum step step = resume_yielder(vm, &vm->pause_key, vm->by_kernel,
-                                          call->scratchpad != NULL ? &slot0 : NULL);
+    const enum step step =
+        resume_yielder(vm, &vm->pause_key, vm->by_kernel, call->scratchpad != NULL ? &slot0 : NULL);
     if (step != STEP_GO_ON) {
         status = vm->failure;
         clear(vm);
@@ -324,6 +326,63 @@ enum javm_status javm_vm_drop_paused(struct javm_vm *vm, struct javm_error *err)
         return javm_fail(err, JAVM_E_STATE, JAVM_NOWHERE, "no invocation is paused");
     clear(vm);
     return JAVM_OK;
+}
+
+enum javm_status javm_vm_detach_paused(struct javm_vm *vm, struct javm_dir_thread *dir,
+                                       struct javm_hash *hash, struct javm_error *err)
+{
+    struct instance *paused;
+    struct javm_cap *cap = NULL;
+    if (!vm->paused)
+        return javm_fail(err, JAVM_E_STATE, JAVM_NOWHERE, "no invocation is paused");
+    vm->dir = dir;
+    enum javm_status status = pause_freeze(vm, 0, &vm->pause_key, vm->by_kernel, true, &paused);
+    if (status == JAVM_OK) {
+        struct value value = value_of_instance(paused);
+        status = value_settle(dir, &value, true, &cap, err);
+        value_drop(&value);
+        if (status == JAVM_OK)
+            status = javm_directory_put(dir, cap, hash, err);
+        javm_cap_release(cap);
+    } else {
+        javm_fail(err, status, JAVM_NOWHERE, "paused invocation: out of memory");
+    }
+    clear(vm);
+    return status;
+}
+
+enum javm_status javm_vm_attach_paused(struct javm_vm *vm, struct javm_dir_thread *dir,
+                                       const struct javm_hash *hash, struct javm_error *err)
+{
+    struct instance *paused;
+    struct pause_header header;
+    if (vm->paused)
+        return javm_fail(err, JAVM_E_STATE, JAVM_NOWHERE,
+                         "an invocation is paused: it has to be resumed or dropped first");
+    vm->dir = dir;
+    enum javm_status status = prepared_get(&vm->cache, dir, hash, &paused, err);
+    if (status != JAVM_OK)
+        return status;
+    instance_retain(paused);
+    assist_reset(&vm->assist);
+    status = pause_read(vm, paused, true, &header);
+    if (status == JAVM_OK && header.count > vm->max_depth)
+        status = JAVM_E_LIMIT;
+    vm->spent = vm->seen = 0;
+    if (status == JAVM_OK)
+        status = pause_thaw(vm, paused, NO_ENTRY, 0);
+    if (status == JAVM_OK) {
+        vm->paused = true;
+        vm->by_kernel = header.by_kernel;
+        vm->pause_key = paused->yield_key;
+        vm->budget = paused->gas_remaining;
+        vm->spent = vm->seen = header.spent;
+    } else {
+        javm_fail(err, status, JAVM_NOWHERE, "paused instance: %s", javm_status_name(status));
+    }
+    instance_release(paused);
+    vm->dir = NULL;
+    return status;
 }
 
 size_t javm_vm_attestations(const struct javm_vm *vm)

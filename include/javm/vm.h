@@ -112,6 +112,18 @@ enum javm_status javm_vm_call_resume(struct javm_vm *vm, struct javm_dir_thread 
 /* Give it up: every frame, handle and reservation. STATE: nothing is paused. */
 enum javm_status javm_vm_drop_paused(struct javm_vm *vm, struct javm_error *err);
 
+/* Take it off the Vm as a value: a Paused Instance, published as *hash with all it names, which can
+ * be kept in a file, loaded elsewhere and attached to any Vm of any engine. The meters and quotas
+ * that the Vm keeps itself go along, files and attestations do not. STATE: nothing is paused.
+ * NOMEM, and what publishing gives: the invocation is lost. */
+enum javm_status javm_vm_detach_paused(struct javm_vm *vm, struct javm_dir_thread *dir,
+                                       struct javm_hash *hash, struct javm_error *err);
+/* The Vm holds that invocation as after PAUSED: javm_vm_call_resume goes on with it, and gas_used
+ * counts from where it began. STATE: the Vm holds one already. MISSING, KIND as javm_vm_invoke;
+ * FORMAT: it is no continuation; LIMIT: deeper than this Vm's max_depth. */
+enum javm_status javm_vm_attach_paused(struct javm_vm *vm, struct javm_dir_thread *dir,
+                                       const struct javm_hash *hash, struct javm_error *err);
+
 /* Attestation requests that the last invocation left with the Vm (no assist.attest): how many, and
  * number i, borrowed until the next invocation. */
 size_t javm_vm_attestations(const struct javm_vm *vm);
