@@ -1,5 +1,5 @@
-/* The kernel's operations, warm: what a nested CALL, a spawn and a yield cost. Each guest runs a loop
- * of the operation; the time of the loop without it is measured beside. */
+/* The kernel's operations, warm: what a nested CALL, a spawn and a yield cost. Each guest runs a
+ * loop of the operation; the time of the loop without it is measured beside. */
 #include "bench/bench_kernel.h"
 
 #include <stdio.h>
@@ -100,16 +100,6 @@ static void open_bench(struct kernel_bench *b, enum javm_engine engine)
     check(javm_vm_create(&options, &b->vm, NULL) == JAVM_OK, "machine");
 }
 
-void bench_kernel_close(struct kernel_bench *b)
-{
-    if (b == NULL)
-        return;
-    javm_vm_destroy(b->vm);
-    javm_directory_leave(b->dir);
-    javm_directory_destroy(b->directory);
-    free(b);
-}
-
 uint32_t bench_kernel_rounds(void)
 {
     return ROUNDS;
@@ -126,23 +116,23 @@ struct kernel_bench *bench_kernel_open(enum bench_kernel what, enum javm_engine 
     const struct javm_hash child_image = image_of(b, child, sizeof child / 4, 0),
                            yield_image = image_of(b, yields, sizeof yields / 4, 0);
     const struct javm_hash yield_sender = put(b, javm_yield_sender(&key));
-    const struct javm_hash caps[] = {instance_of(b, &child_image, NULL, NULL, 0), child_image,
-                                     put(b, javm_yield_receiver(&key, 1)),
-                                     instance_of(b, &yield_image, (const uint8_t[]){4},
-                                                 &yield_sender, 1)};
+    const struct javm_hash caps[] = {
+        instance_of(b, &child_image, NULL, NULL, 0), child_image,
+        put(b, javm_yield_receiver(&key, 1)),
+        instance_of(b, &yield_image, (const uint8_t[]){4}, &yield_sender, 1)};
     static const uint8_t keys[] = {5, 6, 2, 8};
     static const uint32_t drop = 3;
     const uint32_t nothing[] = {START, LI(10, 5), LI(11, 0), LOOP(2), ECALLI(0)};
     const uint32_t calls[] = {START, LI(10, 5), LI(11, 0), ECALLI(26), LOOP(3), ECALLI(0)};
-    const uint32_t spawns[] = {START,     LI(10, 6), LI(11, 0), LI(12, 7),      ECALLI(18),
+    const uint32_t spawns[] = {START,     LI(10, 6), LI(11, 0),  LI(12, 7), ECALLI(18),
                                LI(10, 7), LI(11, 0), ECALLI(26), LI(10, 7), ECALLI((int32_t)drop),
                                LOOP(9),   ECALLI(0)};
-    const uint32_t resumes[] = {LI(10, 8), LI(11, 0), ECALLI(26), START, ECALLI(27),
-                                LOOP(1),   ECALLI(0)};
+    const uint32_t resumes[] = {LI(10, 8),  LI(11, 0), ECALLI(26), START,
+                                ECALLI(27), LOOP(1),   ECALLI(0)};
     static const struct {
         size_t words;
-    } sizes[] = {{sizeof nothing / 4}, {sizeof calls / 4}, {sizeof spawns / 4},
-                 {sizeof resumes / 4}};
+    } sizes[] = {
+        {sizeof nothing / 4}, {sizeof calls / 4}, {sizeof spawns / 4}, {sizeof resumes / 4}};
     const uint32_t *const codes[] = {nothing, calls, spawns, resumes};
     const struct javm_hash image = image_of(b, codes[what], sizes[what].words, 2);
     b->instance = instance_of(b, &image, keys, caps, 4);

@@ -14,9 +14,8 @@ enum bench_kernel {
 
 struct kernel_bench;
 
-/* Ends the program when something cannot be made. */
+/* Ends the program when something cannot be made. It lives until the process ends. */
 struct kernel_bench *bench_kernel_open(enum bench_kernel what, enum javm_engine engine);
-void bench_kernel_close(struct kernel_bench *bench);
 /* One invocation: so many rounds of the operation. `context` is the bench. */
 void bench_kernel_run(void *context);
 uint32_t bench_kernel_rounds(void);

@@ -291,8 +291,10 @@ static enum javm_status thaw_reference(const struct thaw *t)
 static enum javm_status thaw_entry(struct thaw *t, struct node *root, uint32_t i)
 {
     struct value *frame = part_of(t->vm, root, i);
-    if (frame == NULL || value_to_node(t->vm->dir, frame) != JAVM_OK)
-        return JAVM_E_FORMAT;
+    const enum javm_status status =
+        frame != NULL ? value_to_node(t->vm->dir, frame) : JAVM_E_FORMAT;
+    if (status != JAVM_OK)
+        return status == JAVM_E_NOMEM ? status : JAVM_E_FORMAT;
     t->frame = frame->node;
     const struct javm_cap *state = data_part(t->vm, t->frame, PART_STATE);
     if (state == NULL)
