@@ -191,9 +191,8 @@ KERNEL_TEST(nomem, continuations)
     }
     cr_expect_gt(failures, 30);
     for (int i = 0; i < 2; i++) {
+        javm_call_result_clear(&result);
         cr_assert_eq(javm_vm_call_resume(w.vm, w.dir, &call, &result, &err), JAVM_OK);
         cr_expect_eq(result.end, i == 0 ? JAVM_END_PAUSED : JAVM_END_HALT);
-        if (i == 0)
-            javm_call_result_clear(&result);
     }
 }

@@ -376,6 +376,7 @@ KERNEL_TEST(yield, to_the_host)
         cr_expect(cap_is(POST(5), &slots[0].hash));
         javm_cap_release(given);
     }
+    javm_call_result_clear(&result);
     cr_expect_eq(javm_vm_drop_paused(w.vm, &err), JAVM_E_STATE);
     cr_expect_eq(javm_vm_call_resume(w.vm, w.dir, &call, &result, &err), JAVM_E_STATE);
     invoke(&call); /* a Vm that is destroyed while something is paused leaves nothing */
