@@ -2,6 +2,7 @@
 #if defined(__x86_64__)
 #include "vm/jit_run.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,10 +147,27 @@ static bool decode(const struct javm_native *n, uint64_t pc, struct pvm2_step *s
     return pvm2_next(n->code, n->code_len, pc, 25, step);
 }
 
+/* An ecalli, the most frequent end of a run by far, by its bits alone. */
+static bool is_ecalli(const struct javm_native *n, uint64_t pc, int64_t *number)
+{
+    uint32_t word;
+    if (n->code_len < sizeof word || pc > n->code_len - sizeof word)
+        return false;
+    memcpy(&word, n->code + pc, sizeof word);
+    word = le32toh(word);
+    *number = (int32_t)word >> 20;
+    return (word & 0xFFFFFu) == 0x200Bu;
+}
+
 /* An instruction that ends the run, or the end of the code. */
 static void stop(struct javm_exec *exec, const struct jit_context *c, uint64_t pc)
 {
     struct pvm2_step step;
+    if (is_ecalli(exec->native, pc, &exec->exit_arg)) {
+        end_run(exec, c, JAVM_EXIT_HOST_CALL, pc);
+        return;
+    }
+    exec->exit_arg = 0;
     enum javm_exit exit = JAVM_EXIT_PANIC;
     if (decode(exec->native, pc, &step) && step.executes) {
         if (step.insn.op == IR_TRAP)

@@ -102,8 +102,9 @@ static void forget_caps(struct assist *assist)
     assist->file_count = assist->recorded_count = 0;
 }
 
-void assist_reset(struct assist *assist)
+void assist_forget(struct assist *assist)
 {
+    assist->used = false;
     numbers_reset(&assist->gas);
     numbers_reset(&assist->quota);
     forget_caps(assist);
@@ -142,6 +143,7 @@ enum javm_status assist_set(struct assist *assist, enum meter meter, const struc
         return host->gas_set(host->context, key, value);
     if (meter == METER_QUOTA && host->quota_set != NULL)
         return host->quota_set(host->context, key, value);
+    assist->used = true;
     return numbers_set(meter == METER_GAS ? &assist->gas : &assist->quota, key, value);
 }
 
@@ -185,6 +187,7 @@ enum javm_status assist_file_save(struct assist *assist, const struct javm_cap *
     if (!room_for_one(&files, assist->file_count, &assist->file_room, sizeof *assist->files))
         return JAVM_E_NOMEM;
     assist->files = files;
+    assist->used = true;
     assist->files[assist->file_count++] = javm_cap_retain(data);
     *name = javm_key_from_u64(assist->file_count);
     return JAVM_OK;
@@ -215,6 +218,7 @@ enum javm_status assist_attest(struct assist *assist, const struct javm_key *key
                       sizeof *assist->recorded))
         return JAVM_E_NOMEM;
     assist->recorded = recorded;
+    assist->used = true;
     assist->recorded[assist->recorded_count++] =
         (struct recorded){.key = *key, .data = javm_cap_retain(data)};
     *answer = 0;

@@ -22,6 +22,7 @@ struct recorded {
 
 struct assist {
     struct javm_assist host; /* members may be NULL */
+    bool used;               /* something is in what follows */
     struct number_table gas, quota;
     struct javm_cap **files; /* by number - 1; references */
     uint32_t file_count, file_room;
@@ -31,7 +32,12 @@ struct assist {
 
 void assist_init(struct assist *assist, const struct javm_assist *host);
 /* A new invocation. Memory of small tables stays. */
-void assist_reset(struct assist *assist);
+void assist_forget(struct assist *assist);
+static inline void assist_reset(struct assist *assist)
+{
+    if (assist->used || assist->host.reset != NULL)
+        assist_forget(assist);
+}
 void assist_free(struct assist *assist);
 
 enum meter { METER_GAS, METER_QUOTA };

@@ -4,8 +4,9 @@
 enum step op_reply(struct javm_vm *vm, struct operands *o)
 {
     const uint32_t index = running_index(vm);
+    (void)o;
     if (index != 0)
-        return end_callee(vm, index, CALLEE_OK, operand_number(o, 0));
+        return end_callee(vm, index, CALLEE_OK, vm->entries[index].exec.regs[7]);
     stack_unwind(vm, 1); /* a yielder that was caught and not resumed */
     vm->end = JAVM_END_HALT;
     return STEP_END;

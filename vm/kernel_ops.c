@@ -210,6 +210,8 @@ static enum step host_call(struct javm_vm *vm, uint64_t selector)
 
 enum step kernel_operate(struct javm_vm *vm, uint64_t selector)
 {
+    if (selector == 0) /* the most frequent one; it has no slots */
+        return op_reply(vm, NULL);
     if (selector >= 64)
         return host_call(vm, selector);
     if (selector >= OPERATION_COUNT || operations[selector].run == NULL)

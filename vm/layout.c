@@ -7,10 +7,8 @@ static const struct javm_key slot0 = {.len = 1};
 
 /* ---- programs --------------------------------------------------------------------------- */
 
-void program_release(struct cached_program *program)
+void program_free(struct cached_program *program)
 {
-    if (program == NULL || --program->count != 0)
-        return;
     javm_program_free(program->program);
     if (program->native != NULL)
         javm_native_close(program->native);
@@ -103,10 +101,8 @@ static void release_data(const struct javm_region *region)
     javm_cap_release((struct javm_cap *)(uintptr_t)region->data);
 }
 
-void layout_release(struct layout *layout)
+void layout_free(struct layout *layout)
 {
-    if (layout == NULL || --layout->count != 0)
-        return;
     for (uint32_t i = 0; i < layout->region_count; i++)
         release_data(&layout->regions[i]);
     program_release(layout->program);

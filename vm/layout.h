@@ -37,7 +37,12 @@ static inline struct cached_program *program_retain(struct cached_program *progr
         program->count++;
     return program;
 }
-void program_release(struct cached_program *program); /* NULL is allowed */
+void program_free(struct cached_program *program); /* nobody holds it */
+static inline void program_release(struct cached_program *program) /* NULL is allowed */
+{
+    if (program != NULL && --program->count == 0)
+        program_free(program);
+}
 /* Check and note what the image declares about memory: UNSUPPORTED, NOMEM. */
 enum javm_status program_lay_out(struct cached_program *program, struct javm_error *err);
 
@@ -55,7 +60,12 @@ static inline struct layout *layout_retain(struct layout *layout)
         layout->count++;
     return layout;
 }
-void layout_release(struct layout *layout); /* NULL is allowed */
+void layout_free(struct layout *layout); /* nobody holds it */
+static inline void layout_release(struct layout *layout) /* NULL is allowed */
+{
+    if (layout != NULL && --layout->count == 0)
+        layout_free(layout);
+}
 /* What the mappings of an instance with these slots show. KIND, RANGE (the source of a mapping does
  * not fit it), NOMEM. Slots that it needs are resolved in place. */
 enum javm_status layout_new(struct javm_dir_thread *dir, struct cached_program *program,

@@ -85,23 +85,19 @@ void value_release(struct value *value)
     collect(garbage);
 }
 
-static void release_object(struct object *object)
+void node_release(struct node *node)
 {
     struct object *garbage = NULL;
-    if (object == NULL)
+    if (node == NULL)
         return;
-    leave(object, &garbage);
+    leave(&node->object, &garbage);
     collect(garbage);
 }
 
-void node_release(struct node *node)
+void instance_free(struct instance *instance)
 {
-    release_object(node != NULL ? &node->object : NULL);
-}
-
-void instance_release(struct instance *instance)
-{
-    release_object(instance != NULL ? &instance->object : NULL);
+    instance->object.next = NULL;
+    collect(&instance->object);
 }
 
 /* ---- looking ---------------------------------------------------------------------------- */

@@ -157,7 +157,12 @@ enum javm_status value_to_node(struct javm_dir_thread *dir, struct value *value)
 
 /* ---- instances -------------------------------------------------------------------------- */
 
-void instance_release(struct instance *instance);
+void instance_free(struct instance *instance); /* nobody holds it */
+static inline void instance_release(struct instance *instance) /* NULL is allowed */
+{
+    if (instance != NULL && --instance->object.count == 0)
+        instance_free(instance);
+}
 static inline struct instance *instance_retain(struct instance *instance)
 {
     instance->object.count++;
