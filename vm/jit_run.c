@@ -189,7 +189,8 @@ static bool touch(struct javm_exec *exec, struct jit_context *c, uint64_t at)
     struct javm_native *n = exec->native;
     struct pvm2_step step;
     struct jit_plan plan;
-    uint32_t pc = 0, fresh = 0;
+    uint32_t pc = 0;
+    uint64_t cost;
     if (!find_site(n, at, &pc) || !decode(n, pc, &step))
         abort(); /* generated code faulted where it has no access: nothing can be trusted */
     /* A fused pair computes the address without writing it anywhere: the first one's result. */
@@ -206,9 +207,9 @@ static bool touch(struct javm_exec *exec, struct jit_context *c, uint64_t at)
     }
     const uint64_t address = a + (uint64_t)step.insn.imm;
     const bool write = ir_shape_of(step.insn.op) == IR_STORE;
-    if (memory_touch(exec->memory, (uint32_t)address, ir_access_width(step.insn.op), write,
-                     &fresh)) {
-        c->host[HOST_GAS] -= fresh * n->key.cow_cost; /* the block's reserve covers it */
+    if (memory_touch_charged(exec->memory, (uint32_t)address, ir_access_width(step.insn.op), write,
+                             n->key.cow_cost, &cost)) {
+        c->host[HOST_GAS] -= cost; /* the block's reserve covers it */
         c->target = at;
         return true;
     }

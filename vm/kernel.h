@@ -49,6 +49,7 @@ struct entry {
     uint32_t active; /* index in gas_slots of the one that pays: for frames that are a scope */
     uint64_t replaced;      /* bit k: the run itself replaced the source of persistent[k] */
     uint8_t *replaced_more; /* for k >= 64, NULL: none */
+    uint64_t unpaid;        /* gas to pay before it runs: the bottom frame's entry */
     uint64_t seen_before;   /* javm_vm.seen at entry */
     struct javm_exec exec;
 };
@@ -80,7 +81,6 @@ struct javm_vm {
 
     struct spaces spaces;
     enum javm_engine engine;
-    enum javm_gas_model gas_model;
     struct javm_jit *own_jit; /* NULL: the interpreter, or somebody else's */
     struct prepared_cache cache;
     struct javm_vm_stats stats;
@@ -321,6 +321,9 @@ enum javm_status gas_store(struct javm_vm *vm, uint32_t index);
 enum javm_status gas_switch(struct javm_vm *vm, uint32_t from, uint32_t to);
 /* The frame that runs cannot pay for the next block: another meter, or a yield. */
 enum step gas_exhausted(struct javm_vm *vm);
+/* The cost of an operation, beside the ecall's own, in the gas model full. False: the frame cannot
+ * pay, *step says how it goes on, and the operation is done again when it can. */
+bool gas_charge(struct javm_vm *vm, uint64_t cost, enum step *step);
 /* After a resume: from the primary meter again. */
 void gas_primary(struct javm_vm *vm, uint32_t index);
 /* Take `pages` from the quota of a handle; false in *paid: it has not so much. */

@@ -90,6 +90,9 @@ enum step op_call(struct javm_vm *vm, struct operands *o)
         .home = operand_number(o, 0)};
     if (start.endpoint == NULL)
         return fault_with(vm, JAVM_FAULT_BAD_OPERAND);
+    enum step step;
+    if (!gas_charge(vm, instance->program->entry_cost, &step))
+        return step;
     status = frame_flush_slot0(caller);
     if (status == JAVM_OK)
         status = slot_reserve(caller, &o->at[0].path, &taken);

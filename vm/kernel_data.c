@@ -46,6 +46,33 @@ enum step op_chain(struct javm_vm *vm, struct operands *o)
     return put(vm, o, 1, javm_data_new(chain_of(&o->at[0])->bytes, JAVM_HASH_BYTES));
 }
 
+/* What an operation on so many pages costs, in the gas model full. */
+#define PAGE_COST 16u
+
+static uint64_t pages_touched(uint64_t address, uint64_t len)
+{
+    return len == 0 ? 0
+                    : ((address + len - 1) >> JAVM_PAGE_SHIFT) - (address >> JAVM_PAGE_SHIFT) + 1;
+}
+
+/* Gas and quota of an operation, both or none. False: *step says how it goes on. */
+static bool pay(struct javm_vm *vm, struct entry *entry, uint64_t cost,
+                const struct javm_cap *quota, uint64_t pages, enum step *step)
+{
+    bool paid;
+    if (!gas_charge(vm, cost, step))
+        return false;
+    const enum javm_status status = quota_pay(vm, quota, pages, &paid);
+    if (status != JAVM_OK) {
+        *step = done(vm, status, "quota");
+    } else if (!paid) {
+        if (vm->cache.full)
+            entry->exec.gas += cost;
+        *step = quota_exhausted(vm, quota);
+    }
+    return status == JAVM_OK && paid;
+}
+
 /* ---- bytes ------------------------------------------------------------------------------ */
 
 enum step op_read_data(struct javm_vm *vm, struct operands *o)
@@ -60,6 +87,9 @@ enum step op_read_data(struct javm_vm *vm, struct operands *o)
         len = size - offset;
     if (!frame_allows(o->entry, address, len, true))
         return fault_with(vm, JAVM_FAULT_BAD_OPERAND);
+    enum step step;
+    if (!gas_charge(vm, PAGE_COST * pages_touched(address, len), &step))
+        return step;
     o->entry->exec.regs[7] = len;
     /* Writing the window of slot[0] does not change the Data: a reference of our own all the same,
      * for the time that the slot is not looked at. */
@@ -103,15 +133,12 @@ enum step op_mint_data(struct javm_vm *vm, struct operands *o)
 {
     const uint64_t address = operand_number(o, 0), len = operand_number(o, 1);
     const struct javm_cap *quota = value_cap(o->at[2].found.value);
-    bool paid;
+    enum step step;
     if (!frame_allows(o->entry, address, len, false))
         return fault_with(vm, JAVM_FAULT_BAD_OPERAND);
-    const enum javm_status status =
-        quota_pay(vm, quota, (len + JAVM_PAGE_SIZE - 1) / JAVM_PAGE_SIZE, &paid);
-    if (status != JAVM_OK)
-        return done(vm, status, "quota");
-    if (!paid)
-        return quota_exhausted(vm, quota);
+    if (!pay(vm, o->entry, PAGE_COST * pages_touched(address, len), quota,
+             (len + JAVM_PAGE_SIZE - 1) / JAVM_PAGE_SIZE, &step))
+        return step;
     return put(vm, o, 3, data_of_memory(o->entry, address, len));
 }
 
@@ -144,6 +171,11 @@ enum step op_file_open(struct javm_vm *vm, struct operands *o)
         javm_cap_release(data);
         return fault_with(vm, JAVM_FAULT_BAD_OPERAND);
     }
+    enum step step;
+    if (!gas_charge(vm, PAGE_COST * javm_data_pages(data), &step)) {
+        javm_cap_release(data);
+        return step;
+    }
     return put(vm, o, 1, data);
 }
 
@@ -152,12 +184,11 @@ enum step op_file_save(struct javm_vm *vm, struct operands *o)
     const struct javm_cap *data = value_cap(o->at[0].found.value);
     const struct javm_cap *quota = value_cap(o->at[1].found.value);
     struct javm_key name;
-    bool paid;
-    enum javm_status status = quota_pay(vm, quota, javm_data_pages(data), &paid);
-    if (status == JAVM_OK && !paid)
-        return quota_exhausted(vm, quota);
-    if (status == JAVM_OK)
-        status = assist_file_save(&vm->assist, data, &name);
+    enum step step;
+    const uint64_t pages = javm_data_pages(data);
+    if (!pay(vm, o->entry, PAGE_COST * pages, quota, pages, &step))
+        return step;
+    const enum javm_status status = assist_file_save(&vm->assist, data, &name);
     if (status != JAVM_OK)
         return done(vm, status, "file");
     return put(vm, o, 2, file_handle(&name));

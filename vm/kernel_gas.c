@@ -149,6 +149,20 @@ enum step gas_exhausted(struct javm_vm *vm)
     return kernel_raise(vm, &yield, &payload);
 }
 
+bool gas_charge(struct javm_vm *vm, uint64_t cost, enum step *step)
+{
+    struct entry *e = running(vm);
+    if (!vm->cache.full)
+        return true;
+    if (e->exec.gas >= cost) {
+        e->exec.gas -= cost;
+        return true;
+    }
+    undo_ecall(e);
+    *step = gas_exhausted(vm);
+    return false;
+}
+
 /* ---- storage ---------------------------------------------------------------------------- */
 
 enum javm_status quota_pay(struct javm_vm *vm, const struct javm_cap *handle, uint64_t pages,

@@ -52,6 +52,12 @@ static bool set_cap(struct node *node, uint64_t part, struct javm_cap *cap)
     return cap != NULL && set_part(node, part, &value);
 }
 
+static int by_page(const void *a, const void *b)
+{
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
 /* ---- frames ----------------------------------------------------------------------------- */
 
 static uint64_t relative(uint32_t entry, uint32_t base)
@@ -59,22 +65,50 @@ static uint64_t relative(uint32_t entry, uint32_t base)
     return entry == NO_ENTRY || entry < base ? OUTSIDE : entry - base;
 }
 
-/* Pages that differ from what the layout shows at first: numbers to `state`, contents to a Data. */
-static struct javm_cap *collect_pages(const struct entry *e, struct words *state)
+/* Pages that differ from what the layout shows at first, and those that were written where first
+ * writes cost: they are paid. *pages is malloc'ed, ascending. */
+static bool changed_pages(const struct javm_vm *vm, struct javm_memory *memory, uint32_t **pages,
+                          size_t *count)
 {
-    struct javm_memory *memory = e->space->memory;
     const uint32_t *dirty;
-    const size_t count = javm_memory_dirty(memory, &dirty);
-    struct javm_cap *pages = javm_data_new_zero(count);
+    const size_t differ = javm_memory_dirty(memory, &dirty);
+    *pages = malloc((differ + memory->touched_count + 1) * sizeof **pages);
+    *count = differ;
+    if (*pages == NULL)
+        return false;
+    if (differ != 0)
+        memcpy(*pages, dirty, differ * sizeof *dirty);
+    for (uint32_t i = 0; i < memory->touched_count && vm->cache.full; i++)
+        if (memory->access[memory->touched[i]] & PAGE_WRITE)
+            (*pages)[(*count)++] = memory->touched[i];
+    qsort(*pages, *count, sizeof **pages, by_page);
+    size_t kept = 0;
+    for (size_t i = 0; i < *count; i++)
+        if (i == 0 || (*pages)[i] != (*pages)[i - 1])
+            (*pages)[kept++] = (*pages)[i];
+    *count = kept;
+    return true;
+}
+
+/* Their numbers go to `state`, their contents to a Data. NULL: out of memory. */
+static struct javm_cap *collect_pages(const struct javm_vm *vm, const struct entry *e,
+                                      struct words *state)
+{
+    uint32_t *pages = NULL;
+    size_t count = 0;
+    struct javm_memory *memory = e->space->memory;
+    struct javm_cap *data =
+        changed_pages(vm, memory, &pages, &count) ? javm_data_new_zero(count) : NULL;
     state->words[STATE_PAGES] = count;
-    for (size_t i = 0; i < count && pages != NULL; i++) {
-        add(state, dirty[i]);
-        if (javm_data_write_page(pages, i, javm_memory_page(memory, dirty[i])) != JAVM_OK) {
-            javm_cap_release(pages);
-            pages = NULL;
+    for (size_t i = 0; i < count && data != NULL; i++) {
+        add(state, pages[i]);
+        if (javm_data_write_page(data, i, javm_memory_page(memory, pages[i])) != JAVM_OK) {
+            javm_cap_release(data);
+            data = NULL;
         }
     }
-    return pages;
+    free(pages);
+    return data;
 }
 
 static bool collect_sources(const struct entry *e, struct node *frame)
@@ -107,6 +141,7 @@ static void begin_state(const struct entry *e, uint32_t base, bool bottom, struc
         fixed[STATE_REPLACED] = e->replaced;
         fixed[STATE_REPLACED_MORE] =
             e->replaced_more != NULL ? e->program->persistent_count - 64 : 0;
+        fixed[STATE_UNPAID] = e->unpaid;
         fixed[STATE_PC] = e->exec.pc;
         memcpy(&fixed[STATE_REGS], e->exec.regs, sizeof e->exec.regs);
     }
@@ -114,11 +149,12 @@ static void begin_state(const struct entry *e, uint32_t base, bool bottom, struc
         add(state, fixed[i]);
 }
 
-static bool freeze_frame(struct entry *e, struct words *state, struct node *frame)
+static bool freeze_frame(const struct javm_vm *vm, struct entry *e, struct words *state,
+                         struct node *frame)
 {
     if (frame_flush_slot0(e) != JAVM_OK)
         return false;
-    struct javm_cap *pages = collect_pages(e, state);
+    struct javm_cap *pages = collect_pages(vm, e, state);
     for (uint64_t k = 0; k < state->words[STATE_REPLACED_MORE]; k++)
         add(state, e->replaced_more[64 + k]);
     struct value instance = value_of_instance(instance_retain(e->instance)), slot0, given;
@@ -135,14 +171,15 @@ static bool freeze_frame(struct entry *e, struct words *state, struct node *fram
     return good && collect_sources(e, frame);
 }
 
-static struct node *freeze_entry(struct entry *e, uint32_t base, bool bottom)
+static struct node *freeze_entry(const struct javm_vm *vm, struct entry *e, uint32_t base,
+                                 bool bottom)
 {
     struct words state = {0};
     struct node *frame = node_new();
     begin_state(e, base, bottom, &state);
     bool good = frame != NULL && !state.failed;
     if (good && e->kind == ENTRY_INSTANCE)
-        good = freeze_frame(e, &state, frame);
+        good = freeze_frame(vm, e, &state, frame);
     struct javm_cap *data = finish(&state);
     if (!good) {
         javm_cap_release(data);
@@ -225,7 +262,7 @@ static struct node *freeze_entries(struct javm_vm *vm, uint32_t index)
             slot_restore(&vm->entries[e->owner], e->home, &nothing);
     }
     for (uint32_t i = index; i < vm->depth && good; i++) {
-        struct node *frame = freeze_entry(&vm->entries[i], index, i == index);
+        struct node *frame = freeze_entry(vm, &vm->entries[i], index, i == index);
         struct value value = value_of_node(frame);
         good = frame != NULL && set_part(root, i - index, &value);
     }

@@ -39,6 +39,7 @@ enum {
     STATE_REPLACED,
     STATE_PAGES,
     STATE_REPLACED_MORE, /* how many */
+    STATE_UNPAID,        /* gas, of a bottom frame that has not begun */
     STATE_PC,
     STATE_REGS,
     STATE_WORDS = STATE_REGS + JAVM_NUM_SLOTS

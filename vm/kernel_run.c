@@ -46,11 +46,25 @@ static enum step after_exit(struct javm_vm *vm, struct entry *e)
     return fault_with(vm, JAVM_FAULT_PANIC);
 }
 
+/* The bottom frame pays for its own entry; it runs out of gas like at a block. */
+static bool pay_entry(struct entry *e)
+{
+    e->exec.failed = false;
+    if (e->exec.gas < e->unpaid) {
+        e->exec.exit = JAVM_EXIT_OUT_OF_GAS;
+        return false;
+    }
+    e->exec.gas -= e->unpaid;
+    e->unpaid = 0;
+    return true;
+}
+
 enum javm_status kernel_run(struct javm_vm *vm, uint64_t deadline_ns)
 {
     for (;;) {
         struct entry *e = running(vm);
-        javm_exec_run(&e->exec, deadline_ns);
+        if (e->unpaid == 0 || pay_entry(e))
+            javm_exec_run(&e->exec, deadline_ns);
         if (e->exec.failed)
             return javm_fail(vm->err, JAVM_E_NOMEM, JAVM_NOWHERE,
                              e->space->memory->failed

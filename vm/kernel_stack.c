@@ -97,6 +97,7 @@ enum javm_status stack_push(struct javm_vm *vm, const struct start *start, struc
     e->exec.memory = e->space->memory;
     e->exec.engine = vm->engine;
     e->exec.gas = 0;
+    e->unpaid = 0;
     e->seen_before = vm->seen;
     if (start->endpoint != NULL)
         set_registers(&e->exec, start);

@@ -214,6 +214,7 @@ static enum javm_status fill_frame(const struct thaw *t, struct entry *e, uint32
     for (unsigned i = 0; i < JAVM_NUM_SLOTS; i++)
         e->exec.regs[i] = word(&t->state, STATE_REGS + i);
     e->exec.pc = word(&t->state, STATE_PC);
+    e->unpaid = word(&t->state, STATE_UNPAID);
     e->active = active < UINT32_MAX ? (uint32_t)active : UINT32_MAX;
     if (scope == OUTSIDE)
         e->scope = t->owner != NO_ENTRY ? t->vm->entries[t->owner].scope : NO_ENTRY;
@@ -303,6 +304,15 @@ static enum javm_status thaw_entry(struct thaw *t, struct node *root, uint32_t i
     return word(&t->state, STATE_KIND) == ENTRY_REFERENCE ? thaw_reference(t) : thaw_frame(t);
 }
 
+/* Drop the entries from `base` up. The slot of the bottom one is its caller's matter. */
+static void take_back(struct javm_vm *vm, uint32_t base)
+{
+    while (vm->depth > base + 1)
+        stack_unwind(vm, vm->depth - 1);
+    if (vm->depth > base)
+        stack_forget(vm);
+}
+
 enum javm_status pause_thaw(struct javm_vm *vm, struct instance *paused, uint32_t owner,
                             uint64_t home)
 {
@@ -311,12 +321,8 @@ enum javm_status pause_thaw(struct javm_vm *vm, struct instance *paused, uint32_
     enum javm_status status = pause_read(vm, paused, false, &header);
     for (uint32_t i = 0; i < header.count && status == JAVM_OK; i++)
         status = thaw_entry(&t, paused->root, i);
-    if (status != JAVM_OK) {
-        while (vm->depth > t.base + 1)
-            stack_unwind(vm, vm->depth - 1);
-        if (vm->depth > t.base)
-            stack_forget(vm); /* the bottom one's slot is the caller's matter */
-    }
+    if (status != JAVM_OK)
+        take_back(vm, t.base);
     return status;
 }
 
@@ -366,13 +372,20 @@ enum step op_call_paused(struct javm_vm *vm, struct operands *o)
     instance_release(paused);
     if (status != JAVM_OK)
         return refuse(vm, status);
-    status = slot_reserve(caller, &o->at[0].path, &taken);
-    if (status != JAVM_OK) {
-        while (vm->depth > index + 1)
-            stack_unwind(vm, vm->depth - 1);
-        stack_forget(vm);
+    /* The bottom frame is what is entered. */
+    const uint64_t cost = vm->entries[index].program->entry_cost;
+    const bool payable = !vm->cache.full || caller->exec.gas >= cost;
+    if (payable)
+        status = slot_reserve(caller, &o->at[0].path, &taken);
+    if (!payable || status != JAVM_OK) {
+        enum step step = STEP_GO_ON;
+        take_back(vm, index);
+        if (status == JAVM_OK && !gas_charge(vm, cost, &step))
+            return step;
         return fail_with(vm, status, "CALL_PAUSED");
     }
+    if (vm->cache.full)
+        caller->exec.gas -= cost;
     value_drop(&taken);
     value_move(&slot0, &caller->slot0);
     struct entry *bottom = &vm->entries[index];

@@ -63,6 +63,36 @@ static enum javm_status order_mappings(struct cached_program *p, const struct ja
     return JAVM_OK;
 }
 
+#define UNIT (UINT64_C(2) << 20) /* what a page table maps at once */
+
+static uint64_t units(uint64_t bytes, uint64_t unit)
+{
+    return bytes / unit + (bytes % unit != 0);
+}
+
+/* v3 kernel, "Gas models". */
+static uint32_t first_write_cost(uint32_t pages)
+{
+    const unsigned log = pages > 1 ? 32 - (unsigned)__builtin_clz(pages - 1) : 0; /* rounded up */
+    return 256 + 32 * log;
+}
+
+static void find_costs(struct cached_program *p, const struct javm_image *image)
+{
+    p->entry_cost =
+        1024 + 64 * units(image->code_len, JAVM_PAGE_SIZE) + 64 * units(image->code_len, UNIT);
+    for (uint32_t i = 0; i < image->mapping_count; i++) {
+        struct javm_region *region = &p->regions[i + 1];
+        if (!region->writable) {
+            p->entry_cost += 64 * units(image->mappings[i].size, UNIT);
+            continue;
+        }
+        region->first_write = first_write_cost(region->pages);
+        if (region->first_write > p->first_writes)
+            p->first_writes = region->first_write;
+    }
+}
+
 enum javm_status program_lay_out(struct cached_program *p, struct javm_error *err)
 {
     const struct javm_image *image = javm_image_of(p->image);
@@ -91,6 +121,7 @@ enum javm_status program_lay_out(struct cached_program *p, struct javm_error *er
             javm_key_compare(&mapping->path[0], &slot0) == 0)
             p->scratch_region = i + 1;
     }
+    find_costs(p, image);
     return order_mappings(p, image, err);
 }
 

@@ -26,6 +26,8 @@ struct cached_program {
     uint32_t region_count;
     uint32_t scratch_region;       /* the mapping of slot[0], 0: none */
     bool slot0_pinned, has_meters; /* it declares gas or quota slots */
+    uint64_t entry_cost;           /* of a frame, in the gas model full */
+    uint64_t first_writes;         /* the most that a first write to a page costs there */
     /* Indices of the mappings that have a source, in order of their paths. */
     uint32_t *persistent;
     uint32_t persistent_count;
@@ -37,7 +39,7 @@ static inline struct cached_program *program_retain(struct cached_program *progr
         program->count++;
     return program;
 }
-void program_free(struct cached_program *program); /* nobody holds it */
+void program_free(struct cached_program *program);                 /* nobody holds it */
 static inline void program_release(struct cached_program *program) /* NULL is allowed */
 {
     if (program != NULL && --program->count == 0)
@@ -60,7 +62,7 @@ static inline struct layout *layout_retain(struct layout *layout)
         layout->count++;
     return layout;
 }
-void layout_free(struct layout *layout); /* nobody holds it */
+void layout_free(struct layout *layout);                 /* nobody holds it */
 static inline void layout_release(struct layout *layout) /* NULL is allowed */
 {
     if (layout != NULL && --layout->count == 0)

@@ -83,6 +83,11 @@ bool memory_drop(struct javm_memory *memory);
 bool memory_touch(struct javm_memory *memory, uint32_t address, uint32_t width, bool write,
                   uint32_t *fresh);
 
+/* The same; *cost gets what the pages cost whose PAGE_WRITE was not set: the region's first_write,
+ * or `usual` where that is 0; nothing when `usual` is 0. memory_cost.c */
+bool memory_touch_charged(struct javm_memory *memory, uint32_t address, uint32_t width, bool write,
+                          uint64_t usual, uint64_t *cost);
+
 /* Pages of one region whose content is no longer that of its source, ascending; valid until the
  * next call. */
 size_t memory_dirty_within(struct javm_memory *memory, const struct javm_region *region,

@@ -98,9 +98,11 @@ static enum javm_status make_program(struct prepared_cache *cache,
     p->count = 1;
     p->image_hash = *image_hash;
     p->image = image;
-    const struct javm_program_key key = {.footprint_pages = javm_image_footprint(fields)};
+    struct javm_program_key key = {.footprint_pages = javm_image_footprint(fields)};
     const uint64_t start = clock_ns();
     enum javm_status status = program_lay_out(p, err);
+    if (cache->full)
+        key.cow_cost = p->first_writes;
     if (status == JAVM_OK)
         status =
             cache->jit != NULL

@@ -24,6 +24,7 @@ struct prepared_cache {
     TAILQ_HEAD(program_use, cached_program) by_use; /* the one used last is last */
     uint64_t program_limit, clock;
     uint64_t last_id;            /* of spaces and layouts; none is given twice */
+    bool full;                   /* gas model: first writes cost */
     struct javm_jit *jit;        /* borrowed; NULL: programs are decoded for the interpreter */
     struct javm_vm_stats *stats; /* its program_bytes is what program_limit limits */
 };

@@ -157,7 +157,7 @@ enum javm_status value_to_node(struct javm_dir_thread *dir, struct value *value)
 
 /* ---- instances -------------------------------------------------------------------------- */
 
-void instance_free(struct instance *instance); /* nobody holds it */
+void instance_free(struct instance *instance);                 /* nobody holds it */
 static inline void instance_release(struct instance *instance) /* NULL is allowed */
 {
     if (instance != NULL && --instance->object.count == 0)

@@ -42,9 +42,6 @@ enum javm_status javm_vm_create(const struct javm_vm_options *options, struct ja
     if (!javm_engine_available(options->engine))
         return javm_fail(err, JAVM_E_UNSUPPORTED, JAVM_NOWHERE,
                          "engine: the recompiler is not in this build");
-    if (options->gas_model != JAVM_GAS_EXEC)
-        return javm_fail(err, JAVM_E_UNSUPPORTED, JAVM_NOWHERE,
-                         "gas model: only exec is in this version");
     struct javm_vm *v = calloc(1, sizeof *v);
     if (v == NULL)
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "vm: out of memory");
@@ -67,6 +64,7 @@ enum javm_status javm_vm_create(const struct javm_vm_options *options, struct ja
                   options->program_cache_bytes != 0 ? options->program_cache_bytes
                                                     : UINT64_C(1) << 30,
                   &v->stats);
+    v->cache.full = options->gas_model == JAVM_GAS_FULL;
     assist_init(&v->assist, options->assist);
     *vm = v;
     return JAVM_OK;
@@ -273,6 +271,8 @@ enum javm_status javm_vm_invoke(struct javm_vm *vm, struct javm_dir_thread *dir,
     vm->budget = call->gas;
     vm->spent = vm->seen = 0;
     vm->stats.invocations++;
+    if (vm->cache.full)
+        vm->entries[0].unpaid = vm->entries[0].program->entry_cost;
     if (gas_scope(vm, 0) != JAVM_OK) {
         vm->entries[0].scope = NO_ENTRY;
         vm->end = JAVM_END_FAULTED;

@@ -17,7 +17,7 @@ extern "C" {
 
 struct javm_vm;
 
-enum javm_gas_model { JAVM_GAS_EXEC = 0, JAVM_GAS_FULL = 1 /* not in this version */ };
+enum javm_gas_model { JAVM_GAS_EXEC = 0, JAVM_GAS_FULL = 1 };
 
 struct javm_vm_options {
     enum javm_engine engine;
