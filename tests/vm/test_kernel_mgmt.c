@@ -288,3 +288,56 @@ KERNEL_TEST(mgmt, slot0_and_its_window)
     javm_cap_release(moved);
     cr_expect(cap_is(javm_cap_retain(result.slot0), &slots[3].hash));
 }
+
+/* ---- extremes --------------------------------------------------------------------------- */
+
+/* CNodes nested as deep as gas allows: copied, hashed, published and dropped without recursion. */
+KERNEL_TEST(mgmt, deep_values)
+{
+    struct code c = {.count = 0};
+    endpoint(&c);
+    OP(&c, MINT_CNODE, 9);
+    li(&c, 9, 100000);
+    emit(&c, FALLTHROUGH);
+    const uint32_t loop = c.count;
+    OP(&c, MINT_CNODE, 10);
+    OP(&c, MOVE, 9, PATH2(10, 1));
+    OP(&c, MOVE, 10, 9);
+    emit(&c, ADDI(9, 9, -1));
+    emit(&c, BNE(9, 0, 4 * ((int32_t)loop - (int32_t)c.count)));
+    OP(&c, COPY, 9, 8);
+    OP(&c, MINT_CNODE, PATH2(8, 2));
+    reply(&c, 1);
+    const struct javm_hash image = image_of(&c);
+    const struct javm_hash instance = instantiate(w.dir, &image);
+    struct javm_call call = usual_call(&instance);
+    call.gas = 100000000;
+    for (int post = 0; post < 2; post++) {
+        call.want_post = post;
+        invoke(&call);
+        expect_halt(1);
+    }
+    struct javm_cap *node = POST(9, 1, 1, 1, 1);
+    cr_expect_eq(javm_cnode_count(node), 1);
+    javm_cap_release(node);
+    node = POST(8);
+    cr_expect_eq(javm_cnode_count(node), 2);
+    javm_cap_release(node);
+}
+
+/* A guest that only makes operations does not escape the deadline. */
+KERNEL_TEST(mgmt, a_deadline_between_operations)
+{
+    struct code c = {.count = 0};
+    endpoint(&c);
+    OP(&c, SWAP, 5, 6);
+    emit(&c, JAL(0, -12));
+    fill();
+    const struct javm_hash image = image_of(&c);
+    const struct javm_hash instance = publish_instance(w.dir, &image, slots, 4);
+    struct javm_call call = usual_call(&instance);
+    call.gas = UINT64_MAX;
+    call.deadline_ns = 1; /* long ago */
+    invoke(&call);
+    cr_expect_eq(result.end, JAVM_END_TIMEOUT);
+}
