@@ -62,7 +62,7 @@ static struct javm_hash image_of(struct kernel_bench *b, const uint32_t *code, s
 
 static struct javm_hash put(struct kernel_bench *b, struct javm_cap *cap)
 {
-    struct javm_hash hash;
+    struct javm_hash hash = {{0}};
     check(cap != NULL && javm_directory_put(b->dir, cap, &hash, NULL) == JAVM_OK, "put");
     javm_cap_release(cap);
     return hash;

@@ -141,8 +141,19 @@ static enum javm_status find_instance(const struct thaw *t, struct instance **ou
         javm_cap_release(value->cap);
         *value = value_of_instance(instance);
     }
-    *out = value->instance;
-    return value->instance->status == JAVM_IDLE ? JAVM_OK : JAVM_E_FORMAT;
+    struct instance *instance = value->instance;
+    *out = instance;
+    if (instance->status != JAVM_IDLE)
+        return JAVM_E_FORMAT;
+    if (instance->image != NULL)
+        return JAVM_OK;
+    /* Its pins hold, and it need not be the image that runs: SET_IMAGE. */
+    instance->image = javm_directory_get(t->vm->dir, &instance->image_hash);
+    if (instance->image != NULL && javm_cap_kind(instance->image) == JAVM_IMAGE)
+        return JAVM_OK;
+    javm_cap_release(instance->image);
+    instance->image = NULL;
+    return JAVM_E_FORMAT;
 }
 
 /* Pages as they were. Each lies in a writable region, or it is refused. */

@@ -92,11 +92,12 @@ struct javm_call_result {
 
 /* Run one invocation to its end. Whatever the guest does is in *result, which the caller clears;
  * what the caller did wrong is a status, and then *result is clear (clearing it again does no
- * harm): MISSING      the instance, or a cap that it needs, is not published KIND         it is no
- * Instance; a mapped cap is no Data; slot[0] is pinned and was given RANGE        no such endpoint;
- * a Data longer than its mapping STATE        the instance is not idle UNSUPPORTED  an image of
- * another instruction set, or with mappings or gas slots that this version does not serve NOMEM
- * deadline_ns is absolute. A scratchpad has to be a Data when slot[0] is mapped. */
+ * harm). MISSING: the instance, or a cap that it needs, is not published. KIND: it is no Instance;
+ * a mapped cap is no Data; slot[0] is pinned and was given. RANGE: no such endpoint; a Data longer
+ * than its mapping. STATE: the instance is not idle, or the Vm holds a paused invocation.
+ * UNSUPPORTED: an image of another instruction set, or with mappings that are not served. NOMEM,
+ * and what the host's assist functions return. deadline_ns is absolute. A scratchpad has to be a
+ * Data when slot[0] is mapped. */
 enum javm_status javm_vm_invoke(struct javm_vm *vm, struct javm_dir_thread *dir,
                                 const struct javm_call *call, struct javm_call_result *result,
                                 struct javm_error *err);

@@ -295,6 +295,36 @@ KERNEL_TEST(pause, a_handler_inside)
     expect_halt(433);
 }
 
+/* After SET_IMAGE the pins of the new image hold, the code of the old one runs. */
+KERNEL_TEST(pause, between_two_images)
+{
+    const struct javm_pin pin = {javm_key_from_u64(9), number_data(99)};
+    const struct javm_image pinned = {.pinned = &pin, .pinned_count = 1};
+    struct code next = {.count = 0};
+    endpoint(&next);
+    reply(&next, 222);
+    struct code c = {.count = 0};
+    endpoint(&c);
+    OP(&c, SET_IMAGE, 5);
+    OP(&c, YIELD, 4);
+    OP(&c, COPY, 9, 10);
+    reply(&c, 111);
+    const struct slot slots[] = {sender(4, &key1), {5, image_with(&next, 0, &pinned)}};
+    const struct javm_hash image = image_of(&c);
+    const struct javm_hash instance = publish_instance(w.dir, &image, slots, 2);
+    struct javm_call call = usual_call(&instance);
+    call.can_pause = true;
+    invoke(&call);
+    resume_elsewhere(true);
+    expect_halt(111);
+    cr_expect_eq(first_word(POST(10)), 99);
+    struct javm_hash post;
+    cr_assert_eq(javm_directory_put(w.dir, result.post_instance, &post, NULL), JAVM_OK);
+    const struct javm_call again = usual_call(&post);
+    invoke(&again);
+    expect_halt(222);
+}
+
 /* Meters go along with an invocation that leaves its Vm. */
 KERNEL_TEST(pause, meters_go_along)
 {
