@@ -2,6 +2,7 @@
 #   demo   run the demo batch to its results      test   build and run every test
 #   bench  native, interpreter, recompiler; first use; batch; scheduler
 #   asan, tsan   the tests under sanitizers       fuzz   every fuzzer, FUZZ_SECONDS each
+#   valgrind     both engines under memcheck
 #   docs   check the documents                    format, tidy   style
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
@@ -10,7 +11,7 @@ JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 30
 CTEST = ctest --test-dir $(1) --output-on-failure --no-tests=error
 
-.PHONY: help deps tools build demo test bench asan tsan fuzz docs guests format tidy install clean
+.PHONY: help deps tools build demo test bench asan tsan fuzz valgrind docs guests format tidy install clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -48,6 +49,9 @@ fuzz: deps tools
 	    -DJAVM_SANITIZE=address,undefined -DJAVM_FUZZ=ON >/dev/null
 	@cmake --build $(BUILD)-fuzz -j $(JOBS) --target fuzzers
 	@sh scripts/fuzz.sh $(BUILD)-fuzz $(FUZZ_SECONDS)
+
+valgrind: tools build
+	@sh scripts/valgrind.sh $(BUILD)
 
 docs: build
 	@python3 scripts/check-docs.py $(BUILD)

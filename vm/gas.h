@@ -19,18 +19,24 @@ static inline uint32_t gas_memory_cycles(uint64_t pages)
 }
 
 /* `ready` and `cycle` keep growing from block to block: a block that starts when everything
- * before it is done behaves exactly like one that starts from zero, so nothing needs clearing. */
+ * before it is done behaves exactly like one that starts from zero, so nothing needs clearing. The
+ * clock is apart so that a loop can keep it in registers. */
+struct gas_clock {
+    uint64_t cycle, max_done;
+    uint32_t used;
+};
 struct gas_pipeline {
     uint64_t ready[16];
-    uint64_t base, cycle, max_done;
-    uint32_t used;
+    uint64_t base;
+    struct gas_clock clock;
 };
 
 static inline void gas_begin(struct gas_pipeline *p)
 {
-    uint64_t now = p->max_done > p->cycle ? p->max_done : p->cycle;
-    p->base = p->cycle = p->max_done = now;
-    p->used = 0;
+    struct gas_clock *clock = &p->clock;
+    uint64_t now = clock->max_done > clock->cycle ? clock->max_done : clock->cycle;
+    p->base = clock->cycle = clock->max_done = now;
+    clock->used = 0;
 }
 
 /* Without branches: which way they would go is different for each instruction. */
@@ -39,22 +45,27 @@ static inline uint64_t gas_later(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+static inline void gas_step(uint64_t *ready, struct gas_clock *clock, const struct gas_row *row)
+{
+    uint32_t full = clock->used >= 4;
+    uint64_t cycle = clock->cycle + full;
+    clock->used = (clock->used & (full - 1)) + row->slots;
+    clock->cycle = cycle;
+    uint64_t start = gas_later(cycle, gas_later(ready[row->src1], ready[row->src2]));
+    uint64_t done = start + row->cycles;
+    ready[row->dst] = done;
+    ready[GAS_NONE] = 0;
+    clock->max_done = gas_later(clock->max_done, done);
+}
+
 static inline void gas_add(struct gas_pipeline *p, const struct gas_row *row)
 {
-    uint32_t full = p->used >= 4;
-    uint64_t cycle = p->cycle + full;
-    p->used = (p->used & (full - 1)) + row->slots;
-    p->cycle = cycle;
-    uint64_t start = gas_later(cycle, gas_later(p->ready[row->src1], p->ready[row->src2]));
-    uint64_t done = start + row->cycles;
-    p->ready[row->dst] = done;
-    p->ready[GAS_NONE] = 0;
-    p->max_done = gas_later(p->max_done, done);
+    gas_step(p->ready, &p->clock, row);
 }
 
 static inline uint64_t gas_cost(const struct gas_pipeline *p)
 {
-    uint64_t span = p->max_done - p->base;
+    uint64_t span = p->clock.max_done - p->base;
     return span > 3 ? span - 3 : 1;
 }
 

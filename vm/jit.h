@@ -12,6 +12,7 @@
 
 #include "vm/ir.h"
 #include "vm/jit_arena.h"
+#include "vm/pvm2_scan.h"
 
 /* ---- regions ---------------------------------------------------------------------------- */
 
@@ -54,6 +55,8 @@ static inline uint64_t jit_region_bytes(uint32_t block_count, uint32_t site_coun
 
 /* ---- programs --------------------------------------------------------------------------- */
 
+typedef _Atomic uint32_t *jit_table;
+
 struct javm_native {
     /* Constant. */
     struct javm_jit *jit;
@@ -64,11 +67,9 @@ struct javm_native {
     /* Per halfword of code: arena offset of the block that starts there, 0: not compiled or no
      * block. Written under `lock` with release after the code it leads to; generated code reads it
      * plainly, which on x86-64 acquires. */
-    _Atomic uint32_t *table;
-    pthread_mutex_t lock;     /* everything below */
-    uint64_t *starts, *heads; /* bits per halfword: block starts; targets of backward branches */
-    uint64_t scanned;         /* bits below this offset are known */
-    bool scan_start;          /* the instruction at `scanned` starts a block */
+    jit_table table;
+    pthread_mutex_t lock;  /* everything below */
+    struct pvm2_walk walk; /* of the code, as far as somebody asked; its bitmaps are owned */
     struct jit_region *regions;
     uint64_t region_count, code_bytes, compile_ns, compiled_bytes; /* guest bytes compiled */
     bool too_large;               /* a block cannot be compiled: nothing more is tried */
@@ -91,6 +92,12 @@ enum javm_status jit_native_new(struct javm_jit *jit, const uint8_t *code, uint6
                                 struct javm_native **native, struct javm_error *err);
 void jit_native_free(struct javm_native *native); /* regions go back to the arena */
 
+/* Tables, all zeros when they are taken and when they are given back; put takes NULL too. */
+uint64_t jit_table_entries(uint64_t code_len);
+jit_table jit_table_take(struct javm_jit *jit, uint64_t code_len); /* NULL: out of memory */
+void jit_table_put(struct javm_jit *jit, jit_table table, uint64_t code_len);
+void jit_free_tables(struct javm_jit *jit); /* the idle ones */
+
 /* ---- processor -------------------------------------------------------------------------- */
 
 #define JIT_BMI2   1u /* BMI1, BMI2 */
@@ -100,12 +107,14 @@ void jit_native_free(struct javm_native *native); /* regions go back to the aren
 uint32_t jit_features(void); /* of this processor */
 
 /* Increase when generated code or a structure that it shares changes: cache files carry it. */
-#define JIT_VERSION 1u
+#define JIT_VERSION 2u
 
 /* ---- store ------------------------------------------------------------------------------ */
 
 #define JIT_IDLE_COMPILERS 16u
 #define JIT_REASONS        9u
+#define JIT_TABLE_SIZES    9u /* powers of two, up to 1 MiB */
+#define JIT_IDLE_TABLES    4u /* of each */
 
 /* All natives together; relaxed, they are only read for statistics. */
 struct jit_counts {
@@ -123,6 +132,7 @@ struct javm_jit {
     uint32_t enter_stub, return_stub, bottom_stub, exit_stubs[JIT_REASONS];
     /* Buffers and scratch of threads that are not compiling now; taken and put back by exchange. */
     _Atomic(struct jit_compiler *) idle[JIT_IDLE_COMPILERS];
+    _Atomic jit_table tables[JIT_TABLE_SIZES][JIT_IDLE_TABLES]; /* the same, see jit_table.c */
 };
 
 /* Stubs that all generated code shares, into the arena's first page: offset 0 is where the table

@@ -16,11 +16,12 @@
 
 #include "vm/pvm2_scan.h"
 
-#define FIRST_ROOM  UINT32_C(4096)       /* native bytes asked for first */
+#define FIRST_ROOM  UINT32_C(8192)       /* native bytes asked for first */
+#define BLOCK_ROOM  UINT32_C(4096)       /* a region ends where less is left for its next block */
 #define MOST_ROOM   (UINT32_C(64) << 20) /* a region that needs more is not compiled */
 #define FORWARD_MAX 4096u                /* guest bytes: farther jumps do not extend a region */
 #define REGION_MAX  32768u               /* guest bytes; a region ends at the next block */
-#define SCAN_AHEAD  8192u
+#define SCAN_AHEAD  8192u                /* guest bytes in which backward jumps are looked for */
 
 /* ---- compilers -------------------------------------------------------------------------- */
 
@@ -34,8 +35,14 @@ struct jit_compiler *jit_compiler_take(struct javm_jit *jit)
             return c;
     }
     struct jit_compiler *c = calloc(1, sizeof *c);
-    if (c != NULL)
-        c->buffer.arena = jit->arena;
+    if (c == NULL)
+        return NULL;
+    c->buffer.arena = jit->arena;
+    c->memo = calloc(UINT32_C(1) << JIT_MEMO_BITS, sizeof *c->memo);
+    if (c->memo == NULL) {
+        free(c);
+        return NULL;
+    }
     return c;
 }
 
@@ -47,6 +54,7 @@ static void free_compiler(struct jit_compiler *c)
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         free(lists[i]->items);
     free(c->labels);
+    free(c->memo);
     free(c);
 }
 
@@ -114,48 +122,38 @@ static bool bit_at(const uint64_t *bits, uint64_t offset)
     return bits[offset / 128] >> (offset / 2 % 64) & 1;
 }
 
-/* Make the bits at `offset` known, and those of some code behind it. */
-static void scan_past(struct javm_native *n, uint64_t offset)
-{
-    if (offset < n->scanned)
-        return;
-    struct pvm2_walk walk = {.code = n->code,
-                             .len = n->code_len,
-                             .at = n->scanned,
-                             .start = n->scan_start,
-                             .starts = n->starts,
-                             .heads = n->heads};
-    pvm2_walk_to(&walk, offset + SCAN_AHEAD);
-    n->scanned = walk.ended ? UINT64_MAX : walk.at;
-    n->scan_start = walk.start;
-}
-
-static inline bool begins_block(struct javm_native *n, uint64_t offset)
+bool jit_is_start(struct javm_native *n, uint64_t offset)
 {
     if (offset >= n->code_len)
         return false;
-    if (__builtin_expect(offset >= n->scanned, 0))
-        scan_past(n, offset);
-    return bit_at(n->starts, offset);
-}
-
-bool jit_is_start(struct javm_native *n, uint64_t offset)
-{
-    return offset % 2 == 0 && begins_block(n, offset);
+    pvm2_walk_to(&n->walk, offset + 1);
+    return pvm2_starts_block(&n->walk, offset);
 }
 
 uint64_t jit_next_start(struct javm_native *n, uint64_t from)
 {
-    const uint64_t halfwords = n->code_len / 2;
-    scan_past(n, n->code_len);
-    for (uint64_t word = from / 128; word * 64 < halfwords; word++) {
-        uint64_t bits = n->starts[word];
-        if (word == from / 128)
-            bits &= UINT64_MAX << (from / 2 % 64);
-        if (bits != 0)
-            return (word * 64 + (uint64_t)__builtin_ctzll(bits)) * 2;
-    }
+    for (from += from & 1; from < n->code_len; from += 2)
+        if (jit_is_start(n, from))
+            return from;
     return UINT64_MAX;
+}
+
+/* Does an instruction begin at an offset where one begins or the code ends? */
+static bool is_there(const struct javm_native *n, uint64_t offset)
+{
+    const uint64_t left = offset < n->code_len ? n->code_len - offset : 0;
+    return left >= 2 && (left >= 4 || (n->code[offset] & 3) != 3);
+}
+
+/* Room for one more site. */
+static inline bool room_for_site(struct jit_compiler *c)
+{
+    if (__builtin_expect(c->sites.count == c->sites.room, 0)) {
+        if (jit_append_slowly(c, &c->sites, sizeof(struct jit_site)) == NULL)
+            return false; /* c->failed */
+        c->sites.count--;
+    }
+    return true;
 }
 
 static bool add_label(struct jit_compiler *c, uint32_t pc)
@@ -168,11 +166,11 @@ static bool add_label(struct jit_compiler *c, uint32_t pc)
             c->starved = true;
             return false;
         }
+        memset(bigger + c->label_room, 0, (room - c->label_room) * sizeof *bigger);
         c->labels = bigger;
         c->label_room = room;
     }
-    while (c->label_count <= index)
-        c->labels[c->label_count++] = 0;
+    c->label_count = index + 1;
     c->labels[index] = jit_here(c) + 1;
     return true;
 }
@@ -242,7 +240,7 @@ static void branch_to(struct jit_compiler *c, enum x64_cond cond, uint32_t targe
  * call, no return may come here: the table refuses it. */
 static void return_site(struct jit_compiler *c, uint32_t link)
 {
-    if (!begins_block(c->native, link - JAVM_CODE_BASE)) {
+    if (!is_there(c->native, link - JAVM_CODE_BASE)) {
         x64_jmp(&c->e);
         jit_note(c, &c->returns);
         return;
@@ -326,7 +324,7 @@ static void align_head(struct jit_compiler *c)
         {0x0F, 0x1F, 0x80, 0x00, 0x00, 0x00, 0x00},
         {0x0F, 0x1F, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00},
     };
-    for (unsigned pad = -jit_here(c) & 15; pad != 0;) {
+    for (unsigned pad = -jit_here(c) & 31; pad != 0;) {
         const unsigned n = pad > 8 ? 8 : pad;
         memcpy(c->e.at, nops[n], 8);
         c->e.at += n;
@@ -434,7 +432,7 @@ static void branch(struct jit_compiler *c, const struct ir_insn *insn)
 static bool jumps_to_next(const struct jit_compiler *c, const struct ir_insn *insn)
 {
     return insn->op == IR_JUMP && (uint32_t)insn->hi == c->pc + insn->len &&
-           begins_block(c->native, (uint32_t)insn->hi);
+           is_there(c->native, (uint32_t)insn->hi);
 }
 
 /* Instructions that end a block. */
@@ -484,97 +482,196 @@ static bool fuse_far_jump(struct jit_compiler *c, const struct pvm2_step *step,
     return true;
 }
 
-static bool starts_control_pair(const struct pvm2_step *step)
+/* ---- what is remembered ----------------------------------------------------------------- */
+
+/* What is remembered of an instruction word (the low half of a longer one), or NULL. */
+static inline const struct jit_memo *remembered(const struct jit_compiler *c, uint32_t word)
 {
-    return step->executes && (step->insn.op == IR_LI || is_set(step->insn.op));
+    const struct jit_memo *memo = jit_memo_place(c->memo, word);
+    return memo->word == word && memo->kind == c->memo_kind ? memo : NULL;
 }
+
+/* The instruction word at an offset that at least 4 bytes of code follow. */
+static inline uint32_t word_at(const struct javm_native *n, uint32_t at)
+{
+    uint32_t word;
+    memcpy(&word, n->code + at, sizeof word);
+    return word & ((word & 3) == 3 ? UINT32_MAX : 0xFFFF);
+}
+
+/* Compile what is remembered of the instructions from c->pc on, up to one that is not, or that may
+ * pair with the one behind it: those have to be looked at closely. All that changes is in local
+ * variables, so that an instruction does not wait for the one before it. */
+static void paste(struct jit_compiler *c, uint64_t *stores)
+{
+    const struct javm_native *n = c->native;
+    struct gas_clock clock = c->gas.clock;
+    uint8_t *at = c->e.at;
+    struct jit_site *site = (struct jit_site *)c->sites.items + c->sites.count;
+    const struct jit_site *const full = (struct jit_site *)c->sites.items + c->sites.room;
+    uint8_t *const limit = c->limit - JIT_INSN_ROOM;
+    uint32_t pc = c->pc;
+    uint64_t count = 0;
+    /* The word behind the one that is looked at has to be there too. */
+    while (n->code_len - pc >= 8 && at <= limit && site != full) {
+        const uint32_t word = word_at(n, pc), len = (word & 3) == 3 ? 4 : 2;
+        const struct jit_memo *const memo = remembered(c, word);
+        if (memo == NULL)
+            break;
+        if (memo->first != 0) {
+            const struct jit_memo *next = remembered(c, word_at(n, pc + len));
+            if (next == NULL || (memo->first & next->second) != 0)
+                break;
+        }
+        *site = (struct jit_site){.native = (uint32_t)(at - c->begin), .pc = pc};
+        site += memo->is_site;
+        memcpy(at, memo->code, JIT_MEMO_CODE);
+        at += memo->code_len;
+        gas_step(c->gas.ready, &clock, &memo->row);
+        count += memo->is_store;
+        pc += len;
+    }
+    c->gas.clock = clock;
+    c->e.at = at;
+    c->sites.count = (uint32_t)(site - (struct jit_site *)c->sites.items);
+    c->pc = pc;
+    *stores += count;
+}
+
+/* Remember the instruction at c->pc, whose code begins at `native`, behind so many sites. */
+static void remember(struct jit_compiler *c, const struct pvm2_step *step, uint32_t native,
+                     uint32_t sites)
+{
+    const uint32_t len = jit_here(c) - native, more = c->sites.count - sites;
+    const struct jit_site *site = (const struct jit_site *)c->sites.items + sites;
+    /* What leaves generated code in the middle names its pc; it is longer. */
+    if (len > JIT_MEMO_CODE || more > 1 || (more == 1 && site->native != native) ||
+        (step->store && c->cow) || c->failed || c->native->code_len - c->pc < 4)
+        return;
+    uint32_t word;
+    memcpy(&word, c->native->code + c->pc, sizeof word);
+    word &= step->len == 4 ? UINT32_MAX : 0xFFFF;
+    struct jit_memo *memo = jit_memo_place(c->memo, word);
+    *memo = (struct jit_memo){.word = word,
+                              .kind = c->memo_kind,
+                              .first = step->executes ? jit_pairs_first[step->insn.op] : 0,
+                              .second = step->executes ? jit_pairs_second[step->insn.op] : 0,
+                              .code_len = (uint8_t)len,
+                              .row = step->row,
+                              .is_site = (uint8_t)more,
+                              .is_store = step->store};
+    memcpy(memo->code, c->begin + native, JIT_MEMO_CODE);
+}
+
+/* ---- a block ---------------------------------------------------------------------------- */
 
 /* How control leaves a block. */
 enum ending { FALLS, LEAVES };
 
-/* Compile the block at c->pc and move c->pc behind it. */
+/* The block's last instruction was compiled; c->pc is its own. */
+static enum ending ending_of(const struct jit_compiler *c, const struct ir_insn *insn)
+{
+    if (ir_shape_of(insn->op) != IR_CTL)
+        return FALLS;
+    const bool returns = (insn->op == IR_JAL || insn->op == IR_JALR) && insn->rd == 0;
+    return returns || jumps_to_next(c, insn) ? FALLS : LEAVES;
+}
+
+/* The instruction behind `step`, if the two may become a pair. */
+static const struct pvm2_step *pair_of(const struct jit_compiler *c, const struct pvm2_step *step,
+                                       struct pvm2_step *next)
+{
+    const uint8_t first = step->executes ? jit_pairs_first[step->insn.op] : 0;
+    return first != 0 && decode(c, c->pc + step->len, next) && next->executes &&
+                   (first & jit_pairs_second[next->insn.op]) != 0
+               ? next
+               : NULL;
+}
+
+/* Compile the instruction at c->pc and move c->pc behind it, or behind the pair that it begins.
+ * True: it is the block's last one. */
+static bool compile_insn(struct jit_compiler *c, const struct pvm2_step *step, uint64_t *stores,
+                         enum ending *ending)
+{
+    const struct ir_insn *insn = &step->insn;
+    const uint32_t native = jit_here(c), sites = c->sites.count;
+    struct pvm2_step behind;
+    const struct pvm2_step *next = pair_of(c, step, &behind);
+    unsigned taken = 1;
+    gas_add(&c->gas, &step->row);
+    *stores += step->store;
+    *ending = FALLS;
+    if (next != NULL && (fuse_far_jump(c, step, next) || fuse_set_branch(c, step, next))) {
+        gas_add(&c->gas, &next->row);
+        c->pc += next->len;
+        *ending = next->insn.op == IR_JALR && next->insn.rd != 0 ? LEAVES : FALLS;
+        return true;
+    }
+    if (!step->executes) {
+        ;
+    } else if (ir_shape_of(insn->op) == IR_BRANCH) {
+        branch(c, insn);
+    } else if (ir_shape_of(insn->op) == IR_CTL) {
+        control(c, insn);
+        *ending = ending_of(c, insn);
+    } else {
+        taken = jit_emit(c, insn, next != NULL ? &next->insn : NULL);
+    }
+    if (next != NULL && taken == 2) {
+        gas_add(&c->gas, &next->row);
+        *stores += next->store;
+        c->pc += next->len;
+    } else if (step->anywhere && !step->terminator) {
+        remember(c, step, native, sites);
+    }
+    c->pc += step->len;
+    return step->terminator;
+}
+
+/* Compile the block at c->pc, where an instruction is, and move c->pc behind it. */
 static enum ending compile_block(struct jit_compiler *c)
 {
-    struct pvm2_step steps[2];
-    struct pvm2_step *now = &steps[0], *next = &steps[1];
+    const struct javm_native *n = c->native;
+    const uint32_t start = c->pc;
+    struct pvm2_step step;
     uint64_t stores = 0;
-    uint32_t at = c->pc;
-    if (!decode(c, at, now)) { /* not at a block start */
-        c->failed = true;
-        return LEAVES;
-    }
-    uint8_t *const number = now->ecall ? NULL : open_gate(c);
-    if (number == NULL) { /* keeps the list in step with the blocks */
+    uint8_t *number = NULL;
+    enum ending ending = FALLS;
+    bool ecall = false; /* none is remembered */
+    if (n->code_len - start < 4 || remembered(c, word_at(n, start)) == NULL)
+        ecall = decode(c, start, &step) && step.ecall;
+    if (!ecall) {
+        number = open_gate(c);
+    } else { /* keeps the list in step with the blocks */
         uint32_t *none = jit_note(c, &c->gates);
         if (none != NULL)
             *none = 0;
     }
     gas_begin(&c->gas);
-    for (;;) {
+    for (bool last = false; !last;) {
+        if (room_for_site(c))
+            paste(c, &stores);
         if (c->e.at + JIT_INSN_ROOM > c->limit)
             c->failed = true;
         if (c->failed)
             return LEAVES;
-        c->pc = at;
-        const uint32_t behind = at + now->len;
-        bool more = false;
-        if (!now->terminator) {
-            more = !begins_block(c->native, behind) && decode(c, behind, next);
-        }
-        if (!now->ecall)
-            gas_add(&c->gas, &now->row);
-        stores += now->store;
-        if (more && next->executes && starts_control_pair(now) &&
-            (fuse_far_jump(c, now, next) || fuse_set_branch(c, now, next))) {
-            gas_add(&c->gas, &next->row);
-            close_gate(c, number, gas_cost(&c->gas), stores);
-            c->pc = behind + next->len;
-            return next->insn.op == IR_JALR && next->insn.rd != 0 ? LEAVES : FALLS;
-        }
-        unsigned taken = 1;
-        if (!now->executes) {
-            ;
-        } else if (ir_shape_of(now->insn.op) == IR_BRANCH) {
-            branch(c, &now->insn);
-        } else if (ir_shape_of(now->insn.op) == IR_CTL) {
-            control(c, &now->insn);
-        } else {
-            taken = jit_emit(c, &now->insn, more && next->executes ? &next->insn : NULL);
-        }
-        if (now->terminator || !more) {
-            if (number != NULL)
-                close_gate(c, number, gas_cost(&c->gas), stores);
-            const bool returns =
-                now->executes &&
-                (((now->insn.op == IR_JAL || now->insn.op == IR_JALR) && now->insn.rd == 0) ||
-                 jumps_to_next(c, &now->insn));
-            c->pc = behind;
-            return now->executes && ir_shape_of(now->insn.op) == IR_CTL && !returns ? LEAVES
-                                                                                    : FALLS;
-        }
-        at = behind;
-        struct pvm2_step *const swap = now;
-        now = next;
-        next = swap;
-        if (taken == 2) { /* `now` is compiled already; go on behind it */
-            const uint32_t after = at + now->len;
-            gas_add(&c->gas, &now->row);
-            stores += now->store;
-            const bool ends = begins_block(c->native, after) || !decode(c, after, next);
-            if (ends) {
-                close_gate(c, number, gas_cost(&c->gas), stores);
-                c->pc = after;
-                return FALLS;
-            }
-            at = after;
-            struct pvm2_step *const again = now;
-            now = next;
-            next = again;
-        }
+        if (!decode(c, c->pc, &step) || (step.ecall && c->pc != start))
+            break;
+        last = compile_insn(c, &step, &stores, &ending);
     }
+    if (number != NULL)
+        close_gate(c, number, gas_cost(&c->gas), stores);
+    return ending;
 }
 
 /* ---- the region ------------------------------------------------------------------------- */
+
+/* Upper bound of what finish_region appends. */
+static uint64_t tail_room(const struct jit_compiler *c)
+{
+    return 256 + (uint64_t)c->gates.count * 10 + (uint64_t)c->touches.count * 15 +
+           (uint64_t)c->forward.count * (6 + 32) + (uint64_t)c->slots.count * 32;
+}
 
 static void compile_blocks(struct jit_compiler *c)
 {
@@ -585,17 +682,19 @@ static void compile_blocks(struct jit_compiler *c)
             c->failed = true;
             return;
         }
-        if (!begins_block(n, pc)) { /* behind the last instruction: it panics there */
+        if (!is_there(n, pc)) { /* behind the last instruction: it panics there */
             leave(c, JIT_STOP, pc);
             return;
         }
         if (pc != c->entry &&
             (pc - c->entry > REGION_MAX ||
+             (uint64_t)(c->limit - c->e.at) < tail_room(c) + BLOCK_ROOM ||
              atomic_load_explicit(&n->table[pc / 2], memory_order_relaxed) != 0)) {
             through_slot(c, false, pc);
             return;
         }
-        if (bit_at(n->heads, pc))
+        pvm2_walk_to(&n->walk, (uint64_t)pc + SCAN_AHEAD);
+        if (bit_at(n->walk.heads, pc))
             align_head(c);
         jit_note_pair(c, &c->blocks, pc);
         if (c->failed || !add_label(c, pc)) {
@@ -688,13 +787,6 @@ static void place_slots(struct jit_compiler *c, struct jit_region *r)
         e->at = c->begin + r->slots_at + r->slot_count * sizeof(struct jit_slot);
 }
 
-/* Upper bound of what finish_region appends. */
-static uint64_t tail_room(const struct jit_compiler *c)
-{
-    return 256 + (uint64_t)c->gates.count * 10 + (uint64_t)c->touches.count * 15 +
-           (uint64_t)c->forward.count * (6 + 32) + (uint64_t)c->slots.count * 32;
-}
-
 static struct jit_region *finish_region(struct jit_compiler *c)
 {
     if ((uint64_t)(c->limit - c->e.at) < tail_room(c)) {
@@ -735,6 +827,8 @@ static struct jit_region *attempt(struct jit_compiler *c, uint32_t entry)
     c->pc = c->entry = c->reach = entry;
     c->blocks.count = c->sites.count = c->gates.count = c->forward.count = 0;
     c->slots.count = c->returns.count = c->jumps.count = c->touches.count = 0;
+    if (c->label_count != 0)
+        memset(c->labels, 0, c->label_count * sizeof *c->labels);
     c->label_count = 0;
     compile_blocks(c);
     if (c->failed)
@@ -762,6 +856,7 @@ struct jit_region *jit_compile(struct jit_compiler *c, struct javm_native *n, ui
     c->features = n->jit->features;
     c->cow = n->key.cow_cost != 0;
     c->memory_cycles = gas_memory_cycles(n->key.footprint_pages);
+    c->memo_kind = jit_memo_kind(c->memory_cycles, c->cow);
     for (uint32_t room = FIRST_ROOM; room <= MOST_ROOM;) {
         if (!jit_buffer_reserve(&c->buffer, room))
             return NULL;

@@ -5,6 +5,7 @@
 
 #include "vm/jit.h"
 #include "vm/jit_context.h"
+#include "vm/jit_memo.h"
 #include "vm/lower_pvm2.h"
 #include "vm/x64.h"
 
@@ -43,8 +44,10 @@ struct jit_compiler {
     struct jit_list jumps;   /* uint32_t: rel32 to the exit JIT_JUMP */
     struct jit_list touches; /* struct jit_fixup: rel32 to a cold exit; target: where it resumes */
     struct gas_pipeline gas; /* goes on from block to block, see gas.h */
-    uint32_t *labels;        /* per halfword from `entry` on: native offset + 1 of a block; owned */
-    uint32_t label_count, label_room;
+    struct jit_memo *memo;   /* 1 << JIT_MEMO_BITS places; owned */
+    uint8_t memo_kind;
+    uint32_t *labels; /* per halfword from `entry` on: native offset + 1 of a block; owned */
+    uint32_t label_count, label_room; /* from label_count on all are 0 */
 };
 
 struct jit_compiler *jit_compiler_take(struct javm_jit *jit); /* NULL: out of memory */
@@ -84,8 +87,11 @@ static inline void jit_note_pair(struct jit_compiler *c, struct jit_list *list, 
 uint32_t *jit_note(struct jit_compiler *c, struct jit_list *list);
 struct jit_fixup *jit_note_fixup(struct jit_compiler *c, struct jit_list *list);
 
-/* Anything but control flow. `next`: the instruction behind it in its block, or NULL. Returns how
- * many instructions were taken: 1 or 2. */
+/* May two neighbours become a pair? If not, there is no need to look closely. */
+extern const uint8_t jit_pairs_first[IR_OP_COUNT], jit_pairs_second[IR_OP_COUNT];
+
+/* Anything but control flow. `next`: the instruction behind it in its block if the two may pair, or
+ * NULL. Returns how many instructions were taken: 1 or 2. */
 unsigned jit_emit(struct jit_compiler *c, const struct ir_insn *insn, const struct ir_insn *next);
 
 /* slt, sltu, slti, sltiu of hot registers, leaving the flags: the condition under which it is 1. */

@@ -17,12 +17,14 @@ enum javm_status javm_native_compile(struct javm_native *n, struct javm_error *e
             continue;
         }
         struct jit_region *region = jit_compile(compiler, n, (uint32_t)pc);
-        if (region != NULL)
-            jit_publish(n, region);
-        else
+        if (region == NULL) {
             status =
                 javm_fail(err, JAVM_E_LIMIT, pc, "recompiler: no room for the code at offset %llu",
                           (unsigned long long)pc);
+            break;
+        }
+        pc = region->pc_end;
+        jit_publish(n, region);
     }
     pthread_mutex_unlock(&n->lock);
     jit_compiler_put(n->jit, compiler);

@@ -1000,28 +1000,44 @@ static bool steps(const struct jit_compiler *c, uint16_t op)
     }
 }
 
-/* May the operation be the first one of a pair? */
-static bool starts_pair(uint16_t op)
-{
-    switch (op) {
-    case IR_LI:
-    case IR_ADD:
-    case IR_SH1ADD:
-    case IR_SH2ADD:
-    case IR_SH3ADD:
-    case IR_SLLI:
-    case IR_MUL:
-    case IR_MULHU:
-        return true;
-    default:
-        return false;
-    }
-}
+/* Kinds of pairs: of an operation, those that it may be the first and the second one of. */
+enum {
+    PAIR_CONSTANT = 1,
+    PAIR_ADDRESS = 2,
+    PAIR_EXTENSION = 4,
+    PAIR_LOW_HIGH = 8,
+    PAIR_HIGH_LOW = 16,
+    PAIR_CARRY = 32,
+    PAIR_FAR_JUMP = 64,
+    PAIR_BRANCH = 128
+};
+const uint8_t jit_pairs_first[IR_OP_COUNT] = {
+    [IR_LI] = PAIR_CONSTANT | PAIR_FAR_JUMP,
+    [IR_ADD] = PAIR_ADDRESS | PAIR_CARRY,
+    [IR_SH1ADD] = PAIR_ADDRESS,
+    [IR_SH2ADD] = PAIR_ADDRESS,
+    [IR_SH3ADD] = PAIR_ADDRESS,
+    [IR_SLLI] = PAIR_EXTENSION,
+    [IR_MUL] = PAIR_LOW_HIGH,
+    [IR_MULHU] = PAIR_HIGH_LOW,
+    [IR_SLT] = PAIR_BRANCH,
+    [IR_SLTU] = PAIR_BRANCH,
+    [IR_SLTI] = PAIR_BRANCH,
+    [IR_SLTIU] = PAIR_BRANCH,
+};
+const uint8_t jit_pairs_second[IR_OP_COUNT] = {
+    [IR_ADDI] = PAIR_CONSTANT,  [IR_ADDIW] = PAIR_CONSTANT, [IR_LB] = PAIR_ADDRESS,
+    [IR_LH] = PAIR_ADDRESS,     [IR_LW] = PAIR_ADDRESS,     [IR_LD] = PAIR_ADDRESS,
+    [IR_LBU] = PAIR_ADDRESS,    [IR_LHU] = PAIR_ADDRESS,    [IR_LWU] = PAIR_ADDRESS,
+    [IR_SRLI] = PAIR_EXTENSION, [IR_SRAI] = PAIR_EXTENSION, [IR_MULHU] = PAIR_LOW_HIGH,
+    [IR_MUL] = PAIR_HIGH_LOW,   [IR_SLTU] = PAIR_CARRY,     [IR_JALR] = PAIR_FAR_JUMP,
+    [IR_BEQ] = PAIR_BRANCH,     [IR_BNE] = PAIR_BRANCH,
+};
 
 unsigned jit_emit(struct jit_compiler *c, const struct ir_insn *insn, const struct ir_insn *next)
 {
     if (all_hot(insn)) {
-        if (starts_pair(insn->op) && next != NULL && all_hot(next) &&
+        if (next != NULL && all_hot(next) &&
             (fuse_constant(c, insn, next) || fuse_address(c, insn, next) ||
              fuse_extension(c, insn, next) || fuse_multiply(c, insn, next) ||
              fuse_carry(c, insn, next)))

@@ -85,7 +85,7 @@ static bool find_site(struct javm_native *n, uint64_t native, uint32_t *pc)
 /* What the gate of the block at `pc` subtracted. */
 static uint64_t gate_of(const struct javm_native *n, uint64_t pc)
 {
-    struct gas_pipeline gas = {.used = 0};
+    struct gas_pipeline gas = {.base = 0};
     struct pvm2_step step;
     uint64_t stores = 0, reserve;
     bool first = true;

@@ -38,14 +38,9 @@ static uint64_t counted(_Atomic uint64_t *counter)
 
 /* ---- natives ---------------------------------------------------------------------------- */
 
-static uint64_t table_entries(uint64_t code_len)
-{
-    return code_len / 2 + 1;
-}
-
 static uint64_t bitmap_words(uint64_t code_len)
 {
-    return table_entries(code_len) / 64 + 1;
+    return (code_len / 2 + 1) / 64 + 1;
 }
 
 enum javm_status jit_native_new(struct javm_jit *jit, const uint8_t *code, uint64_t code_len,
@@ -57,15 +52,17 @@ enum javm_status jit_native_new(struct javm_jit *jit, const uint8_t *code, uint6
                          (unsigned long long)code_len, JAVM_CODE_MAX);
     struct javm_native *n = calloc(1, sizeof *n);
     if (n != NULL) {
-        n->table = calloc(table_entries(code_len), sizeof *n->table);
-        n->starts = calloc(bitmap_words(code_len), sizeof *n->starts);
-        n->heads = calloc(bitmap_words(code_len), sizeof *n->heads);
+        n->table = jit_table_take(jit, code_len);
+        n->walk = (struct pvm2_walk){.code = code,
+                                     .len = code_len,
+                                     .longs = calloc(bitmap_words(code_len), sizeof(uint64_t)),
+                                     .heads = calloc(bitmap_words(code_len), sizeof(uint64_t))};
     }
-    if (n == NULL || n->table == NULL || n->starts == NULL || n->heads == NULL) {
+    if (n == NULL || n->table == NULL || n->walk.longs == NULL || n->walk.heads == NULL) {
         if (n != NULL) {
-            free(n->table);
-            free(n->starts);
-            free(n->heads);
+            jit_table_put(jit, n->table, code_len);
+            free(n->walk.longs);
+            free(n->walk.heads);
         }
         free(n);
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE,
@@ -77,7 +74,6 @@ enum javm_status jit_native_new(struct javm_jit *jit, const uint8_t *code, uint6
     n->code_len = code_len;
     n->key = *key;
     n->owner = owner != NULL ? javm_cap_retain(owner) : NULL;
-    n->scan_start = true;
     pthread_mutex_init(&n->lock, NULL);
     count(&jit->counts.programs, 1);
     *native = n;
@@ -104,15 +100,18 @@ void jit_native_free(struct javm_native *native)
     while (native->regions != NULL) {
         struct jit_region *region = native->regions;
         native->regions = region->next;
+        for (uint32_t i = 0; i < region->block_count; i++) /* relaxed: nobody uses it any more */
+            atomic_store_explicit(&native->table[region->blocks[i].pc / 2], 0,
+                                  memory_order_relaxed);
         jit_arena_release(native->jit->arena, region->code_at, region->code_len);
         free(region);
     }
     javm_program_free(native->program);
     if (native->owner != NULL)
         javm_cap_release(native->owner);
-    free(native->table);
-    free(native->starts);
-    free(native->heads);
+    jit_table_put(native->jit, native->table, native->code_len);
+    free(native->walk.longs);
+    free(native->walk.heads);
     pthread_mutex_destroy(&native->lock);
     free(native);
 }
@@ -208,8 +207,8 @@ static bool forget_oldest(void *ctx)
 static uint64_t bytes_of(const struct javm_native *native)
 {
     uint64_t bytes = sizeof *native + native->code_bytes +
-                     table_entries(native->code_len) * sizeof *native->table +
-                     2 * bitmap_words(native->code_len) * sizeof *native->starts;
+                     jit_table_entries(native->code_len) * sizeof *native->table +
+                     2 * bitmap_words(native->code_len) * sizeof *native->walk.longs;
     if (native->owner != NULL)
         bytes += native->code_len;
     if (native->program != NULL)
@@ -394,6 +393,7 @@ void javm_jit_destroy(struct javm_jit *jit)
         }
     }
     jit_free_compilers(jit);
+    jit_free_tables(jit);
     jit_files_close(&store->files);
     jit_debug_forget(jit);
     jit_arena_destroy(jit->arena);

@@ -13,9 +13,9 @@ enum {
     IMM_MAY_MOVE, /* addi */
     MAY_MOVE,     /* add */
     MAY_EXTEND,   /* addiw, add.uw: `other` if the last operand is 0 */
-    AT_PC,        /* the immediate counts from here */
     BIT,          /* the immediate is the number of a bit, */
     NOT_BIT,      /* of the only one that is clear */
+    AT_PC,        /* the immediate counts from here; as the rest, not the same anywhere */
     BRANCHES,     /* to an offset in `hi` */
     JUMPS,
     JUMPS_BY_REGISTER,
@@ -280,6 +280,7 @@ void pvm2_step_of(const struct pvm2_insn *insn, uint64_t offset, uint64_t code_l
     step->terminator = row->terminator;
     step->ecall = row->ecall;
     step->store = row->store;
+    step->anywhere = row->special < AT_PC;
     step->insn = (struct ir_insn){.op = row->op,
                                   .rd = insn->rd != 0 ? slot_of[insn->rd] : row->other,
                                   .ra = slot_of[insn->rs1],
@@ -330,6 +331,7 @@ static inline bool step_usual(const struct pvm2_fast *fast, uint32_t len, uint64
     step->terminator = row->terminator;
     step->ecall = row->ecall;
     step->store = row->store;
+    step->anywhere = row->special < AT_PC;
     return row->special == PLAIN || finish(row, offset, code_len, step);
 }
 

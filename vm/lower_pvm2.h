@@ -15,6 +15,7 @@ struct pvm2_step {
     uint8_t len;
     bool executes; /* false: it has no effect */
     bool terminator, ecall, store;
+    bool anywhere; /* all of this is the same at any other offset */
 };
 
 /* The instruction at `offset`; false where the code ends. `memory_cycles` is at most 255. */

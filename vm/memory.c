@@ -19,6 +19,11 @@
  * memory. */
 #define WARM_KEPT 16384u
 
+/* What the next program takes over from another: as much as filling its pages is cheaper than
+ * giving all back and meeting the same pages again, one by one. */
+#define INHERITED_PAGES 64u
+#define INHERITED_GAPS  4u
+
 /* Mappings of a process are limited (vm.max_map_count, 65530 by default), and each edge between two
  * kinds of protection is one. Few guests have a hundred. One that scatters its accesses gets larger
  * and larger pieces made accessible at a time, sooner when all memories together have many edges.
@@ -212,6 +217,12 @@ static uint32_t count_edges(const struct javm_memory *m, uint32_t first, uint32_
     return count;
 }
 
+static void count_change(struct javm_memory *m, uint32_t change) /* may be negative: wraps */
+{
+    m->edges += change;
+    atomic_fetch_add_explicit(&all_edges, change, memory_order_relaxed);
+}
+
 /* The pages have their content and this protection now. */
 static void note_open(struct javm_memory *m, uint32_t first, uint32_t end, bool write)
 {
@@ -226,9 +237,7 @@ static void note_open(struct javm_memory *m, uint32_t first, uint32_t end, bool 
             m->writable[m->writable_count++] = page;
         m->access[page] = (uint8_t)(was | PAGE_HARD_READ | (write ? PAGE_HARD_WRITE : 0));
     }
-    const uint32_t change = count_edges(m, first, end) - before; /* may be negative: wraps */
-    m->edges += change;
-    atomic_fetch_add_explicit(&all_edges, change, memory_order_relaxed);
+    count_change(m, count_edges(m, first, end) - before);
 }
 
 /* mprotect may have changed a part before it failed. A page must never allow more than is known. */
@@ -407,7 +416,7 @@ static bool revoke(struct javm_memory *m)
     m->warm_count = m->writable_count = m->edges = m->wasteful = 0;
     m->low = MEMORY_PAGES;
     m->high = 0;
-    m->failed = m->cramped = m->scratch_readable = false;
+    m->failed = m->cramped = m->scratch_readable = m->inherited = false;
     return true;
 }
 
@@ -418,9 +427,77 @@ static bool worth_keeping(const struct javm_memory *m)
            m->edges <= (crowded ? EDGES_FEW : EDGES_KEPT);
 }
 
+static int compare_pages(const void *a, const void *b)
+{
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Take those pages out of a list that the hardware does not allow the access any more. */
+static uint32_t drop_closed(const struct javm_memory *m, uint32_t *list, uint32_t count,
+                            uint8_t access)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (m->access[list[i]] & access)
+            list[kept++] = list[i];
+    return kept;
+}
+
+/* Pages without content or protection from now on; they are in ascending order. */
+static bool close_pages(struct javm_memory *m, const uint32_t *pages, uint32_t count)
+{
+    for (uint32_t i = 0, gaps = 0; i < count; gaps++) {
+        const uint32_t first = pages[i];
+        uint32_t end = first;
+        while (i < count && pages[i] == end) {
+            end++;
+            i++;
+        }
+        if (gaps == INHERITED_GAPS ||
+            madvise(page_at(m, first), (size_t)(end - first) << JAVM_PAGE_SHIFT, MADV_DONTNEED) !=
+                0 ||
+            !protect(m, first, end, PROT_NONE))
+            return false;
+        const uint32_t before = count_edges(m, first, end);
+        memset(m->access + first, 0, end - first);
+        count_change(m, count_edges(m, first, end) - before);
+    }
+    m->warm_count = drop_closed(m, m->warm, m->warm_count, HARD);
+    m->writable_count = drop_closed(m, m->writable, m->writable_count, PAGE_HARD_WRITE);
+    return true;
+}
+
+/* Another program's pages are this one's if its layout allows what the hardware allows. Programs
+ * of one toolchain are laid out alike, so that the first invocation of one finds the stack and the
+ * data of its predecessor accessible. False: it is not worth it, or the system refuses; then all
+ * have to go. */
+static bool inherit(struct javm_memory *m)
+{
+    const struct javm_region *r = NULL;
+    uint32_t count = 0;
+    if (m->warm_count > INHERITED_PAGES || m->layout.count == 0)
+        return false;
+    m->scratch_readable = false;
+    for (uint32_t i = 0; i < m->warm_count; i++) {
+        const uint32_t page = m->warm[i];
+        const bool writable = (m->access[page] & PAGE_HARD_WRITE) != 0;
+        r = find_again(m, page, r);
+        if (r == NULL || (writable && !r->writable))
+            m->dirty[count++] = page;
+        else
+            m->scratch_readable |= !writable && is_scratch(m, r);
+    }
+    if (count == m->warm_count)
+        return false;
+    qsort(m->dirty, count, sizeof *m->dirty, compare_pages);
+    m->inherited = true;
+    return close_pages(m, m->dirty, count);
+}
+
 /* Pages that are only readable and show something else in the new layout. Where the region is
  * writable they stay writable from now on, so that the next time is cheaper. */
-static bool refill_readable(struct javm_memory *m, bool same_id)
+static bool refill_readable(struct javm_memory *m, bool same_space, bool same_id)
 {
     const struct javm_region *r = NULL;
     for (uint32_t i = 0; i < m->warm_count; i++) {
@@ -431,12 +508,14 @@ static bool refill_readable(struct javm_memory *m, bool same_id)
         r = find_again(m, first, r);
         if (r == NULL)
             return false;
-        if (!is_scratch(m, r) && (same_id || (m->layout.constant && !r->writable)))
+        /* Those of the scratch region become writable in any case: memory_show relies on it. */
+        const bool scratch = is_scratch(m, r) && r->writable;
+        if (!is_scratch(m, r) && (same_id || (same_space && m->layout.constant && !r->writable)))
             continue;
-        if (!differs(m, r, first))
+        if (!scratch && !differs(m, r, first))
             continue;
         while (i + 1 < m->warm_count && m->warm[i + 1] == end && end - r->first_page < r->pages &&
-               !(m->access[end] & PAGE_HARD_WRITE) && differs(m, r, end)) {
+               !(m->access[end] & PAGE_HARD_WRITE) && (scratch || differs(m, r, end))) {
             end++;
             i++;
         }
@@ -454,7 +533,7 @@ static bool refill_readable(struct javm_memory *m, bool same_id)
 }
 
 /* Give the warm pages the content of the layout that is attached now; false: they have to go. */
-static bool refill(struct javm_memory *m, bool same_id)
+static bool refill(struct javm_memory *m, bool same_space, bool same_id)
 {
     const struct javm_region *r = NULL;
     for (uint32_t i = 0; i < m->writable_count; i++) {
@@ -466,7 +545,7 @@ static bool refill(struct javm_memory *m, bool same_id)
     m->refilled = m->writable_count;
     m->filled = m->writable_count;
     return m->warm_count == m->writable_count || (same_id && !m->scratch_readable) ||
-           refill_readable(m, same_id);
+           refill_readable(m, same_space, same_id);
 }
 
 static enum javm_status enter(struct javm_memory *m, const struct memory_layout *layout,
@@ -479,11 +558,12 @@ static enum javm_status enter(struct javm_memory *m, const struct memory_layout 
     m->layout = *layout;
     m->refilled = 0;
     m->filled = 0;
-    if (same_space && worth_keeping(m) && refill(m, same_id))
+    if (worth_keeping(m) && (same_space || inherit(m)) && refill(m, same_space, same_id))
         return JAVM_OK;
     m->filled = 0;
     if (revoke(m))
         return JAVM_OK;
+    m->failed = true; /* the hardware may allow less than is known */
     memset(&m->layout, 0, sizeof m->layout);
     return JAVM_E_NOMEM;
 }
@@ -525,8 +605,9 @@ bool memory_drop(struct javm_memory *m)
 void memory_finish(struct javm_memory *m, uint64_t gas)
 {
     /* Filling a page takes about as long as 50 gas. A few pages are worth it in any case: making
-     * them accessible once more takes far longer. */
-    m->wasteful = m->refilled > 16 && gas / 50 < m->refilled ? m->wasteful + 1 : 0;
+     * them accessible once more takes far longer. That does not hold for another program's. */
+    const uint32_t few = m->inherited ? 0 : 16;
+    m->wasteful = m->refilled > few && gas / 50 < m->refilled ? m->wasteful + 1 : 0;
     m->layout.regions = NULL;
     m->layout.count = 0;
     m->layout.scratch_data = NULL;
@@ -587,12 +668,6 @@ bool javm_memory_read(struct javm_memory *memory, uint32_t address, void *to, si
 bool javm_memory_write(struct javm_memory *memory, uint32_t address, const void *from, size_t len)
 {
     return host_access(memory, address, NULL, from, len);
-}
-
-static int compare_pages(const void *a, const void *b)
-{
-    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
 }
 
 /* Those of [first, first + count) whose content differs from the source, ascending. */

@@ -5,9 +5,10 @@
  * no access was made to is PROT_NONE, so that generated code needs no check; its first access comes
  * to memory_touch, from the interpreter by the table `access` and from generated code by a fault.
  *
- * Pages that were made accessible stay so when the memory is attached to the next layout of the
- * same space: they are the warm set. What may have been written is filled again then, without a
- * system call. Below `base` lie things that generated code reaches by fixed distances. */
+ * Pages that were made accessible stay so when the memory is attached to the next layout: they are
+ * the warm set. What may have been written is filled again then, without a system call. A layout of
+ * another space keeps those of them that it allows too, when they are few. Below `base` lie things
+ * that generated code reaches by fixed distances. */
 #ifndef JAVM_VM_MEMORY_H
 #define JAVM_VM_MEMORY_H
 
@@ -49,6 +50,7 @@ struct javm_memory {
     bool failed;     /* the system refused a page: what the run came to is no result */
     /* Private to memory.c. */
     bool cramped;          /* the system refused once: open few large runs from now on */
+    bool inherited;        /* pages came from a layout of another space */
     bool scratch_readable; /* the scratch region may have pages that are only readable */
     uint32_t edges;        /* neighbours that the hardware protects differently */
     uint32_t low, high;    /* every page that may be accessible is in [low, high) */

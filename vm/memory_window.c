@@ -21,7 +21,8 @@ void memory_show(struct javm_memory *m, const struct javm_cap *data)
 {
     const struct javm_region *region = &m->layout.regions[m->layout.scratch];
     m->layout.scratch_data = data;
-    /* Accessible pages of this region are writable: memory.c opens them so. */
+    /* Accessible pages of this region are writable: memory.c opens them so, and makes those so that
+     * another program left. */
     if (m->writable_count < region->pages) {
         for (uint32_t i = 0; i < m->writable_count; i++)
             if (m->writable[i] - region->first_page < region->pages)

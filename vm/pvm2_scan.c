@@ -1,174 +1,48 @@
-/* The walk goes by windows of 64 halfwords. Which of them begin an instruction follows for all at
- * once from the two low bits of each; then each instruction passes one table-driven test without
- * branches that most pass, "certainly no terminator". Only what fails it is looked at closely, so
- * the tables may leave out anything, and the decoder has the last word. */
+/* The walk goes by windows of 64 halfwords, 16 of them at a time. Which of them begin an
+ * instruction follows for all at once from the two low bits of each; which of these jump backward,
+ * nearly, from a few bits more. Only what may be such a jump is decoded. */
 #include "vm/pvm2_scan.h"
 
+#include <emmintrin.h>
 #include <string.h>
 
 #include "vm/pvm2.h"
-#include "vm/pvm2_forms.h"
-
-#define WINDOW 128u /* bytes: a word of each bitmap */
-
-/* ---- forms ------------------------------------------------------------------------------ */
-
-/* A halfword of the form is legal and no terminator if some of its bits, as a number, lie in
- * [low, low + count). A row of zeros: never. */
-struct plain16 {
-    uint32_t bits, low, count;
-};
-
-/* clang-format off */
-#define EVERY    {0, 0, 1}
-#define F1_LOW   {0xF80, 0, 16 << 7}      /* f1 < 16 */
-#define F1_SOME  {0xF80, 1 << 7, 15 << 7} /* and not 0 */
-#define F2_LOW   {0x40, 0, 1}             /* f2 < 16 */
-static const struct plain16 plain16[32] = {
-    [FORM16(0, 0)] = {0x1FE0, 1, 0x1FE0}, /* an immediate, not 0 */
-    [FORM16(0, 2)] = EVERY,
-    [FORM16(0, 3)] = EVERY,
-    [FORM16(0, 6)] = EVERY,
-    [FORM16(0, 7)] = EVERY,
-    [FORM16(1, 0)] = F1_LOW,
-    [FORM16(1, 1)] = F1_SOME,
-    [FORM16(1, 2)] = F1_LOW,
-    [FORM16(1, 3)] = {0x187C, 1, 0x7C},   /* f1 < 16 and a positive immediate */
-    [FORM16(1, 4)] = {0x1C40, 0, 0x1C40}, /* [12:10] = 111 and [6] = 1 is nothing */
-    [FORM16(2, 0)] = F1_LOW,
-    [FORM16(2, 2)] = F1_SOME,
-    [FORM16(2, 3)] = F1_SOME,
-    [FORM16(2, 4)] = {0x87C, 1, 0x3C},    /* f1 < 16, f2 < 16 and not 0: not c.jr, c.jalr */
-    [FORM16(2, 6)] = F2_LOW,
-    [FORM16(2, 7)] = F2_LOW,
-};
-/* clang-format on */
-
-static inline bool is_plain16(uint32_t half)
-{
-    const struct plain16 *row = &plain16[form16(half)];
-    return (half & row->bits) - row->low < row->count;
-}
-
-/* Sets of values of [31:25]. */
-enum {
-#define X(value) S##value = 1 << F##value,
-    FUNCTS(X)
-#undef X
-};
-#define ANY 0xFFFFFFFFu
-
-/* A word of the form is legal and no terminator if no bit of `zero` is set and its [31:25] is in
- * the set `functs`. A row of zeros: never. */
-struct plain32 {
-    uint32_t zero, functs;
-};
-
-#define RD  (16u << 7)
-#define RS1 (16u << 15)
-#define RS2 (16u << 20)
-
-/* clang-format off */
-#define UPPER {RD, ANY}
-static const struct plain32 plain32[256] = {
-    [FORM32(0x03, 0)] = {RD | RS1, ANY}, /* loads */
-    [FORM32(0x03, 1)] = {RD | RS1, ANY},
-    [FORM32(0x03, 2)] = {RD | RS1, ANY},
-    [FORM32(0x03, 3)] = {RD | RS1, ANY},
-    [FORM32(0x03, 4)] = {RD | RS1, ANY},
-    [FORM32(0x03, 5)] = {RD | RS1, ANY},
-    [FORM32(0x03, 6)] = {RD | RS1, ANY},
-    [FORM32(0x0F, 0)] = {0, ANY}, /* fences */
-    [FORM32(0x0F, 1)] = {0, ANY},
-    [FORM32(0x13, 0)] = {RD | RS1, ANY}, /* with an immediate */
-    [FORM32(0x13, 1)] = {RD | RS1, S00 | S01 | S14 | S15 | S24 | S25 | S34 | S35},
-    [FORM32(0x13, 2)] = {RD | RS1, ANY},
-    [FORM32(0x13, 3)] = {RD | RS1, ANY},
-    [FORM32(0x13, 4)] = {RD | RS1, ANY},
-    [FORM32(0x13, 5)] = {RD | RS1, S00 | S01 | S20 | S21 | S24 | S25 | S30 | S31},
-    [FORM32(0x13, 6)] = {RD | RS1, ANY},
-    [FORM32(0x13, 7)] = {RD | RS1, ANY},
-    [FORM32(0x1B, 0)] = {RD | RS1, ANY},
-    [FORM32(0x1B, 1)] = {RD | RS1, S00 | S04 | S05},
-    [FORM32(0x1B, 5)] = {RD | RS1, S00 | S20 | S30},
-    ALL_FUNCT3(0x17, UPPER), /* auipc */
-    ALL_FUNCT3(0x37, UPPER), /* lui */
-    [FORM32(0x23, 0)] = {RS1 | RS2, ANY}, /* stores */
-    [FORM32(0x23, 1)] = {RS1 | RS2, ANY},
-    [FORM32(0x23, 2)] = {RS1 | RS2, ANY},
-    [FORM32(0x23, 3)] = {RS1 | RS2, ANY},
-    [FORM32(0x33, 0)] = {RD | RS1 | RS2, S00 | S20 | S01}, /* two registers */
-    [FORM32(0x33, 1)] = {RD | RS1 | RS2, S00 | S01 | S30 | S24 | S14 | S34},
-    [FORM32(0x33, 2)] = {RD | RS1 | RS2, S00 | S01 | S10},
-    [FORM32(0x33, 3)] = {RD | RS1 | RS2, S00 | S01},
-    [FORM32(0x33, 4)] = {RD | RS1 | RS2, S00 | S20 | S01 | S05 | S10},
-    [FORM32(0x33, 5)] = {RD | RS1 | RS2, S00 | S20 | S01 | S05 | S30 | S24 | S07},
-    [FORM32(0x33, 6)] = {RD | RS1 | RS2, S00 | S20 | S01 | S05 | S10},
-    [FORM32(0x33, 7)] = {RD | RS1 | RS2, S00 | S20 | S01 | S05 | S07},
-    [FORM32(0x3B, 0)] = {RD | RS1 | RS2, S00 | S20 | S01 | S04},
-    [FORM32(0x3B, 1)] = {RD | RS1 | RS2, S00 | S30},
-    [FORM32(0x3B, 2)] = {RD | RS1 | RS2, S10},
-    [FORM32(0x3B, 4)] = {RD | RS1 | RS2, S01 | S10},
-    [FORM32(0x3B, 5)] = {RD | RS1 | RS2, S00 | S20 | S01 | S30},
-    [FORM32(0x3B, 6)] = {RD | RS1 | RS2, S01 | S10},
-    [FORM32(0x3B, 7)] = {RD | RS1 | RS2, S01},
-};
-/* clang-format on */
-
-static inline bool is_plain32(uint32_t word)
-{
-    const struct plain32 *row = &plain32[form32(word)];
-    return (int)((word & row->zero) == 0) & (int)(row->functs >> functs[word >> 25] & 1);
-}
-
-/* Of what is not plain: certainly a terminator that is no ecall and does not jump backward. */
-static inline bool is_forward(uint32_t word)
-{
-    switch (word & 0x7F) {
-    case 0x63: /* sign and immediate of a branch */
-        return word >> 31 == 0 && (word & 0xFE000F80) != 0;
-    case 0x6F: /* of jal */
-        return word >> 31 == 0 && (word & 0xFFFFF000) != 0;
-    case 0x67: /* jalr */
-        return true;
-    case 0x0B:
-        return word == 0x400B;
-    default:
-        break;
-    }
-    switch (form16(word)) {
-    case FORM16(1, 5): /* c.j */
-        return (word & 0x1000) == 0 && (word & 0xFFC) != 0;
-    case FORM16(1, 6): /* c.beqz, c.bnez */
-    case FORM16(1, 7):
-        return (word & 0x1000) == 0 && (word & 0xC7C) != 0;
-    default:
-        return form16(word) == FORM16(2, 4); /* c.jr, c.jalr */
-    }
-}
 
 /* ---- windows ---------------------------------------------------------------------------- */
 
-/* Bits 0, 16, 32, 48: the two low bits of a halfword say that a 4-byte instruction begins, if one
- * does. */
-static inline uint64_t long_of_four(const uint8_t *bytes)
+/* Of each halfword of a window, as bits: do its two low bits begin a 4-byte instruction, if one
+ * begins there; is its highest bit set; may it be the low half of a branch or jal (jalr too); may
+ * it be a c.j, c.beqz, c.bnez with a negative distance. */
+struct masks {
+    uint64_t could, negative, branch, jump;
+};
+
+static __m128i has(__m128i halves, int bits, int value)
 {
-    uint64_t four;
-    memcpy(&four, bytes, sizeof four);
-    return four & four >> 1 & UINT64_C(0x0001000100010001);
+    return _mm_cmpeq_epi16(_mm_and_si128(halves, _mm_set1_epi16((short)bits)),
+                           _mm_set1_epi16((short)value));
 }
 
-/* The same of all halfwords of a window. */
-static uint64_t long_halves(const uint8_t *bytes)
+/* The highest bits of 16 halfwords: packing keeps the sign. */
+static uint64_t signs(__m128i low, __m128i high)
 {
-    uint64_t mask = 0;
-    for (unsigned i = 0; i < 4; i++, bytes += 32) {
-        uint64_t bits = long_of_four(bytes) | long_of_four(bytes + 8) << 4 |
-                        long_of_four(bytes + 16) << 8 | long_of_four(bytes + 24) << 12;
-        /* The product brings each four together, at the top. */
-        mask |= (bits * UINT64_C(0x0001000200040008)) >> 48 << (16 * i);
+    return (uint64_t)(unsigned)_mm_movemask_epi8(_mm_packs_epi16(low, high));
+}
+
+static struct masks masks_of(const uint8_t *bytes)
+{
+    struct masks masks = {0};
+    for (unsigned i = 0; i < 64; i += 16, bytes += 32) {
+        const __m128i low = _mm_loadu_si128((const void *)bytes);
+        const __m128i high = _mm_loadu_si128((const void *)(bytes + 16));
+        masks.could |= signs(has(low, 3, 3), has(high, 3, 3)) << i;
+        masks.negative |= signs(low, high) << i;
+        masks.branch |= signs(has(low, 0x73, 0x63), has(high, 0x73, 0x63)) << i;
+        masks.jump |= signs(_mm_andnot_si128(has(low, 0x6000, 0), has(low, 0x9003, 0x9001)),
+                            _mm_andnot_si128(has(high, 0x6000, 0), has(high, 0x9003, 0x9001)))
+                      << i;
     }
-    return mask;
+    return masks;
 }
 
 /* Of halves that could begin a long instruction, those that do: every other one of a row, from its
@@ -180,109 +54,90 @@ static uint64_t long_heads(uint64_t could)
     return ((((could << 1) | odd) - could) ^ odd) & could;
 }
 
-struct window {
-    uint64_t base;        /* a multiple of WINDOW */
-    const uint8_t *bytes; /* of the window, and two more */
-    uint64_t terminators, ecalls;
-};
-
-static inline uint32_t word_at(const struct window *window, unsigned i)
+/* Note where the instruction leads if it is a backward jump. */
+static void examine(const struct pvm2_walk *walk, uint64_t offset)
 {
-    uint32_t word;
-    memcpy(&word, window->bytes + 2 * i, sizeof word);
-    return word;
-}
-
-static inline uint32_t half_at(const struct window *window, unsigned i)
-{
-    uint16_t half;
-    memcpy(&half, window->bytes + 2 * i, sizeof half);
-    return half;
-}
-
-/* What is not plain: note terminators and ecalls in the window, backward targets in `heads`. */
-static void examine(const struct pvm2_walk *walk, struct window *window, unsigned i)
-{
-    uint32_t word = word_at(window, i);
-    if (is_forward(word)) {
-        window->terminators |= UINT64_C(1) << i;
+    struct pvm2_insn insn;
+    if (!pvm2_decode(walk->code, walk->len, offset, &insn) || insn.imm >= 0)
         return;
-    }
-    const struct pvm2_insn insn =
-        (word & 3) == 3 ? pvm2_decode32(word) : pvm2_decode16((uint16_t)word);
-    if (!pvm2_is_terminator((enum pvm2_op)insn.op))
-        return;
-    window->terminators |= UINT64_C(1) << i;
-    if (insn.op == PVM2_ECALLI || insn.op == PVM2_ECALL_JAR)
-        window->ecalls |= UINT64_C(1) << i;
-    if (insn.imm <= 0 &&
-        ((insn.op >= PVM2_BEQ && insn.op <= PVM2_BGEU) || (insn.op == PVM2_JAL && insn.rd == 0))) {
-        uint64_t target = window->base + 2 * i + (uint64_t)(int64_t)insn.imm;
-        if (target < walk->len) /* not before the code */
-            walk->heads[target / WINDOW] |= UINT64_C(1) << (target / 2 % 64);
-    }
+    const uint64_t target = offset + (uint64_t)insn.imm;
+    if (target < walk->len && /* not before the code */
+        ((insn.op >= PVM2_BEQ && insn.op <= PVM2_BGEU) || (insn.op == PVM2_JAL && insn.rd == 0)))
+        walk->heads[target / PVM2_WINDOW] |= UINT64_C(1) << (target / 2 % 64);
 }
 
 /* Of what begins in a window of which only some halfwords (1..64) are code: what is there as a
  * whole. */
 static uint64_t whole(uint64_t begins, uint64_t longs, uint64_t halves)
 {
-    uint64_t room = ~UINT64_C(0) >> (64 - halves);
+    const uint64_t room = ~UINT64_C(0) >> (64 - halves);
     return begins & ((longs & room >> 1) | (~longs & room));
 }
 
-/* The window that `at` lies in, up to `until`. */
-static void walk_window(struct pvm2_walk *walk, uint64_t until)
+/* The window that `at` lies in. */
+static void walk_window(struct pvm2_walk *walk)
 {
-    uint8_t copy[WINDOW + 2];
-    struct window window = {.base = walk->at / WINDOW * WINDOW};
-    uint64_t left = walk->len - window.base;
-    window.bytes = walk->code + window.base;
+    uint8_t copy[PVM2_WINDOW + 2];
+    const uint64_t window = walk->at / PVM2_WINDOW, base = window * PVM2_WINDOW;
+    const uint64_t left = walk->len - base;
+    const uint8_t *bytes = walk->code + base;
     if (left < sizeof copy) {
-        memcpy(copy, window.bytes, left);
+        memcpy(copy, bytes, left);
         memset(copy + left, 0, sizeof copy - left);
-        window.bytes = copy;
+        bytes = copy;
     }
-    uint64_t first = UINT64_C(1) << (walk->at / 2 % 64), from = 0 - first;
-    uint64_t longs = long_heads(long_halves(window.bytes) & from);
+    const struct masks masks = masks_of(bytes);
+    const uint64_t from = UINT64_MAX << (walk->at / 2 % 64);
+    uint64_t longs = long_heads(masks.could & from);
     uint64_t begins = ~(longs << 1) & from;
-    if (until - window.base < WINDOW - 1)
-        begins &= (UINT64_C(1) << (until - window.base + 1) / 2) - 1;
-    if (left < sizeof copy)
+    if (left < sizeof copy) {
         begins = whole(begins, longs, left / 2);
-    uint64_t others = 0;
-    for (uint64_t rest = begins & ~longs; rest != 0; rest &= rest - 1) {
-        unsigned i = (unsigned)__builtin_ctzll(rest);
-        others |= (uint64_t)!is_plain16(half_at(&window, i)) << i;
+        longs &= begins;
     }
-    for (uint64_t rest = begins & longs; rest != 0; rest &= rest - 1) {
-        unsigned i = (unsigned)__builtin_ctzll(rest);
-        others |= (uint64_t)!is_plain32(word_at(&window, i)) << i;
-    }
-    for (; others != 0; others &= others - 1)
-        examine(walk, &window, (unsigned)__builtin_ctzll(others));
-
-    uint64_t ends = window.terminators, starts = walk->start ? first : 0;
-    starts |= window.ecalls | (ends & ~longs) << 1 | (ends & longs) << 2;
-    walk->starts[window.base / WINDOW] |= starts & begins;
-    unsigned last = 63 - (unsigned)__builtin_clzll(begins);
-    walk->start = (ends >> last & 1) != 0;
-    walk->at = window.base + 2 * last + ((longs >> last & 1) != 0 ? 4 : 2);
+    walk->longs[window] = longs;
+    const uint64_t negative = masks.negative >> 1 | (uint64_t)(bytes[PVM2_WINDOW + 1] >> 7) << 63;
+    for (uint64_t rest = begins & ((longs & masks.branch & negative) | (~longs & masks.jump));
+         rest != 0; rest &= rest - 1)
+        examine(walk, base + 2 * (unsigned)__builtin_ctzll(rest));
+    const unsigned last = 63 - (unsigned)__builtin_clzll(begins);
+    walk->at = base + 2 * last + ((longs >> last & 1) != 0 ? 4 : 2);
 }
 
-static bool is_there(const struct pvm2_walk *walk)
+static bool more(const struct pvm2_walk *walk)
 {
-    uint64_t left = walk->at < walk->len ? walk->len - walk->at : 0;
+    const uint64_t left = walk->at < walk->len ? walk->len - walk->at : 0;
     return left >= 2 && (left >= 4 || (walk->code[walk->at] & 3) != 3);
 }
 
 void pvm2_walk_to(struct pvm2_walk *walk, uint64_t until)
 {
-    while (is_there(walk)) {
-        if (walk->at >= until)
-            return;
-        walk_window(walk, until);
+    while (walk->at < until && !walk->ended) {
+        if (more(walk))
+            walk_window(walk);
+        else
+            walk->ended = true;
     }
-    walk->ended = true;
-    walk->start = false;
+}
+
+/* ---- blocks ----------------------------------------------------------------------------- */
+
+static enum pvm2_op op_at(const struct pvm2_walk *walk, uint64_t offset)
+{
+    struct pvm2_insn insn;
+    return pvm2_decode(walk->code, walk->len, offset, &insn) ? (enum pvm2_op)insn.op
+                                                             : PVM2_RESERVED;
+}
+
+bool pvm2_starts_block(const struct pvm2_walk *walk, uint64_t offset)
+{
+    if (!pvm2_is_there(walk, offset))
+        return false;
+    if (offset == 0)
+        return true;
+    const uint64_t far = offset - 4;
+    const bool is_long = offset >= 4 && (walk->longs[far / PVM2_WINDOW] >> (far / 2 % 64) & 1) != 0;
+    if (pvm2_is_terminator(op_at(walk, offset - (is_long ? 4 : 2))))
+        return true;
+    const enum pvm2_op op = op_at(walk, offset);
+    return op == PVM2_ECALLI || op == PVM2_ECALL_JAR;
 }

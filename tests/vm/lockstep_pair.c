@@ -71,8 +71,8 @@ uint64_t lock_need(const struct lock_program *program, uint64_t pc)
 static void open_jits(struct lock_pair *pair)
 {
     static const struct javm_jit_options options[LOCK_STORED] = {
-        [LOCK_FULL] = {0},
-        [LOCK_PLAIN] = {.plain = true},
+        [LOCK_FULL] = {.code_bytes = 1 << 26},
+        [LOCK_PLAIN] = {.code_bytes = 1 << 26, .plain = true},
         [LOCK_SMALL] = {.code_bytes = 1 << 19}, /* plans fill it: then the interpreter helps */
     };
     for (unsigned i = 0; i < LOCK_STORED; i++) {

@@ -7,6 +7,7 @@
  * programs that nobody has open; a table entry that is overwritten or seen before its code; an
  * owner that is let go too early or never; a leak when memory runs out. */
 #include <criterion/criterion.h>
+#include <unistd.h>
 
 #include <pthread.h>
 #include <signal.h>
@@ -105,8 +106,8 @@ Test(jit_store, regions_and_the_table)
     struct javm_jit *jit = jit_of(0);
     struct jit_buffer buffer = {.arena = jit->arena};
     struct javm_native *native = open_one(jit, 1, &plain_key);
-    cr_assert(native->scan_start && native->scanned == 0 && native->regions == NULL);
-    cr_assert_eq(native->starts[0] | native->heads[0], 0);
+    cr_assert(native->walk.at == 0 && !native->walk.ended && native->regions == NULL);
+    cr_assert_eq(native->walk.longs[0] | native->walk.heads[0], 0);
     for (uint32_t pc = 0; pc <= sizeof guest; pc += 2)
         cr_assert_eq(run_block(native, pc), 0);
     const struct region_plan a = {.pc = 100, .step = 4, .blocks = 10, .slots = 3, .value = 1000};
@@ -336,6 +337,8 @@ Test(jit_store, options)
 {
     struct javm_jit *jit;
     struct javm_error err;
+    char map[64];
+    snprintf(map, sizeof map, "/tmp/perf-%ld.map", (long)getpid());
     cr_assert_eq(javm_jit_create(NULL, &jit, &err), JAVM_OK);
     cr_assert_eq(jit->features, jit_features());
     cr_assert_eq(jit->arena->bytes, 1024 * KIB * 1024);
@@ -346,6 +349,7 @@ Test(jit_store, options)
     cr_assert_eq(jit->features, 0);
     cr_assert(jit->perf_map);
     javm_jit_destroy(jit);
+    cr_assert_eq(unlink(map), 0, "perf reads it after the process is gone, so that it stays");
     options.code_bytes = (uint64_t)JIT_ARENA_MAX + 1;
     cr_assert_eq(javm_jit_create(&options, &jit, &err), JAVM_E_RANGE);
     javm_jit_destroy(NULL);

@@ -495,10 +495,11 @@ Test(state, memories_of_images, STATE)
             call(&instances[i], E_WRITE, AREA(A_OWN) + PAGE, 7);
             cr_assert_eq(result.value, 10 * i + 1);
         }
-    /* The one used last is there still; after a flush it is not. */
+    /* The one used last is there still, with what may be written from the image before it; after a
+     * flush it is not. */
     uint64_t before = stats().pages_touched;
     cr_expect_eq(read_at(&instances[IMAGES - 1], AREA(A_OWN) + PAGE), 10 * IMAGES - 9);
-    cr_expect_eq(stats().pages_touched - before, 1);
+    cr_expect_eq(stats().pages_touched - before, 3);
     javm_vm_flush(w.vm);
     before = stats().pages_touched;
     cr_expect_eq(read_at(&instances[IMAGES - 1], AREA(A_OWN) + PAGE), 10 * IMAGES - 9);

@@ -77,7 +77,12 @@ Test(warm, hardware_follows_the_layout)
     cr_expect_eq(page_allows(m, FIRST + 8), 1);
     cr_expect_eq(page_allows(m, FIRST + 5), 0);
     cr_expect_eq(page_allows(m, FIRST + 9), 0);
+    raw(m, FIRST + 2)[5] = 1; /* a layout of other regions keeps what it allows too */
     cr_assert_eq(javm_memory_attach(m, regions + 1, 1), JAVM_OK);
+    for (uint32_t i = 0; i < 12; i++)
+        cr_expect_eq(page_allows(m, FIRST - 1 + i), i == 3 ? 2 : 0);
+    cr_expect_eq(raw(m, FIRST + 2)[5], 0);
+    cr_assert_eq(javm_memory_attach(m, regions + 3, 1), JAVM_OK);
     for (uint32_t i = 0; i < 12; i++)
         cr_expect_eq(page_allows(m, FIRST - 1 + i), 0);
     javm_memory_destroy(m);
