@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "batch/outputs.h"
+#include "batch/slot_handle.h"
 #include "batch/text.h"
 #include "javm/handle.h"
 #include "javm/load.h"
@@ -374,13 +375,23 @@ static bool slot_content(struct definitions *defs, const struct fields *fields,
                          uint64_t *pages, struct problem *problem)
 {
     static const char EXPECTED[] =
-        "slots: expected {\"data\": file or \"0x..\"}, {\"instance\": name} or {\"image\": name}";
+        "slots: expected {\"data\": file or \"0x..\"}, {\"instance\": name}, {\"image\": name} or "
+        "a handle";
     if (slot->type != JSON_OBJECT || slot->count != 1)
         return problem_at(problem, slot->offset, "%s", EXPECTED);
     const struct json_node *content = &fields->nodes[slot->first];
     *is_data = field_key_is(content, "data");
     if (*is_data)
         return slot_data(defs, fields, content, hash, pages, problem);
+    if (slot_is_handle(content)) {
+        struct javm_error err;
+        struct javm_cap *handle = slot_handle(fields, content, problem);
+        if (handle == NULL)
+            return false;
+        const enum javm_status status = javm_directory_put(defs->dir, handle, hash, &err);
+        javm_cap_release(handle);
+        return status == JAVM_OK || problem_at(problem, content->offset, "slots: %s", err.text);
+    }
     const bool instance = field_key_is(content, "instance");
     if (!instance && !field_key_is(content, "image"))
         return problem_at(problem, content->key_offset, "%s", EXPECTED);

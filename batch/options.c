@@ -24,7 +24,7 @@ static const char HELP[] =
     "  --gas N             gas of jobs that name none (default 1000000000)\n"
     "  --timeout MS        wall-clock guard for each job; its result is an error\n"
     "  --engine E          interp or jit (default: jit where this build has it)\n"
-    "  --gas-model M       exec (default)\n"
+    "  --gas-model M       exec (default) or full\n"
     "  --post              report the hash of each instance after its job\n"
     "\n"
     "Results:\n"
@@ -175,7 +175,8 @@ static bool set_mode(int id, const char *text, struct options *options)
     switch (id) {
     case OPT_GAS_MODEL:
         index = choice("gas-model", text, GAS_MODELS);
-        return index == 1 ? not_yet("--gas-model full") : index == 0;
+        options->gas_model = index == 1 ? JAVM_GAS_FULL : JAVM_GAS_EXEC;
+        return index >= 0;
     case OPT_ISOLATION:
         index = choice("isolation", text, ISOLATION);
         return index == 1   ? not_yet("--isolation process")

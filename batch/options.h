@@ -7,6 +7,7 @@
 
 #include "javm/engine.h"
 #include "javm/sched.h"
+#include "javm/vm.h"
 
 enum command { COMMAND_RUN, COMMAND_CHECK, COMMAND_INFO };
 enum progress_mode { PROGRESS_AUTO, PROGRESS_BAR, PROGRESS_PLAIN, PROGRESS_NONE };
@@ -26,6 +27,7 @@ struct options {
     unsigned workers;  /* 0: one per core */
     enum javm_engine engine;
     bool engine_named; /* asked for: no other will do */
+    enum javm_gas_model gas_model;
     enum javm_numa numa;
     enum progress_mode progress;
     uint64_t gas, timeout_ms, max_in_flight;

@@ -31,7 +31,8 @@ void *worker_start(void *arg, unsigned index)
         worker->index = index;
         worker->usual_len = SEGMENT_FIRST;
         worker->dir = javm_directory_join(run->dir);
-        const struct javm_vm_options options = {.engine = run->engine, .jit = store_of(run)};
+        const struct javm_vm_options options = {
+            .engine = run->engine, .gas_model = run->options->gas_model, .jit = store_of(run)};
         if (worker->dir != NULL && javm_vm_create(&options, &worker->vm, &err) == JAVM_OK) {
             struct worker *head = atomic_load_explicit(&run->workers, memory_order_relaxed);
             /* Release, partner: run_totals. */

@@ -6,6 +6,7 @@
 
 #include "bench/bench.h"
 #include "bench/bench_code.h"
+#include "bench/bench_kernel.h"
 #include "bench/bench_sched.h"
 #include "bench/image.h"
 #include "guest/native/guest_vm.h"
@@ -139,9 +140,26 @@ static void add_fresh(struct context *c, enum javm_engine engine)
     add(c, "fresh", "blake2b of 64 bytes, execution alone", columns[engine], run_alone, row);
 }
 
+/* Per operation; the loop around it is the row "nothing". */
+static void add_kernel(struct context *c, enum javm_engine engine)
+{
+    static const char *const names[BENCH_KERNELS] = {
+        "nothing: the loop alone", "CALL and REPLY of a small child",
+        "DERIVE_SPAWN, first CALL, DROP", "a yield, caught and resumed"};
+    for (enum bench_kernel what = 0; what < BENCH_KERNELS; what++) {
+        struct bench *b = &c->table[c->count++];
+        snprintf(b->name, sizeof b->name, "%s", names[what]);
+        b->section = "kernel";
+        b->column = columns[engine];
+        b->run = bench_kernel_run;
+        b->context = bench_kernel_open(what, engine);
+        b->items = bench_kernel_rounds();
+    }
+}
+
 const struct bench *bench_table(const char *images, size_t *count)
 {
-    enum { OTHERS = 8 + BENCH_CODE_ROWS + BENCH_SCHED_ROWS };
+    enum { OTHERS = 8 + 2 * BENCH_KERNELS + BENCH_CODE_ROWS + BENCH_SCHED_ROWS };
     struct context c = {.folder = images};
     c.table = calloc(guest_native_count * COLUMNS + OTHERS, sizeof *c.table);
     c.rows = calloc(guest_native_count * COLUMNS + OTHERS, sizeof *c.rows);
@@ -152,6 +170,7 @@ const struct bench *bench_table(const char *images, size_t *count)
         if (c.vms[engine] == NULL)
             exit(1);
         add_fresh(&c, engine);
+        add_kernel(&c, engine);
     }
     for (size_t i = 0; i < guest_native_count; i++) {
         const struct guest_native *guest = &guest_natives[i];

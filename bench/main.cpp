@@ -175,15 +175,25 @@ void print_compile(const Section &section)
     }
 }
 
-void print_scheduler(const Section &section)
+void print_times(const char *title, const Section &section)
 {
-    print_header("scheduler", section.columns);
+    print_header(title, section.columns);
     for (const auto &row : section.rows) {
         std::printf("%-38s", row.first.c_str());
         for (const std::string &column : section.columns)
             print_time(row.second.at(column).median());
         std::printf("\n");
     }
+}
+
+void print_scheduler(const Section &section)
+{
+    print_times("scheduler", section);
+}
+
+void print_kernel(const Section &section)
+{
+    print_times("kernel operations, warm", section);
 }
 
 void run_one(benchmark::State &state, const struct bench *bench)
@@ -197,11 +207,9 @@ void run_one(benchmark::State &state, const struct bench *bench)
 const struct {
     const char *name;
     void (*print)(const Section &section);
-} SECTIONS[] = {{"programs", print_programs},
-                {"fresh", print_fresh},
-                {"cold", print_cold},
-                {"compile", print_compile},
-                {"scheduler", print_scheduler}};
+} SECTIONS[] = {{"programs", print_programs},   {"fresh", print_fresh},
+                {"cold", print_cold},           {"compile", print_compile},
+                {"scheduler", print_scheduler}, {"kernel", print_kernel}};
 
 int usage()
 {

@@ -266,8 +266,17 @@ static enum javm_status build_data(struct builder *b)
 
 /* ---- image and bundle ------------------------------------------------------------------- */
 
-static enum javm_status build_image(struct builder *b)
+static uint32_t slot_keys(const uint8_t slots[8], struct javm_key keys[8])
 {
+    uint32_t count = 0;
+    for (; count < 8 && slots[count] != 0; count++)
+        keys[count] = javm_key_from_u64(slots[count]);
+    return count;
+}
+
+static enum javm_status build_image(struct builder *b, const struct javm_link_options *options)
+{
+    struct javm_key gas[8], quota[8];
     struct javm_endpoint endpoints[JAVM_MAX_ENDPOINTS] = {0};
     for (uint32_t i = 0; i < b->r->endpoint_count; i++) {
         const struct relink_endpoint *from = &b->r->endpoints[i];
@@ -287,7 +296,13 @@ static enum javm_status build_image(struct builder *b)
         .pinned_count = b->pinned_count,
         .initial = b->initial,
         .initial_count = b->initial_count,
+        .gas_slots = gas,
+        .gas_slot_count = slot_keys(options->gas_slots, gas),
+        .quota_slots = quota,
+        .quota_slot_count = slot_keys(options->quota_slots, quota),
     };
+    if (options->receiver_slot != 0)
+        image.yield_receiver_slot = javm_key_from_u64(options->receiver_slot);
     enum javm_status status = javm_image_new(&image, &b->caps[b->cap_count], b->err);
     b->cap_count += status == JAVM_OK;
     return status;
@@ -323,7 +338,7 @@ enum javm_status link_image(const struct relink *r, const struct javm_link_optio
     if (status == JAVM_OK)
         status = build_data(&b);
     if (status == JAVM_OK)
-        status = build_image(&b);
+        status = build_image(&b, options);
     if (status == JAVM_OK)
         status = fill_bundle(&b, bundle);
     for (uint32_t i = 0; i < b.cap_count; i++)

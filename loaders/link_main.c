@@ -21,6 +21,9 @@ static const char usage[] =
     "  -o FILE        write the image to FILE\n"
     "  --stack N      bytes of stack (default 64K); N may end in K, M or G\n"
     "  --heap N       bytes of heap (default 0)\n"
+    "  --gas-slot N, --quota-slot N   slot (1 to 255) for a Gas or Quota handle; up to 8, in "
+    "order\n"
+    "  --receiver N   slot (1 to 255) for the YieldReceiver\n"
     "  --map FILE     write old and new offsets, markers and block costs by function\n"
     "  --check        write nothing; of an ELF, check that its code needs no marker; of an\n"
     "                 image or bundle, check that targets and endpoints are block starts\n"
@@ -138,15 +141,50 @@ static int bad_usage(const char *message, const char *value)
     return EXIT_USAGE;
 }
 
-enum { OPT_STACK = 256, OPT_HEAP, OPT_MAP, OPT_CHECK, OPT_MARK_ALL, OPT_HELP, OPT_VERSION };
+enum {
+    OPT_STACK = 256,
+    OPT_HEAP,
+    OPT_GAS_SLOT,
+    OPT_QUOTA_SLOT,
+    OPT_RECEIVER,
+    OPT_MAP,
+    OPT_CHECK,
+    OPT_MARK_ALL,
+    OPT_HELP,
+    OPT_VERSION
+};
 
 /* mark-all is for tests: it makes every branch longer than the compiler meant it to be. */
 static const struct option options[] = {
-    {"stack", required_argument, NULL, OPT_STACK}, {"heap", required_argument, NULL, OPT_HEAP},
-    {"map", required_argument, NULL, OPT_MAP},     {"check", no_argument, NULL, OPT_CHECK},
-    {"mark-all", no_argument, NULL, OPT_MARK_ALL}, {"help", no_argument, NULL, OPT_HELP},
-    {"version", no_argument, NULL, OPT_VERSION},   {NULL, 0, NULL, 0},
+    {"stack", required_argument, NULL, OPT_STACK},
+    {"heap", required_argument, NULL, OPT_HEAP},
+    {"gas-slot", required_argument, NULL, OPT_GAS_SLOT},
+    {"quota-slot", required_argument, NULL, OPT_QUOTA_SLOT},
+    {"receiver", required_argument, NULL, OPT_RECEIVER},
+    {"map", required_argument, NULL, OPT_MAP},
+    {"check", no_argument, NULL, OPT_CHECK},
+    {"mark-all", no_argument, NULL, OPT_MARK_ALL},
+    {"help", no_argument, NULL, OPT_HELP},
+    {"version", no_argument, NULL, OPT_VERSION},
+    {NULL, 0, NULL, 0},
 };
+
+static bool parse_slot(const char *text, uint8_t *slot)
+{
+    uint64_t number;
+    if (!parse_size(text, &number) || number == 0 || number > UINT8_MAX)
+        return false;
+    *slot = (uint8_t)number;
+    return true;
+}
+
+static bool add_slot(const char *text, uint8_t slots[8])
+{
+    for (unsigned i = 0; i < 8; i++)
+        if (slots[i] == 0)
+            return parse_slot(text, &slots[i]);
+    return false;
+}
 
 /* -1: go on; else the exit code. */
 static int parse(int argc, char **argv, struct command *command)
@@ -163,6 +201,18 @@ static int parse(int argc, char **argv, struct command *command)
         case OPT_HEAP:
             if (!parse_size(optarg, &command->link.heap_bytes))
                 return bad_usage("--heap wants a number of bytes, not ", optarg);
+            break;
+        case OPT_GAS_SLOT:
+        case OPT_QUOTA_SLOT:
+            if (!add_slot(optarg,
+                          c == OPT_GAS_SLOT ? command->link.gas_slots : command->link.quota_slots))
+                return bad_usage("--gas-slot and --quota-slot want a slot from 1 to 255, each at "
+                                 "most 8 times, not ",
+                                 optarg);
+            break;
+        case OPT_RECEIVER:
+            if (!parse_slot(optarg, &command->link.receiver_slot))
+                return bad_usage("--receiver wants a slot from 1 to 255, not ", optarg);
             break;
         case OPT_MAP:
             command->map = optarg;

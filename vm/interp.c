@@ -276,9 +276,10 @@ touch : {
     const bool write = ip->op >= IR_SB && ip->op <= IR_SD;
     const uint32_t width = access_width(ip->op);
     const uint64_t address = r[ip->ra] + IMM(ip);
-    uint32_t fresh = 0;
-    if (memory_touch(exec->memory, (uint32_t)address, width, write, &fresh)) {
-        gas -= fresh * program->key.cow_cost; /* the block's reserve covers it */
+    uint64_t cost;
+    if (memory_touch_charged(exec->memory, (uint32_t)address, width, write, program->key.cow_cost,
+                             &cost)) {
+        gas -= cost; /* the block's reserve covers it */
         /* The pages are ready, and neighbours in the reservation as in the guest. */
         if (write) {
             memcpy(base + (uint32_t)address, &r[ip->rb], width);

@@ -2,6 +2,7 @@
 #if defined(__x86_64__)
 #include "vm/jit_run.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,10 +147,27 @@ static bool decode(const struct javm_native *n, uint64_t pc, struct pvm2_step *s
     return pvm2_next(n->code, n->code_len, pc, 25, step);
 }
 
+/* An ecalli, the most frequent end of a run by far, by its bits alone. */
+static bool is_ecalli(const struct javm_native *n, uint64_t pc, int64_t *number)
+{
+    uint32_t word;
+    if (n->code_len < sizeof word || pc > n->code_len - sizeof word)
+        return false;
+    memcpy(&word, n->code + pc, sizeof word);
+    word = le32toh(word);
+    *number = (int32_t)word >> 20;
+    return (word & 0xFFFFFu) == 0x200Bu;
+}
+
 /* An instruction that ends the run, or the end of the code. */
 static void stop(struct javm_exec *exec, const struct jit_context *c, uint64_t pc)
 {
     struct pvm2_step step;
+    if (is_ecalli(exec->native, pc, &exec->exit_arg)) {
+        end_run(exec, c, JAVM_EXIT_HOST_CALL, pc);
+        return;
+    }
+    exec->exit_arg = 0;
     enum javm_exit exit = JAVM_EXIT_PANIC;
     if (decode(exec->native, pc, &step) && step.executes) {
         if (step.insn.op == IR_TRAP)
@@ -171,7 +189,8 @@ static bool touch(struct javm_exec *exec, struct jit_context *c, uint64_t at)
     struct javm_native *n = exec->native;
     struct pvm2_step step;
     struct jit_plan plan;
-    uint32_t pc = 0, fresh = 0;
+    uint32_t pc = 0;
+    uint64_t cost;
     if (!find_site(n, at, &pc) || !decode(n, pc, &step))
         abort(); /* generated code faulted where it has no access: nothing can be trusted */
     /* A fused pair computes the address without writing it anywhere: the first one's result. */
@@ -188,9 +207,9 @@ static bool touch(struct javm_exec *exec, struct jit_context *c, uint64_t at)
     }
     const uint64_t address = a + (uint64_t)step.insn.imm;
     const bool write = ir_shape_of(step.insn.op) == IR_STORE;
-    if (memory_touch(exec->memory, (uint32_t)address, ir_access_width(step.insn.op), write,
-                     &fresh)) {
-        c->host[HOST_GAS] -= fresh * n->key.cow_cost; /* the block's reserve covers it */
+    if (memory_touch_charged(exec->memory, (uint32_t)address, ir_access_width(step.insn.op), write,
+                             n->key.cow_cost, &cost)) {
+        c->host[HOST_GAS] -= cost; /* the block's reserve covers it */
         c->target = at;
         return true;
     }

@@ -508,12 +508,14 @@ static bool refill_readable(struct javm_memory *m, bool same_space, bool same_id
         r = find_again(m, first, r);
         if (r == NULL)
             return false;
+        /* Those of the scratch region become writable in any case: memory_show relies on it. */
+        const bool scratch = is_scratch(m, r) && r->writable;
         if (!is_scratch(m, r) && (same_id || (same_space && m->layout.constant && !r->writable)))
             continue;
-        if (!differs(m, r, first))
+        if (!scratch && !differs(m, r, first))
             continue;
         while (i + 1 < m->warm_count && m->warm[i + 1] == end && end - r->first_page < r->pages &&
-               !(m->access[end] & PAGE_HARD_WRITE) && differs(m, r, end)) {
+               !(m->access[end] & PAGE_HARD_WRITE) && (scratch || differs(m, r, end))) {
             end++;
             i++;
         }

@@ -72,6 +72,9 @@ enum javm_status memory_attach_warm(struct javm_memory *memory, const struct mem
 /* A run is over and used so much gas. Stops borrowing: nothing but attaching, memory_drop and
  * destroying is allowed after it. Pages stay warm while filling them again is worth it. */
 void memory_finish(struct javm_memory *memory, uint64_t gas);
+/* Show another Data in the region `scratch` of the attached layout from now on (borrowed; NULL:
+ * zeros). What was written there is lost. memory_window.c */
+void memory_show(struct javm_memory *memory, const struct javm_cap *data);
 /* Make every page inaccessible and give its memory back; nothing is attached then. False when the
  * system refuses; the next attach tries again. */
 bool memory_drop(struct javm_memory *memory);
@@ -81,6 +84,11 @@ bool memory_drop(struct javm_memory *memory);
  * not set before. */
 bool memory_touch(struct javm_memory *memory, uint32_t address, uint32_t width, bool write,
                   uint32_t *fresh);
+
+/* The same; *cost gets what the pages cost whose PAGE_WRITE was not set: the region's first_write,
+ * or `usual` where that is 0; nothing when `usual` is 0. memory_cost.c */
+bool memory_touch_charged(struct javm_memory *memory, uint32_t address, uint32_t width, bool write,
+                          uint64_t usual, uint64_t *cost);
 
 /* Pages of one region whose content is no longer that of its source, ascending; valid until the
  * next call. */

@@ -1,41 +1,16 @@
-/* What a Vm keeps ready between invocations: decoded programs by image hash, and instances whose
- * image, program and memory layout are resolved. Everything here belongs to one worker; the counts
- * it holds on published caps spare the directory's shared lines. */
+/* What a Vm keeps ready between invocations: decoded programs by image hash, and published
+ * instances whose image, program and memory layout are resolved. Everything here belongs to one
+ * worker; the counts it holds on published caps spare the directory's shared lines. */
 #ifndef JAVM_VM_PREPARED_H
 #define JAVM_VM_PREPARED_H
 
-#include <sys/queue.h>
-
-#include "javm/directory.h"
 #include "javm/vm.h"
+#include "vm/layout.h"
 
-/* A decoded program and the image whose code it borrows. */
-struct cached_program {
-    LIST_ENTRY(cached_program) same_bucket;
-    TAILQ_ENTRY(cached_program) by_use;
-    struct javm_hash image_hash;
-    struct javm_cap *image;       /* one reference */
-    struct javm_program *program; /* INTERP */
-    struct javm_native *native;   /* JIT: open */
-    uint64_t space; /* of guest memory (vm/memory.h): all its instances have the same regions */
-};
-
-/* A published instance, ready to enter. */
+/* A published instance, ready to enter: invocations start from counts of it. */
 struct prepared {
     struct javm_hash hash;
-    struct javm_cap *instance; /* one reference; NULL: this place is free */
-    struct cached_program *program;
-    /* regions[0] is the code, regions[i + 1] belongs to mappings[i] of the image. The Data of each
-     * is held by the same index in `held`. */
-    struct javm_region *regions;
-    struct javm_cap **held;
-    uint32_t region_count;
-    uint32_t scratch_region; /* the mapping of slot[0], 0: none */
-    bool slot0_pinned;
-    uint64_t layout; /* id of what the regions show (vm/memory.h) */
-    /* Indices of the mappings that have a source, in order of their paths. */
-    uint32_t *persistent;
-    uint32_t persistent_count;
+    struct instance *instance; /* one count; NULL: this place is free */
     uint64_t last_use;
 };
 
@@ -49,6 +24,7 @@ struct prepared_cache {
     TAILQ_HEAD(program_use, cached_program) by_use; /* the one used last is last */
     uint64_t program_limit, clock;
     uint64_t last_id;            /* of spaces and layouts; none is given twice */
+    bool full;                   /* gas model: first writes cost */
     struct javm_jit *jit;        /* borrowed; NULL: programs are decoded for the interpreter */
     struct javm_vm_stats *stats; /* its program_bytes is what program_limit limits */
 };
@@ -56,10 +32,20 @@ struct prepared_cache {
 void prepared_init(struct prepared_cache *cache, struct javm_jit *jit, uint64_t program_limit,
                    struct javm_vm_stats *stats);
 
-/* Find or make the entry of a published instance. It stays valid until the next call. */
+/* Find or make the entry of a published instance: with program and layout when it is Idle. *out is
+ * borrowed until the next call. MISSING, KIND, UNSUPPORTED, RANGE, NOMEM. */
 enum javm_status prepared_get(struct prepared_cache *cache, struct javm_dir_thread *dir,
-                              const struct javm_hash *instance, const struct prepared **prepared,
+                              const struct javm_hash *hash, struct instance **out,
                               struct javm_error *err);
+/* Give an instance what it needs to be entered, where it has not got it: program and layout.
+ * Statuses as above. */
+enum javm_status prepare_instance(struct prepared_cache *cache, struct javm_dir_thread *dir,
+                                  struct instance *instance, struct javm_error *err);
+/* The program of an image, with a count for the caller. `image` may be NULL: then it is looked up
+ * in the directory. */
+enum javm_status prepare_program(struct prepared_cache *cache, struct javm_dir_thread *dir,
+                                 const struct javm_hash *image_hash, struct javm_cap *image,
+                                 struct cached_program **out, struct javm_error *err);
 void prepared_flush(struct prepared_cache *cache);
 
 #endif

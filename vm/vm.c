@@ -1,38 +1,11 @@
-/* The driver: one invocation of one endpoint of one instance, run to its end (spec: v3 kernel).
- * In this version the one operation that it serves is REPLY; every other one ends the invocation
- * with JAVM_END_HOST_CALL. */
+/* The driver: a Vm's life, and invocations of one endpoint of one instance (spec: v3 kernel). An
+ * invocation is the bottom entry of the kernel's stack and the loop that runs it (vm/kernel.h). */
 #include "javm/vm.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "vm/memory.h"
-#include "vm/prepared.h"
-
-/* Guest memories that are kept, each for the instances of one image: what those touched stays
- * accessible there. */
-#define SPACES   16u
-/* Pages (64 MiB) that the memories not in use may keep together. */
-#define WARM_ALL 16384u
-
-struct space {
-    struct javm_memory *memory;
-    uint64_t id; /* cached_program.space; 0: nobody's */
-    uint64_t last_use;
-};
-
-struct javm_vm {
-    struct space spaces[SPACES];
-    uint32_t space_count, space_limit;
-    uint64_t clock;
-    struct javm_memory *memory; /* of the invocation that runs */
-    enum javm_engine engine;
-    struct javm_jit *own_jit; /* NULL: the interpreter, or somebody else's */
-    struct prepared_cache cache;
-    struct javm_vm_stats stats;
-};
-
-#define OP_REPLY 0
+#include "vm/kernel.h"
 
 const char *javm_fault_name(enum javm_fault fault)
 {
@@ -42,71 +15,87 @@ const char *javm_fault_name(enum javm_fault fault)
     return (unsigned)fault < sizeof names / sizeof *names ? names[fault] : "unknown";
 }
 
+/* ---- life ------------------------------------------------------------------------------- */
+
+static enum javm_status choose_engine(struct javm_vm *vm, const struct javm_vm_options *options,
+                                      struct javm_jit **jit, struct javm_error *err)
+{
+    vm->engine = options->engine;
+    *jit = NULL;
+    if (options->engine != JAVM_ENGINE_JIT)
+        return JAVM_OK;
+    *jit = options->jit;
+    if (*jit != NULL)
+        return JAVM_OK;
+    const enum javm_status status = javm_jit_create(NULL, &vm->own_jit, err);
+    *jit = vm->own_jit;
+    return status;
+}
+
 enum javm_status javm_vm_create(const struct javm_vm_options *options, struct javm_vm **vm,
                                 struct javm_error *err)
 {
     const struct javm_vm_options defaults = {0};
+    struct javm_jit *jit;
     if (options == NULL)
         options = &defaults;
     if (!javm_engine_available(options->engine))
         return javm_fail(err, JAVM_E_UNSUPPORTED, JAVM_NOWHERE,
                          "engine: the recompiler is not in this build");
-    if (options->gas_model != JAVM_GAS_EXEC)
-        return javm_fail(err, JAVM_E_UNSUPPORTED, JAVM_NOWHERE,
-                         "gas model: only exec is in this version");
     struct javm_vm *v = calloc(1, sizeof *v);
     if (v == NULL)
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "vm: out of memory");
-    enum javm_status status = javm_memory_create(&v->spaces[0].memory, err);
+    v->max_depth = options->max_depth != 0 ? options->max_depth : DEFAULT_DEPTH;
+    v->entries = calloc(v->max_depth, sizeof *v->entries);
+    enum javm_status status = v->entries == NULL
+                                  ? javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "vm: out of memory")
+                                  : spaces_init(&v->spaces, err);
+    if (status == JAVM_OK) {
+        status = choose_engine(v, options, &jit, err);
+        if (status != JAVM_OK)
+            spaces_free(&v->spaces);
+    }
     if (status != JAVM_OK) {
+        free(v->entries);
         free(v);
         return status;
-    }
-    v->space_count = 1;
-    v->space_limit = SPACES;
-    v->engine = options->engine;
-    struct javm_jit *jit = NULL;
-    if (options->engine == JAVM_ENGINE_JIT) {
-        jit = options->jit;
-        if (jit == NULL) {
-            status = javm_jit_create(NULL, &v->own_jit, err);
-            if (status != JAVM_OK) {
-                javm_memory_destroy(v->spaces[0].memory);
-                free(v);
-                return status;
-            }
-            jit = v->own_jit;
-        }
     }
     prepared_init(&v->cache, jit,
                   options->program_cache_bytes != 0 ? options->program_cache_bytes
                                                     : UINT64_C(1) << 30,
                   &v->stats);
+    v->cache.full = options->gas_model == JAVM_GAS_FULL;
+    assist_init(&v->assist, options->assist);
     *vm = v;
     return JAVM_OK;
 }
 
-static void release_space(struct space *space)
-{
-    memory_drop(space->memory);
-    space->id = space->last_use = 0;
-}
-
 void javm_vm_flush(struct javm_vm *vm)
 {
-    for (uint32_t i = 0; i < vm->space_count; i++)
-        release_space(&vm->spaces[i]);
+    spaces_drop(&vm->spaces);
     prepared_flush(&vm->cache);
+}
+
+/* Everything that an invocation holds; it is over, or given up. */
+static void clear(struct javm_vm *vm)
+{
+    stack_unwind(vm, 0);
+    value_drop(&vm->payload);
+    vm->paused = false;
+    vm->dir = NULL;
+    vm->err = NULL;
 }
 
 void javm_vm_destroy(struct javm_vm *vm)
 {
     if (vm == NULL)
         return;
+    clear(vm);
     prepared_flush(&vm->cache);
-    for (uint32_t i = 0; i < vm->space_count; i++)
-        javm_memory_destroy(vm->spaces[i].memory);
+    assist_free(&vm->assist);
+    spaces_free(&vm->spaces);
     javm_jit_destroy(vm->own_jit);
+    free(vm->entries);
     free(vm);
 }
 
@@ -115,369 +104,303 @@ void javm_vm_stats(const struct javm_vm *vm, struct javm_vm_stats *stats)
     *stats = vm->stats;
 }
 
-/* ---- memories --------------------------------------------------------------------------- */
-
-static struct space *least_recent(struct javm_vm *vm)
-{
-    struct space *oldest = &vm->spaces[0];
-    for (uint32_t i = 1; i < vm->space_count; i++)
-        if (vm->spaces[i].last_use < oldest->last_use)
-            oldest = &vm->spaces[i];
-    return oldest;
-}
-
-/* What the other memories keep is bounded; those that were not used for longest give way. */
-static void trim(struct javm_vm *vm, const struct space *used)
-{
-    uint64_t warm = 0;
-    for (uint32_t i = 0; i < vm->space_count; i++)
-        warm += vm->spaces[i].memory->warm_count;
-    while (warm - used->memory->warm_count > WARM_ALL) {
-        struct space *oldest = NULL;
-        for (uint32_t i = 0; i < vm->space_count; i++) {
-            struct space *s = &vm->spaces[i];
-            if (s != used && s->memory->warm_count != 0 &&
-                (oldest == NULL || s->last_use < oldest->last_use))
-                oldest = s;
-        }
-        if (oldest == NULL) /* never: what is too much belongs to somebody */
-            break;
-        const uint32_t had = oldest->memory->warm_count;
-        release_space(oldest);
-        if (oldest->memory->warm_count == had) /* the system refused */
-            break;
-        warm -= had;
-    }
-}
-
-static struct javm_memory *memory_of(struct javm_vm *vm, uint64_t id)
-{
-    struct space *space = NULL;
-    for (uint32_t i = 0; i < vm->space_count && space == NULL; i++)
-        if (vm->spaces[i].id == id)
-            space = &vm->spaces[i];
-    if (space == NULL) {
-        space = least_recent(vm);
-        if (space->id != 0 && vm->space_count < vm->space_limit) {
-            struct space *fresh = &vm->spaces[vm->space_count];
-            if (javm_memory_create(&fresh->memory, NULL) == JAVM_OK) {
-                space = fresh;
-                vm->space_count++;
-            } else {
-                vm->space_limit = vm->space_count;
-            }
-        }
-        space->id = id;
-    }
-    if (space->last_use != vm->clock)
-        trim(vm, space);
-    space->last_use = ++vm->clock;
-    return space->memory;
-}
-
 /* ---- entry ------------------------------------------------------------------------------ */
 
-/* The layout of this call: the prepared one, with the scratchpad in the mapping of slot[0]. */
-static enum javm_status attach(struct javm_vm *vm, const struct prepared *p,
-                               const struct javm_call *call, struct javm_error *err)
+/* The checks of slot[0] that a caller hears about; what else the kernel does with it is its own. */
+static enum javm_status check_scratchpad(const struct cached_program *p,
+                                         const struct javm_cap *given, struct javm_error *err)
 {
-    struct memory_layout layout = {.regions = p->regions,
-                                   .count = p->region_count,
-                                   .scratch = p->scratch_region,
-                                   .space = p->program->space,
-                                   .id = p->layout,
-                                   .constant =
-                                       true}; /* code and pinned Data: the image names them */
-    if (call->scratchpad != NULL && p->slot0_pinned)
+    if (given == NULL)
+        return JAVM_OK;
+    if (p->slot0_pinned)
         return javm_fail(err, JAVM_E_KIND, JAVM_NOWHERE,
                          "slot[0] is pinned by the image: it cannot be given");
-    if (p->scratch_region != 0) {
-        const struct javm_region *region = &p->regions[p->scratch_region];
-        layout.scratch_data = call->scratchpad != NULL ? call->scratchpad : region->data;
-        if (call->scratchpad != NULL && javm_cap_kind(call->scratchpad) != JAVM_DATA)
-            return javm_fail(err, JAVM_E_KIND, JAVM_NOWHERE,
-                             "slot[0] is mapped and has to be a Data, not a cap of kind %s",
-                             javm_kind_name(javm_cap_kind(call->scratchpad)));
-        if (call->scratchpad != NULL && javm_data_pages(call->scratchpad) > region->pages)
-            return javm_fail(err, JAVM_E_RANGE, JAVM_NOWHERE,
-                             "slot[0] has %llu pages, its mapping only %u",
-                             (unsigned long long)javm_data_pages(call->scratchpad), region->pages);
-    }
-    vm->memory = memory_of(vm, p->program->space);
-    if (memory_attach_warm(vm->memory, &layout) != JAVM_OK)
-        return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "guest memory: out of memory");
+    if (p->scratch_region == 0)
+        return JAVM_OK;
+    const struct javm_region *region = &p->regions[p->scratch_region];
+    if (javm_cap_kind(given) != JAVM_DATA)
+        return javm_fail(err, JAVM_E_KIND, JAVM_NOWHERE,
+                         "slot[0] is mapped and has to be a Data, not a cap of kind %s",
+                         javm_kind_name(javm_cap_kind(given)));
+    if (javm_data_pages(given) > region->pages)
+        return javm_fail(err, JAVM_E_RANGE, JAVM_NOWHERE,
+                         "slot[0] has %llu pages, its mapping only %u",
+                         (unsigned long long)javm_data_pages(given), region->pages);
     return JAVM_OK;
 }
 
-static void enter(struct javm_exec *exec, const struct javm_endpoint *endpoint,
-                  const struct javm_call *call)
+static enum javm_status enter(struct javm_vm *vm, const struct javm_call *call,
+                              struct javm_error *err)
 {
-    memset(exec->regs, 0, sizeof exec->regs);
-    memcpy(exec->regs, endpoint->initial_regs, sizeof endpoint->initial_regs);
-    if (endpoint->stack_top != 0 && endpoint->initial_regs[1] == 0)
-        exec->regs[1] = endpoint->stack_top;
-    memcpy(&exec->regs[7], call->args, sizeof call->args);
-    exec->pc = endpoint->entry_pc;
-    exec->gas = call->gas;
-}
-
-static void classify(const struct javm_exec *exec, struct javm_call_result *result)
-{
-    result->end = JAVM_END_FAULTED;
-    switch (exec->exit) {
-    case JAVM_EXIT_HOST_CALL:
-    case JAVM_EXIT_ECALL_JAR:
-        result->selector_is_ecall = exec->exit == JAVM_EXIT_ECALL_JAR;
-        result->selector = result->selector_is_ecall ? (int64_t)exec->regs[11] : exec->exit_arg;
-        result->end = result->selector == OP_REPLY ? JAVM_END_HALT : JAVM_END_HOST_CALL;
-        if (result->end == JAVM_END_HALT)
-            result->value = exec->regs[7];
-        break;
-    case JAVM_EXIT_NONE:
-        result->end = JAVM_END_TIMEOUT;
-        break;
-    case JAVM_EXIT_OUT_OF_GAS:
-        result->fault = JAVM_FAULT_OUT_OF_GAS;
-        break;
-    case JAVM_EXIT_TRAP:
-        result->fault = JAVM_FAULT_TRAP;
-        break;
-    case JAVM_EXIT_PAGE_FAULT:
-        result->fault = JAVM_FAULT_PAGE_FAULT;
-        result->address = (uint64_t)exec->exit_arg;
-        result->fault_addr = exec->fault_addr;
-        break;
-    case JAVM_EXIT_PANIC:
-    case JAVM_EXIT_HALT: /* PVM only; no front end for it in this version */
-        result->fault = JAVM_FAULT_PANIC;
-        break;
+    struct instance *instance;
+    enum javm_status status = prepared_get(&vm->cache, vm->dir, &call->instance, &instance, err);
+    if (status != JAVM_OK)
+        return status;
+    if (instance->status != JAVM_IDLE) {
+        char text[JAVM_HASH_TEXT];
+        javm_hash_format(&call->instance, text);
+        return javm_fail(err, JAVM_E_STATE, JAVM_NOWHERE, "instance %s is not idle", text);
     }
+    const struct start start = {
+        .instance = instance,
+        .program = instance->program,
+        .layout = instance->layout,
+        .endpoint = javm_image_endpoint(javm_image_of(instance->program->image), call->endpoint),
+        .args = call->args,
+        .owner = NO_ENTRY};
+    if (start.endpoint == NULL)
+        return javm_fail(err, JAVM_E_RANGE, JAVM_NOWHERE, "endpoint %u: the image has none there",
+                         call->endpoint);
+    status = check_scratchpad(instance->program, call->scratchpad, err);
+    if (status != JAVM_OK)
+        return status;
+    struct value slot0 = {.kind = VALUE_EMPTY};
+    if (call->scratchpad != NULL)
+        slot0 = value_of_cap(javm_cap_retain(call->scratchpad));
+    status = stack_push(vm, &start, &slot0);
+    value_drop(&slot0);
+    if (status != JAVM_OK)
+        return javm_fail(err, status, JAVM_NOWHERE, "guest memory: out of memory");
+    instance_retain(instance);
+    return JAVM_OK;
 }
 
 /* ---- end -------------------------------------------------------------------------------- */
 
-/* The Data of a mapping after the run: its source with the changed pages written over it, as long
- * as before or up to the last changed page. *data gets a reference; when no page changed it is the
- * source itself (NULL for none). */
-static enum javm_status mapped_data(struct javm_memory *memory, const struct javm_region *region,
-                                    const struct javm_cap *source, struct javm_cap **data)
+/* What the host wanted of the bottom frame, which has ended. */
+static enum javm_status collect(struct javm_vm *vm, const struct javm_call *call,
+                                struct javm_call_result *result, struct javm_error *err)
 {
-    const uint32_t *dirty;
-    const size_t count = memory_dirty_within(memory, region, &dirty);
-    if (count == 0) {
-        *data = source != NULL ? javm_cap_retain(source) : NULL;
-        return JAVM_OK;
-    }
-    const uint64_t before = source != NULL ? javm_data_pages(source) : 0;
-    const uint64_t last = dirty[count - 1] - region->first_page;
-    struct javm_cap *fresh = last < before ? javm_cap_clone(source) : javm_data_new_zero(last + 1);
-    enum javm_status status = fresh == NULL ? JAVM_E_NOMEM : JAVM_OK;
-    for (uint64_t i = 0; last >= before && i < before && status == JAVM_OK; i++) {
-        const uint8_t *page = javm_data_page(source, i);
-        if (page != NULL)
-            status = javm_data_write_page(fresh, i, page);
-    }
-    for (size_t i = 0; i < count && status == JAVM_OK; i++)
-        status = javm_data_write_page(fresh, dirty[i] - region->first_page,
-                                      javm_memory_page(memory, dirty[i]));
-    if (status != JAVM_OK) {
-        javm_cap_release(fresh);
-        return status;
-    }
-    *data = fresh;
-    return JAVM_OK;
-}
-
-/* slot[0] as the caller sees it: what the run left when it halted, else what it was given. */
-static enum javm_status reflect_slot0(struct javm_vm *vm, const struct prepared *p,
-                                      struct javm_dir_thread *dir, const struct javm_call *call,
-                                      struct javm_call_result *result)
-{
-    if (p->scratch_region != 0) {
-        const struct javm_region *region = &p->regions[p->scratch_region];
-        const struct javm_cap *given = call->scratchpad != NULL ? call->scratchpad : region->data;
-        if (result->end == JAVM_END_HALT)
-            return mapped_data(vm->memory, region, given, &result->slot0);
-        if (given != NULL)
-            result->slot0 = javm_cap_retain(given);
-        return JAVM_OK;
-    }
-    if (call->scratchpad != NULL) {
-        result->slot0 = javm_cap_retain(call->scratchpad);
-        return JAVM_OK;
-    }
-    const struct javm_key slot0 = {.len = 1};
-    struct javm_cap *root =
-        javm_directory_get(dir, &javm_instance_of(p->instance)->root_cnode.hash);
-    const struct javm_target *target = root != NULL ? javm_cnode_get(root, &slot0) : NULL;
-    if (target != NULL && target->kind == JAVM_TARGET_HASH)
-        result->slot0 = javm_directory_get(dir, &target->hash);
-    javm_cap_release(root);
-    return JAVM_OK;
-}
-
-/* One slot of the post instance that is not as before. */
-struct change {
-    const struct javm_key *path;
-    uint8_t depth;
-    struct javm_target target; /* EMPTY: the slot was cleared */
-};
-
-/* How new caps get their hashes: published, or only hashed. */
-struct namer {
-    struct javm_dir_thread *dir;
-    bool publish;
-    struct javm_error *err;
-};
-
-static enum javm_status name_cap(const struct namer *namer, const struct javm_cap *cap,
-                                 struct javm_hash *hash)
-{
-    if (namer->publish)
-        return javm_directory_put(namer->dir, cap, hash, namer->err);
-    const enum javm_status status = javm_cap_hash(cap, hash);
-    return status == JAVM_OK
-               ? JAVM_OK
-               : javm_fail(namer->err, status, JAVM_NOWHERE, "post instance: out of memory");
-}
-
-/* Make the changes below a published CNode; they are in order of their paths, so that each CNode on
- * the way is copied and hashed once. *node is replaced by the hash of the new one. `level` keys of
- * each path lead to the node: at most JAVM_MAX_SOURCE_DEPTH. */
-static enum javm_status change_slots(const struct namer *namer, struct javm_hash *node,
-                                     const struct change *changes, size_t count, uint8_t level)
-{
-    struct javm_cap *published = javm_directory_get(namer->dir, node);
-    struct javm_cap *cnode = published != NULL ? javm_cap_clone(published) : NULL;
-    javm_cap_release(published);
-    if (cnode == NULL)
-        return javm_fail(namer->err, JAVM_E_NOMEM, JAVM_NOWHERE, "post instance: out of memory");
+    struct entry *root = &vm->entries[0];
+    const bool halt = vm->end == JAVM_END_HALT;
     enum javm_status status = JAVM_OK;
-    for (size_t i = 0, end; i < count && status == JAVM_OK; i = end) {
-        const struct javm_key *key = &changes[i].path[level];
-        struct javm_target target = changes[i].target;
-        end = i + 1;
-        if (changes[i].depth > level + 1) {
-            while (end < count && javm_key_compare(&changes[end].path[level], key) == 0)
-                end++;
-            /* lay_out saw a CNode here, and nothing clears it: no path leads through slot[0]. */
-            struct javm_hash child = javm_cnode_get(cnode, key)->hash;
-            status = change_slots(namer, &child, changes + i, end - i, (uint8_t)(level + 1));
-            target = javm_target_hash(&child);
-        }
-        if (status == JAVM_OK && javm_cnode_set(cnode, key, &target) != JAVM_OK)
-            status =
-                javm_fail(namer->err, JAVM_E_NOMEM, JAVM_NOWHERE, "post instance: out of memory");
+    if (halt && call->want_post)
+        status = frame_halt(vm, root);
+    else if (halt && call->want_slot0)
+        status = frame_flush_slot0(root);
+    if (status != JAVM_OK)
+        return javm_fail(err, status, JAVM_NOWHERE, "post instance: out of memory");
+    if (call->want_slot0)
+        status = value_settle(vm->dir, halt ? &root->slot0 : &root->given, !call->post_unpublished,
+                              &result->slot0, err);
+    if (status == JAVM_OK && halt && call->want_post) {
+        struct value value = value_of_instance(root->instance); /* the entry's count */
+        status =
+            value_settle(vm->dir, &value, !call->post_unpublished, &result->post_instance, err);
     }
-    if (status == JAVM_OK)
-        status = name_cap(namer, cnode, node);
-    javm_cap_release(cnode);
     return status;
 }
 
-/* What the run changed in its own slots, in order of paths: slot[0] went back to the caller,
- * changed pages of persistent mappings are Data in their slots. */
-static enum javm_status collect_changes(struct javm_memory *memory, const struct prepared *p,
-                                        const struct namer *namer, struct change *changes,
-                                        size_t *count)
+/* The invocation ran until it ended or paused; say how. */
+static enum javm_status report(struct javm_vm *vm, const struct javm_call *call,
+                               struct javm_call_result *result, struct javm_error *err)
 {
-    static const struct javm_key slot0 = {.len = 1};
-    const struct javm_image *image = javm_image_of(p->program->image);
-    changes[0] = (struct change){&slot0, 1, {.kind = JAVM_TARGET_EMPTY}};
-    *count = 1;
-    for (uint32_t i = 0; i < p->persistent_count; i++) {
-        const struct javm_mapping *mapping = &image->mappings[p->persistent[i]];
-        const struct javm_region *region = &p->regions[p->persistent[i] + 1];
-        if (!region->writable || p->persistent[i] + 1 == p->scratch_region)
-            continue;
-        struct javm_cap *data = NULL;
-        struct javm_hash hash;
-        enum javm_status status = mapped_data(memory, region, region->data, &data);
-        if (status != JAVM_OK)
-            return javm_fail(namer->err, status, JAVM_NOWHERE, "post instance: out of memory");
-        if (data != NULL && data != region->data) {
-            status = name_cap(namer, data, &hash);
-            changes[(*count)++] =
-                (struct change){mapping->path, mapping->depth, javm_target_hash(&hash)};
+    const struct entry *e = running(vm);
+    enum javm_status status = gas_store(vm, running_index(vm));
+    if (status != JAVM_OK)
+        return javm_fail(err, status, JAVM_NOWHERE, "gas meter: %s", javm_status_name(status));
+    result->end = vm->end;
+    result->gas_used = vm->spent;
+    result->pc = e->exec.pc;
+    switch (vm->end) {
+    case JAVM_END_HALT:
+        result->value = e->exec.regs[7];
+        break;
+    case JAVM_END_FAULTED:
+        result->fault = vm->fault;
+        if (vm->fault == JAVM_FAULT_PAGE_FAULT) {
+            result->address = (uint64_t)e->exec.exit_arg;
+            result->fault_addr = e->exec.fault_addr;
         }
-        javm_cap_release(data);
-        if (status != JAVM_OK)
-            return status;
+        break;
+    case JAVM_END_HOST_CALL:
+        result->selector_is_ecall = e->exec.exit == JAVM_EXIT_ECALL_JAR;
+        result->selector = result->selector_is_ecall ? (int64_t)e->exec.regs[11] : e->exec.exit_arg;
+        break;
+    case JAVM_END_PAUSED:
+        result->yield_key = vm->pause_key;
+        return call->want_slot0 ? value_settle(vm->dir, &vm->payload, !call->post_unpublished,
+                                               &result->slot0, err)
+                                : JAVM_OK;
+    case JAVM_END_TIMEOUT:
+        break;
     }
-    return JAVM_OK;
+    return collect(vm, call, result, err);
 }
 
-/* The Instance after HALT. */
-static enum javm_status build_post(struct javm_vm *vm, const struct prepared *p,
-                                   struct javm_dir_thread *dir, const struct javm_call *call,
-                                   struct javm_call_result *result, struct javm_error *err)
+/* From a frame that is ready to the end of the call. */
+static enum javm_status drive(struct javm_vm *vm, const struct javm_call *call,
+                              struct javm_call_result *result, struct javm_error *err)
 {
-    const struct namer namer = {dir, !call->post_unpublished, err};
-    struct javm_instance fields = *javm_instance_of(p->instance);
-    struct javm_hash root = fields.root_cnode.hash;
-    size_t count = 0;
-    struct change *changes = malloc((p->persistent_count + (size_t)1) * sizeof *changes);
-    enum javm_status status =
-        changes == NULL ? javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "post instance: out of memory")
-                        : collect_changes(vm->memory, p, &namer, changes, &count);
+    enum javm_status status = kernel_run(vm, call->deadline_ns);
     if (status == JAVM_OK)
-        status = change_slots(&namer, &root, changes, count, 0);
-    free(changes);
+        status = report(vm, call, result, err);
     if (status != JAVM_OK)
-        return status;
-    fields.root_cnode = javm_target_hash(&root);
-    fields.status = JAVM_IDLE;
-    fields.mem = javm_cap_retain(fields.mem);
-    result->post_instance = javm_instance_new(&fields);
-    if (result->post_instance == NULL) {
-        javm_cap_release(fields.mem);
-        return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "post instance: out of memory");
-    }
-    return JAVM_OK;
+        javm_call_result_clear(result);
+    if (status != JAVM_OK || !vm->paused)
+        clear(vm);
+    vm->dir = NULL;
+    vm->err = NULL;
+    return status;
+}
+
+static void begin(struct javm_vm *vm, struct javm_dir_thread *dir, const struct javm_call *call,
+                  struct javm_error *err)
+{
+    vm->dir = dir;
+    vm->err = err;
+    vm->can_pause = call->can_pause;
+    vm->operations = 0;
 }
 
 enum javm_status javm_vm_invoke(struct javm_vm *vm, struct javm_dir_thread *dir,
                                 const struct javm_call *call, struct javm_call_result *result,
                                 struct javm_error *err)
 {
-    const struct prepared *p;
     memset(result, 0, sizeof *result);
-    enum javm_status status = prepared_get(&vm->cache, dir, &call->instance, &p, err);
-    if (status != JAVM_OK)
+    if (vm->paused)
+        return javm_fail(err, JAVM_E_STATE, JAVM_NOWHERE,
+                         "an invocation is paused: it has to be resumed or dropped first");
+    begin(vm, dir, call, err);
+    enum javm_status status = enter(vm, call, err);
+    if (status != JAVM_OK) {
+        clear(vm);
         return status;
-    const struct javm_endpoint *endpoint =
-        javm_image_endpoint(javm_image_of(p->program->image), call->endpoint);
-    if (endpoint == NULL)
-        return javm_fail(err, JAVM_E_RANGE, JAVM_NOWHERE, "endpoint %u: the image has none there",
-                         call->endpoint);
-    status = attach(vm, p, call, err);
-    if (status != JAVM_OK)
-        return status;
-    struct javm_exec exec = {.program = p->program->program,
-                             .native = p->program->native,
-                             .memory = vm->memory,
-                             .engine = vm->engine};
-    enter(&exec, endpoint, call);
-    javm_exec_run(&exec, call->deadline_ns);
-    classify(&exec, result);
-    result->gas_used = call->gas - exec.gas;
-    result->pc = exec.pc;
-    if (exec.failed)
-        status = javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE,
-                           vm->memory->failed
-                               ? "guest memory: the system gives no more (vm.max_map_count?)"
-                               : "invocation: out of memory");
-    if (status == JAVM_OK && call->want_slot0 && reflect_slot0(vm, p, dir, call, result) != JAVM_OK)
-        status = javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "slot[0]: out of memory");
-    if (status == JAVM_OK && call->want_post && result->end == JAVM_END_HALT)
-        status = build_post(vm, p, dir, call, result, err);
-    if (status != JAVM_OK)
-        javm_call_result_clear(result);
+    }
+    assist_reset(&vm->assist);
+    vm->budget = call->gas;
+    vm->spent = vm->seen = 0;
     vm->stats.invocations++;
-    vm->stats.pages_touched += vm->memory->filled;
-    memory_finish(vm->memory, result->gas_used);
+    if (vm->cache.full)
+        vm->entries[0].unpaid = vm->entries[0].program->entry_cost;
+    if (gas_scope(vm, 0) != JAVM_OK) {
+        vm->entries[0].scope = NO_ENTRY;
+        vm->end = JAVM_END_FAULTED;
+        vm->fault = JAVM_FAULT_BAD_OPERAND;
+        gas_load(vm, 0);
+        status = report(vm, call, result, err);
+        clear(vm);
+        return status;
+    }
+    status = gas_load(vm, 0);
+    if (status != JAVM_OK) {
+        clear(vm);
+        return javm_fail(err, status, JAVM_NOWHERE, "gas meter: %s", javm_status_name(status));
+    }
+    return drive(vm, call, result, err);
+}
+
+/* ---- paused invocations ----------------------------------------------------------------- */
+
+enum javm_status javm_vm_call_resume(struct javm_vm *vm, struct javm_dir_thread *dir,
+                                     const struct javm_call *call, struct javm_call_result *result,
+                                     struct javm_error *err)
+{
+    memset(result, 0, sizeof *result);
+    if (!vm->paused)
+        return javm_fail(err, JAVM_E_STATE, JAVM_NOWHERE, "no invocation is paused");
+    struct entry *yielder = running(vm);
+    enum javm_status status = check_scratchpad(yielder->program, call->scratchpad, err);
+    if (status != JAVM_OK)
+        return status;
+    begin(vm, dir, call, err);
+    struct value slot0 = {.kind = VALUE_EMPTY};
+    if (call->scratchpad != NULL)
+        slot0 = value_of_cap(javm_cap_retain(call->scratchpad));
+    vm->budget = call->gas > UINT64_MAX - vm->budget ? UINT64_MAX : vm->budget + call->gas;
+    vm->paused = false;
+    value_drop(&vm->payload);
+    const enum step step =
+        resume_yielder(vm, &vm->pause_key, vm->by_kernel, call->scratchpad != NULL ? &slot0 : NULL);
+    if (step != STEP_GO_ON) {
+        status = vm->failure;
+        clear(vm);
+        return status;
+    }
+    return drive(vm, call, result, err);
+}
+
+enum javm_status javm_vm_drop_paused(struct javm_vm *vm, struct javm_error *err)
+{
+    if (!vm->paused)
+        return javm_fail(err, JAVM_E_STATE, JAVM_NOWHERE, "no invocation is paused");
+    clear(vm);
+    return JAVM_OK;
+}
+
+enum javm_status javm_vm_detach_paused(struct javm_vm *vm, struct javm_dir_thread *dir,
+                                       struct javm_hash *hash, struct javm_error *err)
+{
+    struct instance *paused;
+    struct javm_cap *cap = NULL;
+    if (!vm->paused)
+        return javm_fail(err, JAVM_E_STATE, JAVM_NOWHERE, "no invocation is paused");
+    vm->dir = dir;
+    enum javm_status status = pause_freeze(vm, 0, &vm->pause_key, vm->by_kernel, true, &paused);
+    if (status == JAVM_OK) {
+        struct value value = value_of_instance(paused);
+        status = value_settle(dir, &value, true, &cap, err);
+        value_drop(&value);
+        if (status == JAVM_OK)
+            status = javm_directory_put(dir, cap, hash, err);
+        javm_cap_release(cap);
+    } else {
+        javm_fail(err, status, JAVM_NOWHERE, "paused invocation: out of memory");
+    }
+    clear(vm);
     return status;
 }
+
+enum javm_status javm_vm_attach_paused(struct javm_vm *vm, struct javm_dir_thread *dir,
+                                       const struct javm_hash *hash, struct javm_error *err)
+{
+    struct instance *paused;
+    struct pause_header header;
+    if (vm->paused)
+        return javm_fail(err, JAVM_E_STATE, JAVM_NOWHERE,
+                         "an invocation is paused: it has to be resumed or dropped first");
+    vm->dir = dir;
+    enum javm_status status = prepared_get(&vm->cache, dir, hash, &paused, err);
+    if (status != JAVM_OK)
+        return status;
+    instance_retain(paused);
+    assist_reset(&vm->assist);
+    status = pause_read(vm, paused, true, &header);
+    if (status == JAVM_OK && header.count > vm->max_depth)
+        status = JAVM_E_LIMIT;
+    vm->spent = vm->seen = 0;
+    if (status == JAVM_OK)
+        status = pause_thaw(vm, paused, NO_ENTRY, 0);
+    if (status == JAVM_OK) {
+        vm->paused = true;
+        vm->by_kernel = header.by_kernel;
+        vm->pause_key = paused->yield_key;
+        vm->budget = paused->gas_remaining;
+        vm->spent = vm->seen = header.spent;
+    } else {
+        javm_fail(err, status, JAVM_NOWHERE, "paused instance: %s", javm_status_name(status));
+    }
+    instance_release(paused);
+    vm->dir = NULL;
+    return status;
+}
+
+size_t javm_vm_attestations(const struct javm_vm *vm)
+{
+    return vm->assist.recorded_count;
+}
+
+bool javm_vm_attestation(const struct javm_vm *vm, size_t i, struct javm_key *key,
+                         const struct javm_cap **data)
+{
+    if (i >= vm->assist.recorded_count)
+        return false;
+    *key = vm->assist.recorded[i].key;
+    *data = vm->assist.recorded[i].data;
+    return true;
+}
+
+/* ---- small things ----------------------------------------------------------------------- */
 
 enum javm_status javm_vm_invoke_cached(struct javm_vm *vm, struct javm_dir_thread *dir,
                                        const struct javm_hash *instance, uint32_t endpoint,

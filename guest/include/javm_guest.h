@@ -79,10 +79,8 @@ static inline void *javm_heap(size_t *bytes)
 
 /* ---- operations of the kernel ----------------------------------------------------------- */
 
-/* None of them but the reply is served in this version: the others end the invocation as
- * `host_call`. An operation takes φ7..φ12 and may write φ7 and φ8; it may also change any memory
- * that is mapped.
- */
+/* An operation takes φ7..φ12 and may write φ7 and φ8; it may also change any memory that is mapped.
+ * One that is misused faults the program: there is nothing to check but what is said below. */
 #define JAVM_OPERATION(number, a, b, c, d, e, f)                                     \
     register uint64_t r7 __asm__("a0") = (a);                                        \
     register uint64_t r8 __asm__("a1") = (b);                                        \
@@ -98,38 +96,111 @@ static inline void *javm_heap(size_t *bytes)
 struct javm_answer {
     uint64_t value, status; /* φ7, φ8 */
 };
+/* The status of a call. value: what the callee replied; the key of the yield that was caught; a
+ * reason, 1 trap, 2 panic, 3 page fault, 4 out of gas, 5 a yield that nobody caught, 6 a misused
+ * operation, 7 too deep, 8 storage. */
+enum { JAVM_OK = 0, JAVM_PAUSED = 1, JAVM_FAULTED = 2 };
 
-#define JAVM_DEFINE_OPERATION(name, number)                                               \
-    static inline struct javm_answer name(uint64_t a, uint64_t b, uint64_t c, uint64_t d, \
-                                          uint64_t e, uint64_t f)                         \
-    {                                                                                     \
-        JAVM_OPERATION(number, a, b, c, d, e, f);                                         \
-        return (struct javm_answer){r7, r8};                                              \
+#define JAVM_DO(name, number, a, b, c, d, e, f)   \
+    static inline struct javm_answer name {       \
+        JAVM_OPERATION(number, a, b, c, d, e, f); \
+        return (struct javm_answer){r7, r8};      \
     }
 
-/* Arguments are φ7..φ12 in order; unused ones are 0. */
-JAVM_DEFINE_OPERATION(javm_mgmt_copy, 1)
-JAVM_DEFINE_OPERATION(javm_mgmt_move, 2)
-JAVM_DEFINE_OPERATION(javm_mgmt_drop, 3)
-JAVM_DEFINE_OPERATION(javm_cnode_swap, 4)
-JAVM_DEFINE_OPERATION(javm_cnode_mint, 5)
-JAVM_DEFINE_OPERATION(javm_cnode_get_wide, 6)
-JAVM_DEFINE_OPERATION(javm_cnode_set_wide, 7)
-JAVM_DEFINE_OPERATION(javm_host_yield, 16)
-JAVM_DEFINE_OPERATION(javm_set_image, 17)
-JAVM_DEFINE_OPERATION(javm_derive_spawn, 18)
-JAVM_DEFINE_OPERATION(javm_make_image, 19)
-JAVM_DEFINE_OPERATION(javm_same_type, 20)
-JAVM_DEFINE_OPERATION(javm_type_of, 21)
-JAVM_DEFINE_OPERATION(javm_read_data, 22)
-JAVM_DEFINE_OPERATION(javm_mint_data, 23)
-JAVM_DEFINE_OPERATION(javm_file_open, 24)
-JAVM_DEFINE_OPERATION(javm_file_save, 25)
-JAVM_DEFINE_OPERATION(javm_call, 26)
-JAVM_DEFINE_OPERATION(javm_call_resume, 27)
-JAVM_DEFINE_OPERATION(javm_drop_resume, 28)
-JAVM_DEFINE_OPERATION(javm_image_hash_chain, 29)
-JAVM_DEFINE_OPERATION(javm_call_paused, 30)
+/* A slot is named by its path: a number below 256 of the program's own slots, or one in a CNode in
+ * one of them, in which there may be others. */
+static inline uint64_t javm_path(uint64_t cnode, uint64_t slot)
+{
+    unsigned end = 8; /* of the CNodes on the way to this one */
+    while (end < 56 && (cnode >> end & 0xFF) != 0)
+        end += 8;
+    return (cnode & ~(uint64_t)0xFF) | (cnode & 0xFF) << end | slot;
+}
+/* A key of up to 8 bytes: the first is the lowest of `bytes`. */
+struct javm_guest_key {
+    uint64_t bytes, len;
+};
+static inline struct javm_guest_key javm_key(uint64_t bytes, uint64_t len)
+{
+    return (struct javm_guest_key){bytes, len};
+}
+
+/* Slots. A slot that something is put into has to be empty. */
+JAVM_DO(javm_mgmt_copy(uint64_t from, uint64_t to), 1, from, to, 0, 0, 0, 0)
+JAVM_DO(javm_mgmt_move(uint64_t from, uint64_t to), 2, from, to, 0, 0, 0, 0)
+JAVM_DO(javm_mgmt_drop(uint64_t slot), 3, slot, 0, 0, 0, 0, 0)
+JAVM_DO(javm_cnode_swap(uint64_t a, uint64_t b), 4, a, b, 0, 0, 0, 0)
+JAVM_DO(javm_cnode_mint(uint64_t to), 5, to, 0, 0, 0, 0, 0)
+JAVM_DO(javm_cnode_get_wide(uint64_t cnode, struct javm_guest_key key, uint64_t to), 6, cnode,
+        key.bytes, key.len, to, 0, 0)
+/* What was under the key goes; an empty slot `from` only clears it. */
+JAVM_DO(javm_cnode_set_wide(uint64_t cnode, struct javm_guest_key key, uint64_t from), 7, cnode,
+        key.bytes, key.len, from, 0, 0)
+
+/* Yields. Slot[0] goes along, and is what the one who resumes left there when it returns. */
+JAVM_DO(javm_host_yield(uint64_t sender, uint64_t b, uint64_t c, uint64_t d, uint64_t e), 16,
+        sender, b, c, d, e, 0)
+
+/* Images and instances. */
+JAVM_DO(javm_set_image(uint64_t image), 17, image, 0, 0, 0, 0, 0)
+/* cnode: its slots, which it takes; 0: none. */
+JAVM_DO(javm_derive_spawn(uint64_t image, uint64_t cnode, uint64_t to), 18, image, cnode, to, 0, 0,
+        0)
+JAVM_DO(javm_make_image(uint64_t data, uint64_t to), 19, data, to, 0, 0, 0, 0) /* value: 0 or why */
+JAVM_DO(javm_same_type(uint64_t a, uint64_t b), 20, a, b, 0, 0, 0, 0)          /* value: 0, 1 */
+JAVM_DO(javm_type_of(uint64_t instance, uint64_t to), 21, instance, to, 0, 0, 0, 0)
+JAVM_DO(javm_image_hash_chain(uint64_t instance, uint64_t to), 29, instance, to, 0, 0, 0, 0)
+
+/* Bytes. value of reading: how many. */
+JAVM_DO(javm_read_data(uint64_t data, uint64_t offset, void *to, uint64_t len), 22, data, offset,
+        (uintptr_t)to, len, 0, 0)
+JAVM_DO(javm_mint_data(const void *from, uint64_t len, uint64_t quota, uint64_t to), 23,
+        (uintptr_t)from, len, quota, to, 0, 0)
+JAVM_DO(javm_file_open(uint64_t file, uint64_t to), 24, file, to, 0, 0, 0, 0)
+JAVM_DO(javm_file_save(uint64_t data, uint64_t quota, uint64_t to), 25, data, quota, to, 0, 0, 0)
+
+/* Calls: the answer says how the callee ended, or that it yields what this program catches. Then it
+ * waits until it is resumed, which answers as the call did, or dropped. */
+JAVM_DO(javm_call(uint64_t instance, uint64_t endpoint, uint64_t a, uint64_t b, uint64_t c,
+                  uint64_t d),
+        26, instance, endpoint, a, b, c, d)
+JAVM_DO(javm_call_resume(void), 27, 0, 0, 0, 0, 0, 0)
+/* to: a slot that keeps it, as an Instance for javm_call_paused; 0: nowhere. */
+JAVM_DO(javm_drop_resume(uint64_t to), 28, to, 0, 0, 0, 0, 0)
+JAVM_DO(javm_call_paused(uint64_t instance), 30, instance, 0, 0, 0, 0, 0)
+
+/* The kernel's own keys, by a YieldSender of each (CE 01, ...). An owner may catch these too, and
+ * then answers or not. */
+static inline void javm_mint_yield(uint64_t sender, struct javm_guest_key key, uint64_t to_sender,
+                                   uint64_t to_receiver)
+{
+    javm_host_yield(sender, key.bytes, key.len, to_sender, to_receiver);
+}
+static inline void javm_merge_receivers(uint64_t sender, uint64_t a, uint64_t b, uint64_t to)
+{
+    javm_host_yield(sender, a, b, to, 0);
+}
+/* The value that it had. */
+static inline uint64_t javm_set_gas_meter(uint64_t sender, struct javm_guest_key key, uint64_t gas)
+{
+    return javm_host_yield(sender, key.bytes, key.len, gas, 0).value;
+}
+static inline void javm_mint_gas(uint64_t sender, struct javm_guest_key key, uint64_t to)
+{
+    javm_host_yield(sender, key.bytes, key.len, to, 0);
+}
+static inline uint64_t javm_set_quota(uint64_t sender, struct javm_guest_key key, uint64_t pages)
+{
+    return javm_host_yield(sender, key.bytes, key.len, pages, 0).value;
+}
+static inline void javm_mint_quota(uint64_t sender, struct javm_guest_key key, uint64_t to)
+{
+    javm_host_yield(sender, key.bytes, key.len, to, 0);
+}
+static inline uint64_t javm_attest(uint64_t sender, uint64_t data)
+{
+    return javm_host_yield(sender, data, 0, 0, 0).value;
+}
 
 /* End the invocation with a value. */
 __attribute__((noreturn)) static inline void javm_reply(uint64_t value)

@@ -71,6 +71,7 @@ struct javm_region {
     uint32_t first_page, pages; /* guest page numbers; regions ascend and do not overlap */
     enum javm_region_kind kind;
     bool writable;
+    uint32_t first_write; /* gas of the first write to a page, at most cow_cost; 0: cow_cost */
     const struct javm_cap *data; /* DATA: borrowed until the next attach */
     const uint8_t *bytes;        /* BYTES: borrowed until the next attach */
     uint64_t len;                /* BYTES: how many */

@@ -60,8 +60,11 @@ enum javm_status javm_bundle_collect(struct javm_dir_thread *dir, const struct j
 struct javm_link_options {
     uint64_t stack_bytes; /* default (0): 64 KiB; rounded up to pages */
     uint64_t heap_bytes;  /* default 0: none */
-    bool mark_all;        /* stress mode: a marker before every instruction */
-    bool keep_layout;     /* only verify: refuse when a marker would be needed */
+    /* Root slots (1..255) that the image declares for its handles, in order; 0 ends the lists. */
+    uint8_t gas_slots[8], quota_slots[8];
+    uint8_t receiver_slot; /* of its YieldReceiver; 0: none */
+    bool mark_all;         /* stress mode: a marker before every instruction */
+    bool keep_layout;      /* only verify: refuse when a marker would be needed */
 };
 /* *map (may be NULL): malloc'ed text of the --map file. FORMAT and UNSUPPORTED name function +
  * offset. */

@@ -6,6 +6,7 @@
 #ifndef JAVM_VM_H
 #define JAVM_VM_H
 
+#include "javm/assist.h"
 #include "javm/cap.h"
 #include "javm/directory.h"
 #include "javm/engine.h"
@@ -16,14 +17,16 @@ extern "C" {
 
 struct javm_vm;
 
-enum javm_gas_model { JAVM_GAS_EXEC = 0, JAVM_GAS_FULL = 1 /* not in this version */ };
+enum javm_gas_model { JAVM_GAS_EXEC = 0, JAVM_GAS_FULL = 1 };
 
 struct javm_vm_options {
     enum javm_engine engine;
     enum javm_gas_model gas_model;
-    uint32_t max_depth;   /* call stack entries; 0: 256. For CALL; nothing calls in this version */
+    uint32_t max_depth;   /* call stack entries; 0: 256. Each frame reserves 4 GiB of addresses */
     struct javm_jit *jit; /* JIT: where compiled code is, shared with other Vms; borrowed until the
                              Vm is destroyed; NULL: the Vm makes one of its own */
+    const struct javm_assist *assist; /* the host's functions, copied; NULL: none. Its context is
+                                         borrowed until the Vm is destroyed */
     uint64_t program_cache_bytes; /* decoded programs kept; 0: 1 GiB; the one in use always stays */
 };
 
@@ -41,7 +44,7 @@ enum javm_end {
     JAVM_END_TIMEOUT
 };
 
-/* Why an invocation faulted. Frozen numbers (φ[7] of the caller, later). */
+/* Why an invocation faulted. Frozen numbers: φ[7] of the caller. */
 enum javm_fault {
     JAVM_FAULT_NONE = 0,
     JAVM_FAULT_TRAP = 1,
@@ -67,6 +70,7 @@ struct javm_call {
     bool post_unpublished; /* enough to hash it: what it names that is new stays out of the
                               directory */
     bool want_slot0;       /* build slot0 at the end */
+    bool can_pause;        /* a yield that nobody catches ends as PAUSED, not as a fault */
 };
 
 /* What an invocation came to. Everything but the caps is plain data. */
@@ -76,25 +80,57 @@ struct javm_call_result {
     uint64_t value;        /* HALT: φ[7] */
     uint64_t address;      /* PAGE_FAULT: argument of the exit (page); full address in fault_addr */
     uint64_t fault_addr;
-    int64_t selector;       /* HOST_CALL: the operation that this version does not serve */
-    bool selector_is_ecall; /* it came from ecall.jar: selector is φ[11] */
-    uint64_t gas_used;
+    int64_t selector;               /* HOST_CALL: an operation above 63, and the host serves none */
+    bool selector_is_ecall;         /* it came from ecall.jar: selector is φ[11] */
+    uint64_t gas_used;              /* by all frames, whatever meter paid; over all resumes */
     uint64_t pc;                    /* where it ended, for reports */
     struct javm_key yield_key;      /* PAUSED */
     struct javm_cap *post_instance; /* HALT with want_post: an Idle Instance, owned by the caller */
-    struct javm_cap *slot0;         /* with want_slot0: a Data or other cap, owned; NULL: empty */
+    struct javm_cap *slot0;         /* with want_slot0: a Data or other cap, owned; NULL: empty.
+                                       PAUSED: what the yield carries */
 };
 
 /* Run one invocation to its end. Whatever the guest does is in *result, which the caller clears;
  * what the caller did wrong is a status, and then *result is clear (clearing it again does no
- * harm): MISSING      the instance, or a cap that it needs, is not published KIND         it is no
- * Instance; a mapped cap is no Data; slot[0] is pinned and was given RANGE        no such endpoint;
- * a Data longer than its mapping STATE        the instance is not idle UNSUPPORTED  an image of
- * another instruction set, or with mappings or gas slots that this version does not serve NOMEM
- * deadline_ns is absolute. A scratchpad has to be a Data when slot[0] is mapped. */
+ * harm). MISSING: the instance, or a cap that it needs, is not published. KIND: it is no Instance;
+ * a mapped cap is no Data; slot[0] is pinned and was given. RANGE: no such endpoint; a Data longer
+ * than its mapping. STATE: the instance is not idle, or the Vm holds a paused invocation.
+ * UNSUPPORTED: an image of another instruction set, or with mappings that are not served. NOMEM,
+ * and what the host's assist functions return. deadline_ns is absolute. A scratchpad has to be a
+ * Data when slot[0] is mapped. */
 enum javm_status javm_vm_invoke(struct javm_vm *vm, struct javm_dir_thread *dir,
                                 const struct javm_call *call, struct javm_call_result *result,
                                 struct javm_error *err);
+/* After PAUSED the Vm holds the invocation, and takes no other, until one of these. No directory
+ * handle has to be the same as before, but the directory.
+ *
+ * Resume: of `call` only gas (added to the budget), scratchpad (not NULL: becomes the slot[0] of
+ * the instance that yielded), deadline_ns and the wants count. STATE: nothing is paused; KIND,
+ * RANGE: the scratchpad; then it is still paused. NOMEM: it is lost. */
+enum javm_status javm_vm_call_resume(struct javm_vm *vm, struct javm_dir_thread *dir,
+                                     const struct javm_call *call, struct javm_call_result *result,
+                                     struct javm_error *err);
+/* Give it up: every frame, handle and reservation. STATE: nothing is paused. */
+enum javm_status javm_vm_drop_paused(struct javm_vm *vm, struct javm_error *err);
+
+/* Take it off the Vm as a value: a Paused Instance, published as *hash with all it names, which can
+ * be kept in a file, loaded elsewhere and attached to any Vm of any engine. The meters and quotas
+ * that the Vm keeps itself go along, files and attestations do not. STATE: nothing is paused.
+ * NOMEM, and what publishing gives: the invocation is lost. */
+enum javm_status javm_vm_detach_paused(struct javm_vm *vm, struct javm_dir_thread *dir,
+                                       struct javm_hash *hash, struct javm_error *err);
+/* The Vm holds that invocation as after PAUSED: javm_vm_call_resume goes on with it, and gas_used
+ * counts from where it began. STATE: the Vm holds one already. MISSING, KIND as javm_vm_invoke;
+ * FORMAT: it is no continuation; LIMIT: deeper than this Vm's max_depth. */
+enum javm_status javm_vm_attach_paused(struct javm_vm *vm, struct javm_dir_thread *dir,
+                                       const struct javm_hash *hash, struct javm_error *err);
+
+/* Attestation requests that the last invocation left with the Vm (no assist.attest): how many, and
+ * number i, borrowed until the next invocation. */
+size_t javm_vm_attestations(const struct javm_vm *vm);
+bool javm_vm_attestation(const struct javm_vm *vm, size_t i, struct javm_key *key,
+                         const struct javm_cap **data);
+
 /* The driver's classic form: no scratchpad, no deadline, post instance and slot[0] wanted. */
 enum javm_status javm_vm_invoke_cached(struct javm_vm *vm, struct javm_dir_thread *dir,
                                        const struct javm_hash *instance, uint32_t endpoint,

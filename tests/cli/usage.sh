@@ -51,7 +51,6 @@ for option in resume mpi 'trace t' 'trace=t' 'report r' 'shard 1/2' 'metrics 127
     # shellcheck disable=SC2086
     refuse "--$name is not in this version" --$option jobs.ndjson
 done
-refuse '--gas-model full is not in this version' --gas-model full jobs.ndjson
 refuse '--isolation process is not in this version' --isolation process jobs.ndjson
 refuse '--isolation kvm is not in this version' --isolation kvm jobs.ndjson
 refuse 'verify is not in this version' verify jobs.ndjson results.ndjson
