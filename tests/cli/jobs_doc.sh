@@ -9,7 +9,7 @@ PREBUILT=$4
 HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/lib.sh"
 mkdir programs
-cp "$PREBUILT"/*.jimg programs
+cp -r "$PREBUILT"/. programs
 
 awk '
     /^```file / { to = $2; next }
