@@ -485,8 +485,33 @@ static bool fuse_far_jump(struct jit_compiler *c, const struct pvm2_step *step,
 /* What is remembered of an instruction word (the low half of a longer one), or NULL. */
 static inline const struct jit_memo *remembered(const struct jit_compiler *c, uint32_t word)
 {
-    const struct jit_memo *memo = jit_memo_place(c->memo, word);
-    return memo->word == word && memo->kind == c->memo_kind ? memo : NULL;
+    return jit_memo_find(c->memo, word, c->memo_kind);
+}
+
+/* As jit_pairs_second, of a word of which nothing is remembered: those that end a block never are.
+ */
+static inline unsigned second_of(uint32_t word)
+{
+    switch (word & 0x7F) {
+    case 0x63:
+        return JIT_PAIR_BRANCH;
+    case 0x67:
+        return JIT_PAIR_FAR_JUMP;
+    case 0x6F:
+        return 0;
+    default:
+        return UINT8_MAX;
+    }
+}
+
+/* May the two instructions be compiled as one? */
+static inline bool may_pair(const struct jit_memo *first, const struct jit_memo *second)
+{
+    const struct gas_row *a = &first->row, *b = &second->row;
+    const unsigned kinds = first->first & second->second;
+    if ((kinds & (JIT_PAIR_LOW_HIGH | JIT_PAIR_HIGH_LOW)) != 0)
+        return a->src1 + a->src2 == b->src1 + b->src2;
+    return kinds != 0 && a->dst == b->src1;
 }
 
 /* The instruction word at an offset that at least 4 bytes of code follow. */
@@ -517,8 +542,9 @@ static void paste(struct jit_compiler *c, uint64_t *stores)
         if (memo == NULL)
             break;
         if (memo->first != 0) {
-            const struct jit_memo *next = remembered(c, word_at(n, pc + len));
-            if (next == NULL || (memo->first & next->second) != 0)
+            const uint32_t behind = word_at(n, pc + len);
+            const struct jit_memo *next = remembered(c, behind);
+            if (next != NULL ? may_pair(memo, next) : (memo->first & second_of(behind)) != 0)
                 break;
         }
         *site = (struct jit_site){.native = (uint32_t)(at - c->begin), .pc = pc};

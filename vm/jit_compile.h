@@ -87,7 +87,18 @@ static inline void jit_note_pair(struct jit_compiler *c, struct jit_list *list, 
 uint32_t *jit_note(struct jit_compiler *c, struct jit_list *list);
 struct jit_fixup *jit_note_fixup(struct jit_compiler *c, struct jit_list *list);
 
-/* May two neighbours become a pair? If not, there is no need to look closely. */
+/* Kinds of pairs; and of an operation, those that it may be the first and the second one of. If two
+ * neighbours have none in common, there is no need to look closely. */
+enum {
+    JIT_PAIR_CONSTANT = 1,
+    JIT_PAIR_ADDRESS = 2,
+    JIT_PAIR_EXTENSION = 4,
+    JIT_PAIR_LOW_HIGH = 8,
+    JIT_PAIR_HIGH_LOW = 16,
+    JIT_PAIR_CARRY = 32,
+    JIT_PAIR_FAR_JUMP = 64,
+    JIT_PAIR_BRANCH = 128
+};
 extern const uint8_t jit_pairs_first[IR_OP_COUNT], jit_pairs_second[IR_OP_COUNT];
 
 /* Anything but control flow. `next`: the instruction behind it in its block if the two may pair, or

@@ -3,8 +3,8 @@
  * instead of decoding, pricing and generating. Only of instructions whose code is the same wherever
  * they are: no control flow, nothing relative to the pc.
  *
- * A table with one place for each hash, in the compiler that a thread has for itself; a place is
- * taken over by the word that came last. */
+ * A table with two places for each hash, in the compiler that a thread has for itself; the first
+ * one stays with the word that came first, the second one goes to the one that came last. */
 #ifndef JAVM_VM_JIT_MEMO_H
 #define JAVM_VM_JIT_MEMO_H
 
@@ -23,7 +23,7 @@ struct jit_memo {
     uint8_t is_site, is_store, unused;
     uint8_t code[JIT_MEMO_CODE];
 };
-_Static_assert(sizeof(struct jit_memo) == 32, "two on a cache line");
+_Static_assert(sizeof(struct jit_memo) == 32, "both places of a hash on a cache line");
 
 /* What else an instruction's code and cycles depend on, in one compiler. */
 static inline uint8_t jit_memo_kind(uint32_t memory_cycles, bool cow)
@@ -31,9 +31,26 @@ static inline uint8_t jit_memo_kind(uint32_t memory_cycles, bool cow)
     return (uint8_t)(memory_cycles << 1 | cow);
 }
 
+static inline struct jit_memo *jit_memo_places(struct jit_memo *table, uint32_t word)
+{
+    return &table[2 * (word * UINT32_C(0x9E3779B1) >> (33 - JIT_MEMO_BITS))];
+}
+
+/* What is remembered of a word, or NULL. No branch chooses between the places: nothing would
+ * predict it. */
+static inline const struct jit_memo *jit_memo_find(struct jit_memo *table, uint32_t word,
+                                                   uint8_t kind)
+{
+    const struct jit_memo *memo = jit_memo_places(table, word);
+    memo += memo[1].word == word;
+    return memo->word == word && memo->kind == kind ? memo : NULL;
+}
+
+/* Where a word goes; never to one place while it stands in the other. */
 static inline struct jit_memo *jit_memo_place(struct jit_memo *table, uint32_t word)
 {
-    return &table[word * UINT32_C(0x9E3779B1) >> (32 - JIT_MEMO_BITS)];
+    struct jit_memo *memo = jit_memo_places(table, word);
+    return memo + (memo->kind != 0 && memo->word != word);
 }
 
 #endif

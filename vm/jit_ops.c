@@ -1000,38 +1000,27 @@ static bool steps(const struct jit_compiler *c, uint16_t op)
     }
 }
 
-/* Kinds of pairs: of an operation, those that it may be the first and the second one of. */
-enum {
-    PAIR_CONSTANT = 1,
-    PAIR_ADDRESS = 2,
-    PAIR_EXTENSION = 4,
-    PAIR_LOW_HIGH = 8,
-    PAIR_HIGH_LOW = 16,
-    PAIR_CARRY = 32,
-    PAIR_FAR_JUMP = 64,
-    PAIR_BRANCH = 128
-};
 const uint8_t jit_pairs_first[IR_OP_COUNT] = {
-    [IR_LI] = PAIR_CONSTANT | PAIR_FAR_JUMP,
-    [IR_ADD] = PAIR_ADDRESS | PAIR_CARRY,
-    [IR_SH1ADD] = PAIR_ADDRESS,
-    [IR_SH2ADD] = PAIR_ADDRESS,
-    [IR_SH3ADD] = PAIR_ADDRESS,
-    [IR_SLLI] = PAIR_EXTENSION,
-    [IR_MUL] = PAIR_LOW_HIGH,
-    [IR_MULHU] = PAIR_HIGH_LOW,
-    [IR_SLT] = PAIR_BRANCH,
-    [IR_SLTU] = PAIR_BRANCH,
-    [IR_SLTI] = PAIR_BRANCH,
-    [IR_SLTIU] = PAIR_BRANCH,
+    [IR_LI] = JIT_PAIR_CONSTANT | JIT_PAIR_FAR_JUMP,
+    [IR_ADD] = JIT_PAIR_ADDRESS | JIT_PAIR_CARRY,
+    [IR_SH1ADD] = JIT_PAIR_ADDRESS,
+    [IR_SH2ADD] = JIT_PAIR_ADDRESS,
+    [IR_SH3ADD] = JIT_PAIR_ADDRESS,
+    [IR_SLLI] = JIT_PAIR_EXTENSION,
+    [IR_MUL] = JIT_PAIR_LOW_HIGH,
+    [IR_MULHU] = JIT_PAIR_HIGH_LOW,
+    [IR_SLT] = JIT_PAIR_BRANCH,
+    [IR_SLTU] = JIT_PAIR_BRANCH,
+    [IR_SLTI] = JIT_PAIR_BRANCH,
+    [IR_SLTIU] = JIT_PAIR_BRANCH,
 };
 const uint8_t jit_pairs_second[IR_OP_COUNT] = {
-    [IR_ADDI] = PAIR_CONSTANT,  [IR_ADDIW] = PAIR_CONSTANT, [IR_LB] = PAIR_ADDRESS,
-    [IR_LH] = PAIR_ADDRESS,     [IR_LW] = PAIR_ADDRESS,     [IR_LD] = PAIR_ADDRESS,
-    [IR_LBU] = PAIR_ADDRESS,    [IR_LHU] = PAIR_ADDRESS,    [IR_LWU] = PAIR_ADDRESS,
-    [IR_SRLI] = PAIR_EXTENSION, [IR_SRAI] = PAIR_EXTENSION, [IR_MULHU] = PAIR_LOW_HIGH,
-    [IR_MUL] = PAIR_HIGH_LOW,   [IR_SLTU] = PAIR_CARRY,     [IR_JALR] = PAIR_FAR_JUMP,
-    [IR_BEQ] = PAIR_BRANCH,     [IR_BNE] = PAIR_BRANCH,
+    [IR_ADDI] = JIT_PAIR_CONSTANT,  [IR_ADDIW] = JIT_PAIR_CONSTANT, [IR_LB] = JIT_PAIR_ADDRESS,
+    [IR_LH] = JIT_PAIR_ADDRESS,     [IR_LW] = JIT_PAIR_ADDRESS,     [IR_LD] = JIT_PAIR_ADDRESS,
+    [IR_LBU] = JIT_PAIR_ADDRESS,    [IR_LHU] = JIT_PAIR_ADDRESS,    [IR_LWU] = JIT_PAIR_ADDRESS,
+    [IR_SRLI] = JIT_PAIR_EXTENSION, [IR_SRAI] = JIT_PAIR_EXTENSION, [IR_MULHU] = JIT_PAIR_LOW_HIGH,
+    [IR_MUL] = JIT_PAIR_HIGH_LOW,   [IR_SLTU] = JIT_PAIR_CARRY,     [IR_JALR] = JIT_PAIR_FAR_JUMP,
+    [IR_BEQ] = JIT_PAIR_BRANCH,     [IR_BNE] = JIT_PAIR_BRANCH,
 };
 
 unsigned jit_emit(struct jit_compiler *c, const struct ir_insn *insn, const struct ir_insn *next)
