@@ -22,6 +22,7 @@
 #define FORWARD_MAX 4096u                /* guest bytes: farther jumps do not extend a region */
 #define REGION_MAX  32768u               /* guest bytes; a region ends at the next block */
 #define SCAN_AHEAD  8192u                /* guest bytes in which backward jumps are looked for */
+#define SCAN_STEP   1024u                /* how many more at a time */
 
 /* ---- compilers -------------------------------------------------------------------------- */
 
@@ -700,6 +701,7 @@ static uint64_t tail_room(const struct jit_compiler *c)
 static void compile_blocks(struct jit_compiler *c)
 {
     struct javm_native *n = c->native;
+    uint64_t noted = c->pc; /* up to where backward jumps were looked for */
     for (;;) {
         const uint32_t pc = c->pc;
         if (c->e.at + JIT_INSN_ROOM > c->limit) {
@@ -717,7 +719,10 @@ static void compile_blocks(struct jit_compiler *c)
             through_slot(c, false, pc);
             return;
         }
-        pvm2_walk_to(&n->walk, (uint64_t)pc + SCAN_AHEAD);
+        if (noted < (uint64_t)pc + SCAN_AHEAD) {
+            pvm2_note_heads(&n->walk, noted, (uint64_t)pc + SCAN_AHEAD + SCAN_STEP);
+            noted = (uint64_t)pc + SCAN_AHEAD + SCAN_STEP;
+        }
         if (bit_at(n->walk.heads, pc))
             align_head(c);
         jit_note_pair(c, &c->blocks, pc);

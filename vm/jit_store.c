@@ -38,9 +38,28 @@ static uint64_t counted(_Atomic uint64_t *counter)
 
 /* ---- natives ---------------------------------------------------------------------------- */
 
+/* Words of a bitmap of halfwords, and of all of a walk. */
 static uint64_t bitmap_words(uint64_t code_len)
 {
     return (code_len / 2 + 1) / 64 + 1;
+}
+
+static uint64_t walk_words(uint64_t code_len)
+{
+    return 2 * bitmap_words(code_len) + bitmap_words(code_len) / 64 + 1;
+}
+
+/* One allocation, walk->longs, holds all three bitmaps; NULL: out of memory. */
+static void open_walk(struct pvm2_walk *walk, const uint8_t *code, uint64_t code_len)
+{
+    const uint64_t words = bitmap_words(code_len);
+    uint64_t *const bits = calloc(walk_words(code_len), sizeof *bits);
+    *walk = (struct pvm2_walk){.code = code, .len = code_len};
+    if (bits == NULL)
+        return;
+    walk->longs = bits;
+    walk->heads = bits + words;
+    walk->noted = bits + 2 * words;
 }
 
 enum javm_status jit_native_new(struct javm_jit *jit, const uint8_t *code, uint64_t code_len,
@@ -53,16 +72,12 @@ enum javm_status jit_native_new(struct javm_jit *jit, const uint8_t *code, uint6
     struct javm_native *n = calloc(1, sizeof *n);
     if (n != NULL) {
         n->table = jit_table_take(jit, code_len);
-        n->walk = (struct pvm2_walk){.code = code,
-                                     .len = code_len,
-                                     .longs = calloc(bitmap_words(code_len), sizeof(uint64_t)),
-                                     .heads = calloc(bitmap_words(code_len), sizeof(uint64_t))};
+        open_walk(&n->walk, code, code_len);
     }
-    if (n == NULL || n->table == NULL || n->walk.longs == NULL || n->walk.heads == NULL) {
+    if (n == NULL || n->table == NULL || n->walk.longs == NULL) {
         if (n != NULL) {
             jit_table_put(jit, n->table, code_len);
             free(n->walk.longs);
-            free(n->walk.heads);
         }
         free(n);
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE,
@@ -111,7 +126,6 @@ void jit_native_free(struct javm_native *native)
         javm_cap_release(native->owner);
     jit_table_put(native->jit, native->table, native->code_len);
     free(native->walk.longs);
-    free(native->walk.heads);
     pthread_mutex_destroy(&native->lock);
     free(native);
 }
@@ -208,7 +222,7 @@ static uint64_t bytes_of(const struct javm_native *native)
 {
     uint64_t bytes = sizeof *native + native->code_bytes +
                      jit_table_entries(native->code_len) * sizeof *native->table +
-                     2 * bitmap_words(native->code_len) * sizeof *native->walk.longs;
+                     walk_words(native->code_len) * sizeof *native->walk.longs;
     if (native->owner != NULL)
         bytes += native->code_len;
     if (native->program != NULL)

@@ -17,8 +17,9 @@ struct pvm2_walk {
     /* A bit per halfword, at least len / 2 + 1 of each, zero at first. `longs`: a 4-byte
      * instruction begins there; every other halfword below `at`, but for their second ones, is an
      * instruction of 2 bytes. `heads`: the target of a backward branch or of a backward jal that
-     * links nowhere, even where no instruction begins. */
+     * links nowhere, even where no instruction begins; of the jumps in `noted` windows. */
     uint64_t *longs, *heads;
+    uint64_t *noted; /* a bit per window, zero at first */
 };
 
 /* Is there an instruction at an offset where one begins or the code ends, as a whole? */
@@ -30,6 +31,10 @@ static inline bool pvm2_is_whole(const uint8_t *code, uint64_t len, uint64_t off
 
 /* Go on, by whole windows, until everything below `until` is known, or to the end of the code. */
 void pvm2_walk_to(struct pvm2_walk *walk, uint64_t until);
+
+/* Note where the backward jumps lead that lie in the windows of [from, until), as far as there is
+ * code. */
+void pvm2_note_heads(struct pvm2_walk *walk, uint64_t from, uint64_t until);
 
 /* Of a window below `at`: the halfwords at which an instruction begins, or something behind the
  * last one. */

@@ -15,8 +15,9 @@
 #include "vm/pvm2_scan.h"
 
 struct bits {
-    uint64_t *starts, *heads, *insns, *longs; /* per halfword; insns: an instruction begins */
-    uint64_t count;                           /* of words */
+    /* per halfword; insns: an instruction begins; noted: per window */
+    uint64_t *starts, *heads, *insns, *longs, *noted;
+    uint64_t count; /* of words */
     uint64_t end;
 };
 
@@ -27,7 +28,9 @@ static struct bits bits_new(uint64_t len)
     bits.heads = calloc(bits.count, 8);
     bits.insns = calloc(bits.count, 8);
     bits.longs = calloc(bits.count, 8);
-    REQUIRE(bits.starts != NULL && bits.heads != NULL && bits.insns != NULL && bits.longs != NULL);
+    bits.noted = calloc(bits.count, 8);
+    REQUIRE(bits.starts != NULL && bits.heads != NULL && bits.insns != NULL && bits.longs != NULL &&
+            bits.noted != NULL);
     return bits;
 }
 
@@ -37,6 +40,7 @@ static void bits_free(struct bits *bits)
     free(bits->heads);
     free(bits->insns);
     free(bits->longs);
+    free(bits->noted);
 }
 
 static void set(uint64_t *bits, uint64_t offset)
@@ -79,7 +83,8 @@ static struct bits decoded(const uint8_t *code, uint64_t len)
 
 static struct pvm2_walk walk_of(const uint8_t *code, uint64_t len, struct bits *bits)
 {
-    return (struct pvm2_walk){.code = code, .len = len, .longs = bits->longs, .heads = bits->heads};
+    return (struct pvm2_walk){
+        .code = code, .len = len, .longs = bits->longs, .heads = bits->heads, .noted = bits->noted};
 }
 
 /* What is known of [0, at) is right, and nothing is said of what is behind it. */
@@ -98,6 +103,11 @@ static void expect_same(const uint8_t *code, uint64_t len, const char *what)
 {
     struct bits want = decoded(code, len), got = bits_new(len);
     struct pvm2_walk walk = walk_of(code, len, &got);
+    /* from the middle on, then from the beginning, in steps that meet inside windows */
+    for (uint64_t from = len / 2; from < len; from += 1000)
+        pvm2_note_heads(&walk, from, from + 1100);
+    for (uint64_t from = 0; from < len; from += 500)
+        pvm2_note_heads(&walk, from, from + 500);
     pvm2_walk_to(&walk, len);
     cr_assert(walk.ended || walk.at == len, "%s: stopped at %llu", what,
               (unsigned long long)walk.at);
@@ -265,15 +275,18 @@ Test(scan, steps)
         struct bits want = decoded(code, len), got = bits_new(len);
         struct pvm2_walk walk = walk_of(code, len, &got);
         uint64_t most = round % 2 == 0 ? 9 : 300;
-        for (uint64_t until = 1; !walk.ended; until += pvm2_random(&state) % most) {
+        uint64_t from = 0;
+        for (uint64_t until = 1; !walk.ended; from = until, until += pvm2_random(&state) % most) {
             const uint64_t before = walk.at;
             pvm2_walk_to(&walk, until);
             cr_assert(until <= before ? walk.at == before : walk.at >= until || walk.ended);
             cr_assert(walk.at <= want.end && walk.at < until + PVM2_WINDOW + 4);
             cr_assert(walk.at == want.end || get(want.insns, walk.at));
             expect_known(&walk, &want, "step");
+            pvm2_note_heads(&walk, from, until);
         }
         cr_assert_eq(walk.at, want.end);
+        pvm2_note_heads(&walk, from, UINT64_MAX);
         cr_assert_arr_eq(got.heads, want.heads, want.count * 8);
         bits_free(&want);
         bits_free(&got);
@@ -282,13 +295,14 @@ Test(scan, steps)
 
 Test(scan, nothing)
 {
-    uint64_t longs = 0, heads = 0;
-    struct pvm2_walk walk = {.longs = &longs, .heads = &heads};
-    pvm2_walk_to(&walk, 1);
+    uint64_t longs = 0, heads = 0, noted = 0;
+    struct pvm2_walk walk = {.longs = &longs, .heads = &heads, .noted = &noted};
+    pvm2_note_heads(&walk, 0, 1);
     cr_expect(walk.ended && walk.at == 0);
     const uint8_t half_an_insn[3] = {0x13, 0x05, 0x15};
-    walk = (struct pvm2_walk){.code = half_an_insn, .len = 3, .longs = &longs, .heads = &heads};
-    pvm2_walk_to(&walk, 100);
+    walk = (struct pvm2_walk){
+        .code = half_an_insn, .len = 3, .longs = &longs, .heads = &heads, .noted = &noted};
+    pvm2_note_heads(&walk, 0, 100);
     cr_expect(walk.ended && walk.at == 0);
     cr_expect_eq(longs | heads, 0);
     cr_expect_not(pvm2_starts_block(&walk, 0), "the end of the code is no start");
