@@ -143,8 +143,8 @@ static struct node *own_way(struct entry *entry, const struct path *path, uint32
         return NULL;
     struct node **at = &entry->instance->root;
     for (uint32_t i = 0; i + 1 < path->count; i++) {
-        struct value *value = node_find(*at, &path->keys[i]);
-        if (!node_own(&value->node))
+        struct value *value = node_change(*at, &path->keys[i]);
+        if (value == NULL || !node_own(&value->node))
             return NULL;
         at = &value->node;
     }
@@ -192,12 +192,14 @@ enum javm_status slot_take(struct javm_vm *vm, struct entry *entry, const struct
     struct node *node = own_way(entry, path, 0);
     if (node == NULL)
         return JAVM_E_NOMEM;
-    struct value *there = node_find(node, &path->keys[path->count - 1]);
-    if (there != NULL) {
-        value_move(value, there);
-        node_set(node, &path->keys[path->count - 1], &nothing);
-    }
-    return JAVM_OK;
+    const struct javm_key *last = &path->keys[path->count - 1];
+    if (node_find(node, last) == NULL)
+        return JAVM_OK;
+    struct value *there = node_change(node, last);
+    if (there == NULL)
+        return JAVM_E_NOMEM;
+    value_move(value, there);
+    return node_set(node, last, &nothing);
 }
 
 enum javm_status slot_reserve(struct entry *entry, const struct path *path, struct value *value)
@@ -208,7 +210,9 @@ enum javm_status slot_reserve(struct entry *entry, const struct path *path, stru
     struct node *node = own_way(entry, path, 1);
     if (node == NULL)
         return JAVM_E_NOMEM;
-    struct value *there = node_find(node, &path->keys[path->count - 1]);
+    struct value *there = node_change(node, &path->keys[path->count - 1]);
+    if (there == NULL)
+        return JAVM_E_NOMEM;
     *value = *there;
     there->kind = VALUE_RESERVED;
     return JAVM_OK;

@@ -54,9 +54,11 @@ static enum javm_status next_child(const struct settler *s, struct object *objec
             *child = root;
         return JAVM_OK;
     }
-    struct node *node = node_of(object);
-    for (; object->cursor < node->used && *child == NULL; object->cursor++) {
-        struct value *value = &node->slots[object->cursor].value;
+    const struct node *node = node_of(object);
+    struct node_slot *slot;
+    while (*child == NULL && (slot = node_next(node, &object->cursor)) != NULL) {
+        struct value *value = &slot->value;
+        object->cursor = slot->key;
         const enum javm_status status = without_refs(s, value);
         if (status != JAVM_OK)
             return javm_fail(s->err, status, JAVM_NOWHERE, "settling: %s",
@@ -108,11 +110,13 @@ static enum javm_status settle_node(const struct settler *s, const struct node *
 {
     struct javm_cap *cap = javm_cnode_new();
     enum javm_status status = cap == NULL ? out_of_memory(s) : JAVM_OK;
-    for (uint32_t i = 0; i < node->used && status == JAVM_OK; i++) {
+    struct node_key last = {0, 0};
+    const struct node_slot *slot;
+    while (status == JAVM_OK && (slot = node_next(node, &last)) != NULL) {
         struct javm_target target;
-        struct javm_key key;
-        node_key(&node->slots[i], &key);
-        status = target_of(s, &node->slots[i].value, &target);
+        const struct javm_key key = node_javm_key(&slot->key);
+        last = slot->key;
+        status = target_of(s, &slot->value, &target);
         if (status == JAVM_OK && target.kind != JAVM_TARGET_EMPTY &&
             javm_cnode_set(cap, &key, &target) != JAVM_OK)
             status = out_of_memory(s);
@@ -164,10 +168,12 @@ static enum javm_status finish(const struct settler *s, struct object *object, b
             return status;
     } else if (s->publish && !object->is_instance) {
         /* Hashed before, but what it names may be unpublished: plain caps in its slots. */
-        const struct node *node = node_of(object);
-        for (uint32_t i = 0; i < node->used; i++) {
+        struct node_key last = {0, 0};
+        const struct node_slot *slot;
+        while ((slot = node_next(node_of(object), &last)) != NULL) {
             struct javm_target target;
-            const enum javm_status status = target_of(s, &node->slots[i].value, &target);
+            last = slot->key;
+            const enum javm_status status = target_of(s, &slot->value, &target);
             if (status != JAVM_OK)
                 return status;
         }
@@ -188,7 +194,7 @@ static enum javm_status settle_object(const struct settler *s, struct object *to
 {
     struct object *object = top;
     top->next = NULL;
-    top->cursor = 0;
+    top->cursor = (struct node_key){0, 0};
     while (object != NULL) {
         struct object *child;
         enum javm_status status = next_child(s, object, &child);
@@ -196,7 +202,7 @@ static enum javm_status settle_object(const struct settler *s, struct object *to
             return status;
         if (child != NULL) {
             child->next = object;
-            child->cursor = 0;
+            child->cursor = (struct node_key){0, 0};
             object = child;
             continue;
         }

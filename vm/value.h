@@ -38,6 +38,11 @@ struct value {
     };
 };
 
+/* A key as numbers that order as keys do: first byte highest. Zeros stand before all keys. */
+struct node_key {
+    uint64_t bytes, len;
+};
+
 /* What nodes and instances begin with. */
 struct object {
     uint32_t count;
@@ -45,20 +50,21 @@ struct object {
     bool published;       /* `cap` and what it names is in the directory */
     struct javm_cap *cap; /* one reference: the value, as long as it has not changed; or NULL */
     struct object *next;  /* of the work list that is in hand: nobody's between calls */
-    uint32_t cursor;
+    struct node_key cursor;
 };
 
 struct node_slot {
-    uint64_t bytes; /* of the key, first byte highest: with `len` they order as keys do */
-    uint64_t len;
+    struct node_key key;
     struct value value; /* never EMPTY */
 };
 
+/* A CNode: a tree of parts (node.c), which nodes share until one of them changes. So a change takes
+ * a time that hardly depends on how many slots there are, and a copy of a node none at all. */
 struct node {
     struct object object;
-    uint32_t used, room;
-    uint32_t reserved; /* slots that are RESERVED, here and below */
-    struct node_slot *slots;
+    uint32_t reserved;     /* slots that are RESERVED, here and below */
+    uint64_t used;         /* slots */
+    struct node_part *top; /* one count; NULL: no slots */
 };
 
 /* A live Instance. Kernel handles are plain caps. */
@@ -142,12 +148,17 @@ static inline struct javm_cap *value_cap(const struct value *value)
 
 struct node *node_new(void); /* NULL: out of memory */
 void node_release(struct node *node);
-/* The value under a key, valid until the node changes; NULL when there is none. */
+/* The value under a key, to look at, valid until the node changes; NULL when there is none. (What
+ * changes nothing of its meaning may be done to it: value_resolve, value_to_node.) */
 struct value *node_find(const struct node *node, const struct javm_key *key);
+/* The same, to change it; the node's only holder calls. NULL: out of memory, when it is there. */
+struct value *node_change(struct node *node, const struct javm_key *key);
 /* Set, or clear with an EMPTY value; what was there is dropped. The node's only holder calls. On
- * success *value is taken; NOMEM changes nothing. */
+ * success *value is taken; NOMEM changes nothing. What node_change gave needs no memory. */
 enum javm_status node_set(struct node *node, const struct javm_key *key, struct value *value);
-void node_key(const struct node_slot *slot, struct javm_key *key);
+/* The first slot behind a key (zeros: of all), or NULL. In the order of keys. */
+struct node_slot *node_next(const struct node *node, const struct node_key *behind);
+struct javm_key node_javm_key(const struct node_key *key);
 /* Make *node one of the caller's own that may be changed: a copy when others hold it too. Forgets
  * its cap. False: out of memory. */
 bool node_own(struct node **node);
