@@ -271,6 +271,43 @@ Test(warm, sources_at_the_same_address)
     javm_memory_destroy(m);
 }
 
+/* The scratch region shows another Data in the middle of a run, also on pages that another program
+ * left readable with the same content. */
+Test(warm, another_scratch_on_pages_that_were_left)
+{
+    static uint8_t bytes[2][PAGE];
+    memset(bytes[0], 1, PAGE);
+    memset(bytes[1], 2, PAGE);
+    struct javm_cap *shown[] = {javm_data_new(bytes[0], PAGE), javm_data_new(bytes[1], PAGE)};
+    const struct javm_region left = bytes_region(FIRST, 1, bytes[0], false);
+    struct javm_region window = region_of(FIRST, 1, true);
+    window.kind = JAVM_REGION_DATA;
+    window.data = shown[0];
+    const struct javm_region regions[] = {region_of(16, 1, false), window};
+    const struct memory_layout before = {.regions = &left, .count = 1, .space = 1, .id = 1};
+    const struct memory_layout after = {.regions = regions,
+                                        .count = 2,
+                                        .scratch = 1,
+                                        .scratch_data = shown[0],
+                                        .space = 2,
+                                        .id = 2};
+    struct javm_memory *m = memory_new();
+    cr_assert_eq(memory_attach_warm(m, &before), JAVM_OK);
+    cr_assert(touch(m, FIRST, false));
+    memory_finish(m, 1000000);
+    cr_assert_eq(memory_attach_warm(m, &after), JAVM_OK);
+    cr_assert(m->inherited && page_allows(m, FIRST) != 0, "or this shows nothing");
+    cr_expect_eq(raw(m, FIRST)[77], 1); /* generated code asks nobody */
+    memory_show(m, shown[1]);
+    cr_expect_eq(raw(m, FIRST)[77], 2);
+    memory_show(m, NULL);
+    cr_expect_eq(raw(m, FIRST)[77], 0);
+    javm_memory_destroy(m);
+    javm_cap_release(shown[0]);
+    javm_cap_release(shown[1]);
+    REQUIRE_NO_LEAKS();
+}
+
 /* Random layouts and accesses against a plain model. */
 
 #define SPACES    2u
