@@ -109,12 +109,12 @@ enum step op_set_wide(struct javm_vm *vm, struct operands *o)
     struct path path;
     struct found found;
     struct value value = {.kind = VALUE_EMPTY};
-    /* The CNode must not be what is moved, or lie in it, nor the wide slot be the source. */
-    if (!wide_path(o, &path) || path_covers(&o->at[3].path, &path))
+    if (!wide_path(o, &path))
         return fault_with(vm, JAVM_FAULT_BAD_OPERAND);
     const enum find_result result = slot_find(vm, o->entry, &path, &found);
     if (result == FIND_NOMEM)
         return done(vm, JAVM_E_NOMEM, "cnode");
+    /* The source must not be, or lie in, what it would replace. */
     if (result != FIND_OK || (found.value != NULL && in_use(found.value)) ||
         path_covers(&path, &o->at[3].path))
         return fault_with(vm, JAVM_FAULT_BAD_OPERAND);

@@ -104,6 +104,49 @@ KERNEL_TEST_WITH(full, operations, &full)
     expect_more(&instance, 2, ENTRY + 5 * 16 + ENTRY);
 }
 
+/* An operation that has gas but no storage at first is paid once, when it is done: the child's
+ * meter has the same left as if there had been storage. */
+KERNEL_TEST_WITH(full, storage_after_a_top_up, &full)
+{
+    static const struct javm_key gas_slot = {1, {20}}, meter = {1, {0xA}};
+    const struct javm_image metered = {.gas_slots = &gas_slot, .gas_slot_count = 1};
+    const struct javm_image catching = {.yield_receiver_slot = {1, {2}}};
+    struct code child = {.count = 0};
+    endpoint(&child);
+    OP(&child, MINT_DATA, SCRAP, 2 * PAGE, 7, 8);
+    reply(&child, 3);
+    const struct javm_hash image = image_with(&child, WITH_SCRAP, &metered);
+    const struct slot inner[] = {{7, handle(javm_quota_handle(&quota))},
+                                 {20, handle(javm_gas_handle(&meter))}};
+    const struct slot slots[] = {{2, handle(javm_yield_receiver(&JAVM_YK_STORAGE_EXHAUSTED, 1))},
+                                 {4, handle(javm_yield_sender(&JAVM_YK_SET_GAS_METER))},
+                                 {5, publish_instance(w.dir, &image, inner, 2)},
+                                 {6, handle(javm_yield_sender(&JAVM_YK_SET_STORAGE_QUOTA))}};
+    uint64_t left = 0;
+    for (unsigned pages = 2; pages-- > 0;) { /* that are missing: 1, then 0 */
+        struct code c = {.count = 0};
+        endpoint(&c);
+        OP(&c, YIELD, 4, javm_key_pack(&meter), meter.len, 10000);
+        OP(&c, YIELD, 6, javm_key_pack(&quota), quota.len, 2 - pages);
+        OP(&c, CALL, 5, 0);
+        if (pages != 0) {
+            expect(&c, A1, 1);
+            OP(&c, YIELD, 6, javm_key_pack(&quota), quota.len, 2);
+            OP(&c, RESUME, 0);
+        }
+        expect(&c, A1, 0);
+        OP(&c, YIELD, 4, javm_key_pack(&meter), meter.len, 0);
+        emit(&c, REPLY);
+        const struct javm_hash caller = image_with(&c, 0, &catching);
+        run_with(&caller, slots, 4);
+        cr_assert_eq(result.end, JAVM_END_HALT, "%s", javm_fault_name(result.fault));
+        cr_expect(pages != 0 || result.value == left, "%llu, not %llu are left",
+                  (unsigned long long)result.value, (unsigned long long)left);
+        left = result.value;
+        cr_expect_lt(left, 10000);
+    }
+}
+
 /* Whatever there is at first, and however it comes: the same value, gas and post instance. */
 KERNEL_TEST_WITH(full, topped_up_everywhere, &full)
 {

@@ -8,7 +8,7 @@
 #define S_RECEIVER 2
 #define LOOPS      100u
 
-static const struct javm_key meter_a = {1, {0xA}}, meter_b = {1, {0xB}};
+static const struct javm_key meter_a = {1, {0xA}}, meter_b = {1, {0xB}}, meter_c = {1, {0xC}};
 
 static const struct javm_key metered_slots[] = {{1, {20}}, {1, {21}}, {1, {22}}};
 static const struct javm_image metered = {.gas_slots = metered_slots, .gas_slot_count = 3};
@@ -112,6 +112,41 @@ KERNEL_TEST(gas, meters_in_order)
         run_code(&c, slots, 2);
         expect_halt(in_first);
     }
+}
+
+/* Neighbours, each used up; then the owner gets the first one's handle, and what it puts there
+ * counts: the callee goes on from the first meter. */
+KERNEL_TEST(gas, from_the_last_meter_to_the_first)
+{
+    const uint64_t cost = cost_of_loop(LOOPS);
+    const struct slot inner[] = {gas_handle(20, &meter_a), gas_handle(21, &meter_b),
+                                 gas_handle(22, &meter_c)};
+    const struct slot slots[] = {setter(),
+                                 {5, looper(inner, 3)},
+                                 {S_RECEIVER, handle(javm_yield_receiver(&JAVM_YK_OOG, 1))}};
+    struct code c = {.count = 0};
+    endpoint(&c);
+    set_meter(&c, &meter_a, cost / 5);
+    set_meter(&c, &meter_b, cost / 5);
+    set_meter(&c, &meter_c, cost / 5);
+    OP(&c, CALL, 5, 0, LOOPS);
+    expect(&c, A1, 1);
+    OP(&c, MOVE, 0, 9);
+    li(&c, 9, 0);
+    const struct javm_key meters[] = {meter_c, meter_b, meter_a};
+    for (unsigned i = 0; i < CODE(meters); i++) { /* what is left; less than a round's in each */
+        set_meter(&c, &meters[i], i == 2 ? cost : 0);
+        emit(&c, ADD(9, 9, A0));
+    }
+    OP(&c, RESUME, 0);
+    expect(&c, A1, 0);
+    set_meter(&c, &meter_a, 0);
+    emit(&c, ADD(A0, A0, 9));
+    emit(&c, REPLY);
+    const struct javm_hash image = image_with(&c, 0, &catching);
+    run_with(&image, slots, 3);
+    expect_halt(3 * (cost / 5)); /* + cost - cost */
+    cr_expect(cap_is(POST(9), &inner[0].hash), "the primary meter's handle");
 }
 
 KERNEL_TEST(gas, what_is_no_handle_faults_the_callee)
@@ -332,6 +367,10 @@ KERNEL_TEST(gas, quota_exhausted)
         const struct javm_hash caller = image_with(&c, 0, &catching);
         run_with(&caller, slots, round == 1 ? 3 : 2);
         expect_halt(round == 2 ? JAVM_FAULT_STORAGE : 3);
+        struct javm_cap *minted = round != 2 ? POST(5, 8) : NULL;
+        cr_assert(round == 2 || minted != NULL, "the operation was done after the top-up");
+        cr_expect(round == 2 || javm_data_pages(minted) == 2);
+        javm_cap_release(minted);
         if (round == 0)
             gas = result.gas_used;
         else if (round ==

@@ -256,6 +256,67 @@ KERNEL_TEST(mgmt, replaced_mappings)
     }
 }
 
+/* The run wrote into a mapping whose slot was empty, and put something else there. */
+KERNEL_TEST(mgmt, a_source_that_comes_later)
+{
+    for (int put = 0; put < 2; put++) {
+        struct code c = {.count = 0};
+        endpoint(&c);
+        li(&c, A0, 77);
+        store(&c, STATE, A0);
+        if (put)
+            OP(&c, COPY, 5, S_STATE);
+        reply(&c, 1);
+        fill();
+        const struct javm_hash image = image_with(&c, WITH_STATE, NULL);
+        run_with(&image, slots, 4);
+        expect_halt(1);
+        cr_expect_eq(first_word(POST(S_STATE)), put ? 500 : 77);
+    }
+}
+
+/* A mapping whose source lies in a CNode that the run exchanges. */
+KERNEL_TEST(mgmt, a_source_below_what_is_replaced)
+{
+    for (int replace = 0; replace < 3; replace++) {
+        struct code c = {.count = 0};
+        endpoint(&c);
+        li(&c, A0, 77);
+        store(&c, STATE, A0);
+        if (replace != 0)
+            OP(&c, MOVE, 7, 8);
+        if (replace == 2) {
+            OP(&c, MINT_CNODE, 7);
+            OP(&c, COPY, 5, PATH2(7, 1));
+        }
+        reply(&c, 1);
+        const struct javm_mapping mapping = {.start = STATE,
+                                             .size = PAGE,
+                                             .depth = 2,
+                                             .path = {javm_key_from_u64(7), javm_key_from_u64(1)}};
+        const struct javm_image fields = {.isa = JAVM_ISA_PVM2,
+                                          .code = (const uint8_t *)c.words,
+                                          .code_len = 4 * (uint64_t)c.count,
+                                          .endpoints = c.endpoints,
+                                          .endpoint_count = 1,
+                                          .mappings = &mapping,
+                                          .mapping_count = 1};
+        fill();
+        const struct javm_hash image = publish_image(w.dir, &fields);
+        run_with(&image, slots, 4);
+        expect_halt(1);
+        if (replace == 0) {
+            cr_expect_eq(first_word(POST(7, 1)), 77);
+            continue;
+        }
+        cr_expect_eq(first_word(POST(8, 1)), 700);
+        if (replace == 2)
+            cr_expect_eq(first_word(POST(7, 1)), 500);
+        else
+            cr_expect(is_empty(POST(7)));
+    }
+}
+
 /* slot[0] is what its mapping shows, and the other way round. */
 KERNEL_TEST(mgmt, slot0_and_its_window)
 {

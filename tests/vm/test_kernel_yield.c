@@ -76,6 +76,25 @@ KERNEL_TEST(yield, caught_and_resumed)
     cr_expect(cap_is(POST(5), &slots[1].hash));
 }
 
+/* All registers but φ7 and φ8 are as they were at the CALL. */
+KERNEL_TEST(yield, registers_stay)
+{
+    static const unsigned kept[] = {1, 2, 3, 4, 6, 8, 9, 12, 13, 14, 15};
+    struct code c = {.count = 0};
+    endpoint(&c);
+    for (unsigned i = 0; i < CODE(kept); i++)
+        li(&c, kept[i], 1000 + i);
+    li(&c, A0, 5);
+    li(&c, A1, 0);
+    emit(&c, ECALLI(CALL));
+    for (unsigned i = 0; i < CODE(kept); i++)
+        expect(&c, kept[i], 1000 + i);
+    reply(&c, 1);
+    const struct slot slots[] = {receiver(&key1, 1), yielder(5, &key1)};
+    run_handler(&c, slots, 2);
+    expect_halt(1);
+}
+
 /* Through a frame between that catches another key. */
 KERNEL_TEST(yield, the_nearest_that_catches)
 {
@@ -261,8 +280,10 @@ KERNEL_TEST(yield, reserved_slots)
         expect(&c, A1, 1);
         OP(&c, MOVE, 6, 0x0706); /* beside it is free */
         OP(&c, GET_WIDE, 7, 6, 1, 6);
-        if (i < CODE(wrong))
+        if (i < CODE(wrong)) {
             operate(&c, wrong[i].number, wrong[i].arguments, 4);
+            reply(&c, 99); /* not reached: what it did might be refused later */
+        }
         OP(&c, RESUME, 0);
         OP(&c, MOVE, 0x0705, 9); /* not any more */
         OP(&c, MOVE, 7, 10);
@@ -316,6 +337,32 @@ KERNEL_TEST(yield, nested_handlers)
             expect_halt(71 + 5);
         cr_expect_eq(is_empty(POST(5)), drop);
     }
+}
+
+/* A handler's entry counts: where there is no depth left for it, the yielder faults. */
+static const struct javm_vm_options two_deep = {.max_depth = 2}, three_deep = {.max_depth = 3};
+
+static void yield_to(uint64_t status, uint64_t value)
+{
+    struct code c = {.count = 0};
+    endpoint(&c);
+    OP(&c, CALL, 5, 0, 70, 5);
+    expect(&c, A1, status);
+    expect(&c, A0, value);
+    reply(&c, 1);
+    const struct slot slots[] = {receiver(&key1, 1), yielder(5, &key1)};
+    run_handler(&c, slots, 2);
+    expect_halt(1);
+}
+
+KERNEL_TEST_WITH(yield, too_deep_for_a_handler, &two_deep)
+{
+    yield_to(2, JAVM_FAULT_DEPTH_LIMIT);
+}
+
+KERNEL_TEST_WITH(yield, just_deep_enough_for_a_handler, &three_deep)
+{
+    yield_to(1, K1);
 }
 
 /* ---- uncaught --------------------------------------------------------------------------- */
