@@ -78,6 +78,56 @@ KERNEL_TEST(call, registers_stay)
     expect_halt(1000 + 7); /* φ9 was the argument */
 }
 
+/* A callee that exchanges slot[0] and faults: the caller has what it gave. */
+KERNEL_TEST(call, slot0_after_a_fault)
+{
+    for (int fault = 0; fault < 2; fault++) {
+        struct code exchanges = {.count = 0};
+        endpoint(&exchanges);
+        OP(&exchanges, DROP, 0);
+        OP(&exchanges, COPY, 6, 0);
+        if (fault)
+            emit(&exchanges, TRAP);
+        reply(&exchanges, 1);
+        const struct javm_hash image = image_of(&exchanges);
+        const struct slot inner = {6, number_data(600)};
+        const struct slot slots[] = {{5, publish_instance(w.dir, &image, &inner, 1)},
+                                     {7, number_data(700)}};
+        struct code c = {.count = 0};
+        endpoint(&c);
+        OP(&c, MOVE, 7, 0);
+        OP(&c, CALL, 5, 0);
+        expect(&c, A1, fault ? 2 : 0);
+        OP(&c, MOVE, 0, 8);
+        reply(&c, 1);
+        run_code(&c, slots, 2);
+        expect_halt(1);
+        cr_expect_eq(first_word(POST(8)), fault ? 700 : 600);
+    }
+}
+
+/* What an instance has in slot 0 is its slot[0] when it is given none, and goes to who called. */
+KERNEL_TEST(call, slot0_of_its_own)
+{
+    const struct javm_hash image = constant_image(1);
+    const struct slot own = {0, number_data(70)};
+    run_with(&image, &own, 1);
+    expect_halt(1);
+    cr_assert_not_null(result.slot0);
+    cr_expect_eq(data_u64(result.slot0, 0), 70);
+    cr_expect(is_empty(POST(0)));
+    const struct slot slots[] = {{5, publish_instance(w.dir, &image, &own, 1)}};
+    struct code c = {.count = 0};
+    endpoint(&c);
+    OP(&c, CALL, 5, 0);
+    OP(&c, MOVE, 0, 8);
+    reply(&c, 1);
+    run_code(&c, slots, 1);
+    expect_halt(1);
+    cr_expect_eq(first_word(POST(8)), 70);
+    cr_expect(is_empty(POST(5, 0)));
+}
+
 KERNEL_TEST(call, the_child_keeps_its_state)
 {
     const struct javm_hash counter = counter_image();

@@ -137,6 +137,8 @@ KERNEL_TEST(gas, from_the_last_meter_to_the_first)
     for (unsigned i = 0; i < CODE(meters); i++) { /* what is left; less than a round's in each */
         set_meter(&c, &meters[i], i == 2 ? cost : 0);
         emit(&c, ADD(9, 9, A0));
+        emit(&c, op(PVM2_SLTIU, 8, A0, 0, 60));
+        expect(&c, 8, 1);
     }
     OP(&c, RESUME, 0);
     expect(&c, A1, 0);

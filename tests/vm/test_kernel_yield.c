@@ -303,6 +303,33 @@ KERNEL_TEST(yield, reserved_slots)
     }
 }
 
+/* The same one level up: a CNode in a CNode, by wide keys too. */
+KERNEL_TEST(yield, reserved_below)
+{
+    static const struct {
+        int32_t number;
+        uint64_t arguments[4];
+    } wrong[] = {{COPY, {0x0B07, 9}},       {MOVE, {0x0B07, 9}},
+                 {COPY, {11, 9}},           {GET_WIDE, {11, 7, 1, 9}},
+                 {SET_WIDE, {11, 7, 1, 6}}, {SET_WIDE, {11, 7, 1, 99}},
+                 {SWAP, {0x0B07, 9}},       {SET_WIDE, {11, 1, 1, 0x0B07}}};
+    for (size_t i = 0; i < CODE(wrong); i++) {
+        struct code c = {.count = 0};
+        endpoint(&c);
+        OP(&c, CALL, 0x070B05, 0, 70, 5);
+        expect(&c, A1, 1);
+        operate(&c, wrong[i].number, wrong[i].arguments, 4);
+        reply(&c, 99);
+        const struct slot inner[] = {yielder(5, &key1)};
+        const struct slot outer[] = {{7, publish_cnode(w.dir, inner, 1)}};
+        const struct slot slots[] = {
+            receiver(&key1, 1), {6, number_data(6)}, {11, publish_cnode(w.dir, outer, 1)}};
+        run_handler(&c, slots, 3);
+        cr_expect_eq(result.end, JAVM_END_FAULTED, "case %zu", i);
+        cr_expect_eq(result.fault, JAVM_FAULT_BAD_OPERAND, "case %zu", i);
+    }
+}
+
 /* A handler that yields itself: its owner handles, and each goes on where it was. */
 KERNEL_TEST(yield, nested_handlers)
 {
