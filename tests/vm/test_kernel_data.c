@@ -259,6 +259,8 @@ KERNEL_TEST(data, make_image)
     expect(&c, A0, JAVM_E_FORMAT);
     OP(&c, MAKE_IMAGE, 7, 9); /* its pin is not published */
     expect(&c, A0, JAVM_E_MISSING);
+    OP(&c, MAKE_IMAGE, 8, 9); /* something behind it that is not zeros */
+    expect(&c, A0, JAVM_E_FORMAT);
     OP(&c, MAKE_IMAGE, 5, 9);
     expect(&c, A0, 0);
     OP(&c, SPAWN, 9, 0, 10);
@@ -273,12 +275,17 @@ KERNEL_TEST(data, make_image)
     cr_assert_eq(javm_image_new(&with_pin, &image, NULL), JAVM_OK);
     cr_assert_eq(javm_image_encode(image, &other, &other_len), JAVM_OK);
     javm_cap_release(image);
+    uint8_t longer[PAGE] = {0};
+    REQUIRE(len < PAGE - 100);
+    memcpy(longer, bytes, len);
+    longer[len + 50] = 1;
     const struct slot slots[] = {{5, publish(w.dir, javm_data_new(bytes, len))},
                                  {6, number_data(77)},
-                                 {7, publish(w.dir, javm_data_new(other, other_len))}};
+                                 {7, publish(w.dir, javm_data_new(other, other_len))},
+                                 {8, publish(w.dir, javm_data_new(longer, PAGE))}};
     free(bytes);
     free(other);
-    run_code(&c, slots, 3);
+    run_code(&c, slots, 4);
     expect_halt(4242);
     cr_expect(cap_is(POST(9), &hash));
 }
