@@ -9,7 +9,7 @@
 
 JAVM_SCRATCHPAD(4096);
 
-enum { STEPPER = 8, REST };
+enum { STEPPER = 8, REST, SPARE };
 
 static uint64_t keep(struct javm_answer answer)
 {
@@ -17,7 +17,8 @@ static uint64_t keep(struct javm_answer answer)
         return answer.value;
     if (answer.status != JAVM_PAUSED)
         javm_trap();
-    javm_drop_resume(REST);
+    javm_drop_resume(SPARE); /* REST is reserved while what was called from there waits */
+    javm_mgmt_move(SPARE, REST);
     return UINT64_C(1) << 63 | *(const uint64_t *)(const void *)javm_scratch();
 }
 
