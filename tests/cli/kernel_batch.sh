@@ -1,8 +1,10 @@
 #!/bin/sh
 # Defects that this would catch: jobs whose guests call guests, pay from meters, catch yields and keep continuations, and whose
 # results depend on how many workers run them, on which engine, or on what ran before on the same worker.
-#   kernel_batch.sh JAVM_BATCH MKIMAGE FOLDER_OF_PREBUILT_IMAGES
+#   kernel_batch.sh JAVM_BATCH MKIMAGE FOLDER_OF_PREBUILT_IMAGES DEPTH
+# DEPTH is how deep chains of calls get: each level of each worker has 4 GiB of addresses.
 PREBUILT=$3
+DEPTH=$4
 HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/lib.sh"
 {
@@ -23,17 +25,16 @@ JSON
 {"instance":"walk","image":"stepper","slots":{"3":{"sender":"0x53"}}}
 {"instance":"patience","image":"keeper","slots":{"2":{"receiver":["0x53"]},"8":{"instance":"walk"}}}
 JSON
-    awk 'BEGIN { for (i = 0; i < 800; i++) {
+    awk -v depth="$DEPTH" 'BEGIN { for (i = 0; i < 800; i++) {
         printf "{\"invoke\":\"boss\",\"args\":[%d,%d,%d,%d]}\n", i % 97, i * 37 % 3000, 50 + i % 500, 4000
         if (i % 4 == 0) printf "{\"invoke\":\"bank\",\"args\":[%d,%d,%d,%d]}\n", i * 20, i % 5, i % 3, 1000 + i
         if (i % 4 == 1) printf "{\"invoke\":\"library\",\"args\":[%d,%d]}\n", i % 40, i % 9
         if (i % 4 == 2) printf "{\"invoke\":\"censor\",\"args\":[%d,%d,%d,%d]}\n", i % 50, i % 3, i % 11, i % 17
         if (i % 4 == 3) printf "{\"invoke\":\"patience\",\"args\":[%d,%d,%d]}\n", i % 50, i % 13, i
-        if (i % 50 == 0) printf "{\"invoke\":\"chain\",\"args\":[%d]}\n", i % 300
+        if (i % 50 == 0) printf "{\"invoke\":\"chain\",\"args\":[%d]}\n", i % depth
         if (i % 50 == 1) printf "{\"invoke\":\"boss\",\"args\":[90,5000,100,9000],\"gas\":%d}\n", i * 20
     } }'
-    echo '{"id":"deepest","invoke":"chain","args":[255],"expect":{"value":255}}'
-    echo '{"id":"too deep","invoke":"chain","args":[256],"expect":{"value":254}}'
+    echo "{\"invoke\":\"chain\",\"args\":[$DEPTH],\"expect\":{\"value\":$DEPTH}}"
 } >jobs.ndjson
 
 run 0 --ordered --reproducible --post --engine interp --workers 1 --output one jobs.ndjson

@@ -248,6 +248,14 @@ static const struct javm_assist hosted_assist = {.reset = host_reset,
                                                  .host_call = host_operation};
 static const struct javm_vm_options hosted = {.assist = &hosted_assist};
 
+/* How deep chains get. Each frame reserves 4 GiB of addresses, and the thread sanitizer leaves a
+ * program less than two terabytes of them. */
+#if defined(TEST_THREADS)
+enum { DEEP = 60 };
+#else
+enum { DEEP = 1000 };
+#endif
+
 /* ---- one run of each -------------------------------------------------------------------- */
 
 struct sample {

@@ -169,12 +169,12 @@ KERNEL_TEST(kernel_guests, spawner)
     spawn(100000, 254);
 }
 
-static const struct javm_vm_options deep = {.max_depth = 1001};
-KERNEL_TEST_WITH(kernel_guests, spawner_1000_deep, &deep)
+static const struct javm_vm_options deep = {.max_depth = DEEP + 1};
+KERNEL_TEST_WITH(kernel_guests, a_deeper_limit, &deep)
 {
-    spawn(1000, 1000);
-    spawn(1000, 1000); /* in the memories that are there */
-    spawn(1001, 999);
+    spawn(DEEP, DEEP);
+    spawn(DEEP, DEEP); /* in the memories that are there */
+    spawn(DEEP + 1, DEEP - 1);
 }
 
 /* ---- between a guest and the kernel ------------------------------------------------------ */

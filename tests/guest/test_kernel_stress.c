@@ -11,14 +11,6 @@
 
 enum { WORKERS = 4 };
 
-/* Each frame reserves 4 GiB of addresses, and the thread sanitizer leaves a program less than two
- * terabytes of them. */
-#if defined(TEST_THREADS)
-enum { LEVELS = 60 };
-#else
-enum { LEVELS = 1000 };
-#endif
-
 struct job {
     struct javm_hash instance;
     uint64_t args[4];
@@ -47,7 +39,7 @@ static void *work(void *context)
 {
     struct javm_dir_thread *dir = javm_directory_join(context);
     const struct javm_vm_options options = {
-        .engine = engine, .jit = shared_jit, .max_depth = LEVELS + 1};
+        .engine = engine, .jit = shared_jit, .max_depth = DEEP + 1};
     struct javm_vm *vm;
     REQUIRE(dir != NULL && javm_vm_create(&options, &vm, NULL) == JAVM_OK);
     for (unsigned round = 0; round < stress_factor(); round++) {
@@ -86,7 +78,7 @@ static void stress(void)
     jobs[ORCHESTRATOR] = (struct job){.instance = new_orchestrator(), .args = {20, 900, 500, 5000}};
     jobs[AUTHORITY] = (struct job){.instance = new_authority(), .args = {8000, 3, 2, 2500}};
     jobs[KEEPER] = (struct job){.instance = new_keeper(), .args = {60, 25, 9}};
-    jobs[CHAIN_JOB] = (struct job){.instance = new_spawner(), .args = {LEVELS}};
+    jobs[CHAIN_JOB] = (struct job){.instance = new_spawner(), .args = {DEEP}};
     for (unsigned kind = 0; kind < JOBS; kind++) {
         do_job(w.vm, w.dir, &jobs[kind], &result);
         jobs[kind].value = result.value;
@@ -94,7 +86,7 @@ static void stress(void)
         REQUIRE(javm_cap_hash(result.post_instance, &jobs[kind].post) == JAVM_OK);
         javm_call_result_clear(&result);
     }
-    REQUIRE(jobs[CHAIN_JOB].value == LEVELS);
+    REQUIRE(jobs[CHAIN_JOB].value == DEEP);
     /* The chain's memories, before the workers make theirs. */
     javm_vm_destroy(w.vm);
     w.vm = NULL;
@@ -116,7 +108,7 @@ Test(kernel_stress, workers)
             continue;
         if (engine == JAVM_ENGINE_JIT)
             REQUIRE(javm_jit_create(NULL, &shared_jit, NULL) == JAVM_OK);
-        kernel_open(&(struct javm_vm_options){.jit = shared_jit, .max_depth = LEVELS + 1});
+        kernel_open(&(struct javm_vm_options){.jit = shared_jit, .max_depth = DEEP + 1});
         stress();
         kernel_close();
         javm_jit_destroy(shared_jit);
