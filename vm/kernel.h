@@ -46,6 +46,8 @@ struct entry {
     uint64_t home;            /* path of the slot in the owner that is reserved for it */
     struct javm_cap *catches; /* edge from the owner: its YieldReceiver at the CALL, or NULL */
     uint32_t scope;  /* InstanceEntry whose gas slots pay; NO_ENTRY: the budget of the invocation */
+    uint32_t quotas; /* the nearest InstanceEntry on the owner path, from this one on, whose image
+                        declares quota slots, or NO_ENTRY */
     uint32_t active; /* index in gas_slots of the one that pays: for frames that are a scope */
     uint64_t replaced;      /* bit k: the run itself replaced the source of persistent[k] */
     uint8_t *replaced_more; /* for k >= 64, NULL: none */
