@@ -17,6 +17,7 @@ struct kernel_bench {
     struct javm_dir_thread *dir;
     struct javm_vm *vm;
     struct javm_hash instance;
+    bool chain; /* which replies 0 unless a level of it faulted */
 };
 
 static uint32_t op(enum pvm2_op operation, unsigned rd, unsigned rs1, unsigned rs2, int32_t imm)
@@ -93,7 +94,7 @@ static struct javm_hash instance_of(struct kernel_bench *b, const struct javm_ha
 
 static void open_bench(struct kernel_bench *b, enum javm_engine engine)
 {
-    const struct javm_vm_options options = {.engine = engine};
+    const struct javm_vm_options options = {.engine = engine, .max_depth = ROUNDS + 1};
     check(javm_directory_create(1, 0, &b->directory, NULL) == JAVM_OK, "directory");
     b->dir = javm_directory_join(b->directory);
     check(b->dir != NULL, "directory");
@@ -116,11 +117,11 @@ struct kernel_bench *bench_kernel_open(enum bench_kernel what, enum javm_engine 
     const struct javm_hash child_image = image_of(b, child, sizeof child / 4, 0),
                            yield_image = image_of(b, yields, sizeof yields / 4, 0);
     const struct javm_hash yield_sender = put(b, javm_yield_sender(&key));
-    const struct javm_hash caps[] = {
+    struct javm_hash caps[5] = {
         instance_of(b, &child_image, NULL, NULL, 0), child_image,
         put(b, javm_yield_receiver(&key, 1)),
         instance_of(b, &yield_image, (const uint8_t[]){4}, &yield_sender, 1)};
-    static const uint8_t keys[] = {5, 6, 2, 8};
+    static const uint8_t keys[] = {5, 6, 2, 8, 9};
     static const uint32_t drop = 3;
     const uint32_t nothing[] = {START, LI(10, 5), LI(11, 0), LOOP(2), ECALLI(0)};
     const uint32_t calls[] = {START, LI(10, 5), LI(11, 0), ECALLI(26), LOOP(3), ECALLI(0)};
@@ -129,22 +130,43 @@ struct kernel_bench *bench_kernel_open(enum bench_kernel what, enum javm_engine 
                                LOOP(9),   ECALLI(0)};
     const uint32_t resumes[] = {LI(10, 8),  LI(11, 0), ECALLI(26), START,
                                 ECALLI(27), LOOP(1),   ECALLI(0)};
-    static const struct {
-        size_t words;
-    } sizes[] = {
-        {sizeof nothing / 4}, {sizeof calls / 4}, {sizeof spawns / 4}, {sizeof resumes / 4}};
-    const uint32_t *const codes[] = {nothing, calls, spawns, resumes};
-    const struct javm_hash image = image_of(b, codes[what], sizes[what].words, 2);
-    b->instance = instance_of(b, &image, keys, caps, 4);
+    /* φ7 is how many levels are to follow; the Image is in slot 9, the next level in 7. */
+    const uint32_t chain[] = {op(PVM2_BNE, 0, 10, 0, 8),
+                              ECALLI(0), /* at the end */
+                              op(PVM2_ADDI, 8, 10, 0, -1),
+                              TOUCH,
+                              LI(10, 4),
+                              ECALLI(5),
+                              LI(10, 9),
+                              LI(11, 0x409),
+                              ECALLI(1),
+                              LI(10, 9),
+                              LI(11, 4),
+                              LI(12, 7),
+                              ECALLI(18),
+                              LI(10, 7),
+                              LI(11, 0),
+                              op(PVM2_ADDI, 12, 8, 0, 0),
+                              ECALLI(26),
+                              ECALLI(0)};
+    static const size_t sizes[] = {sizeof nothing, sizeof calls, sizeof spawns, sizeof resumes,
+                                   sizeof chain};
+    const uint32_t *const codes[] = {nothing, calls, spawns, resumes, chain};
+    const struct javm_hash image = image_of(b, codes[what], sizes[what] / 4, 2);
+    caps[4] = image;
+    b->instance = instance_of(b, &image, keys, caps, 5);
+    b->chain = what == BENCH_KERNEL_CHAIN;
     return b;
 }
 
 void bench_kernel_run(void *context)
 {
     struct kernel_bench *b = context;
-    const struct javm_call call = {.instance = b->instance, .gas = UINT64_MAX / 2};
+    const struct javm_call call = {
+        .instance = b->instance, .args = {ROUNDS}, .gas = UINT64_MAX / 2};
     struct javm_call_result result;
     struct javm_error err = {.text = ""};
     check(javm_vm_invoke(b->vm, b->dir, &call, &result, &err) == JAVM_OK, err.text);
     check(result.end == JAVM_END_HALT, javm_fault_name(result.fault));
+    check(!b->chain || result.value == 0, "a level of the chain faulted");
 }

@@ -9,6 +9,7 @@ enum bench_kernel {
     BENCH_KERNEL_CALL,    /* CALL and REPLY of a child that touches a page */
     BENCH_KERNEL_SPAWN,   /* DERIVE_SPAWN, first CALL, DROP */
     BENCH_KERNEL_YIELD,   /* a yield that the parent catches and resumes */
+    BENCH_KERNEL_CHAIN, /* a copy that makes and calls the next: as many deep as there are rounds */
     BENCH_KERNELS
 };
 

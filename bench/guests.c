@@ -145,7 +145,8 @@ static void add_kernel(struct context *c, enum javm_engine engine)
 {
     static const char *const names[BENCH_KERNELS] = {
         "nothing: the loop alone", "CALL and REPLY of a small child",
-        "DERIVE_SPAWN, first CALL, DROP", "a yield, caught and resumed"};
+        "DERIVE_SPAWN, first CALL, DROP", "a yield, caught and resumed",
+        "a level of 1,000: spawn, CALL, REPLY"};
     for (enum bench_kernel what = 0; what < BENCH_KERNELS; what++) {
         struct bench *b = &c->table[c->count++];
         snprintf(b->name, sizeof b->name, "%s", names[what]);

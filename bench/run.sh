@@ -1,16 +1,17 @@
 #!/bin/sh
 # All measurements in one run, or those of some parts: run.sh BUILD [PART...]
-#   programs fresh cold compile scheduler   javm-bench, see bench/README.md
+#   programs fresh cold compile scheduler kernel   javm-bench, see bench/README.md
 #   trivial   trivial jobs from file to file, both engines
 #   hashes    jobs of some 10 us: two workers against one, one against a native loop
 #   sieve     jobs of 5 ms: two workers against one
+#   orchestrators  jobs that spawn two workers, meter them and top one up: two workers against one
 #   long      ten million jobs: peak memory; BENCH_JOBS=N makes it shorter
 # Nothing here passes or fails: docs/performance.md says what was expected.
 set -eu
 cd "$(dirname "$0")/.."
 build=$1
 shift
-parts=${*:-programs fresh cold compile scheduler trivial hashes sieve long}
+parts=${*:-programs fresh cold compile scheduler kernel trivial hashes sieve orchestrators long}
 batch=$build/batch/javm-batch
 images=$PWD/guest/prebuilt
 jobs=${BENCH_JOBS:-10000000}
@@ -41,8 +42,8 @@ nops() {
 bench=
 for part in $parts; do
     case $part in
-    programs | fresh | cold | compile | scheduler) bench="$bench $part" ;;
-    trivial | hashes | sieve | long) ;;
+    programs | fresh | cold | compile | scheduler | kernel) bench="$bench $part" ;;
+    trivial | hashes | sieve | orchestrators | long) ;;
     *)
         echo "run.sh: no part is called $part" >&2
         exit 2
@@ -103,6 +104,27 @@ sieve() {
     done | spread "  speed-up of two workers       %6.2f     (%.2f to %.2f)"
 }
 
+orchestrators() {
+    echo "batch, 100,000 orchestrators (2 callees each, on meters, 9 yields), 5 pairs of each engine"
+    {
+        for image in worker orchestrator; do
+            printf '{"image":"%s","load":"%s/kernel/%s.jimg"}\n' "$image" "$images" "$image"
+        done
+        echo '{"instance":"boss","image":"orchestrator","slots":{"2":{"receiver":["0xce10"]},"3":{"sender":"0xce03"},"4":{"sender":"0xce04"},"5":{"image":"worker"}}}'
+        awk 'BEGIN { for (i = 0; i < 100000; i++) printf "{\"id\":%d,\"invoke\":\"boss\",\"args\":[100,1000000,500,1000000]}\n", i }'
+    } >"$work/orchestrators.ndjson"
+    for engine in interp jit; do
+        for _ in 1 2 3 4 5; do
+            run --engine "$engine" --workers 1 "$work/orchestrators.ndjson"
+            one=$(figure seconds)
+            run --engine "$engine" --workers 2 "$work/orchestrators.ndjson"
+            echo "$one $(figure seconds)"
+        done >"$work/orchestrators"
+        awk '{ print $1 * 10 }' "$work/orchestrators" | spread "  $engine, a job of one worker   %6.2f us  (%.2f to %.2f)"
+        awk '{ print $1 / $2 }' "$work/orchestrators" | spread "  $engine, speed-up of two       %6.2f     (%.2f to %.2f)"
+    done
+}
+
 long() {
     echo "batch, $jobs trivial jobs, a line each, .zst to .zst, recompiler"
     nops "$jobs" | zstd -q -1 -o "$work/long.ndjson.zst"
@@ -117,7 +139,7 @@ long() {
 
 for part in $parts; do
     case $part in
-    trivial | hashes | sieve | long)
+    trivial | hashes | sieve | orchestrators | long)
         echo
         $part
         ;;

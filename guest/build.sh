@@ -31,6 +31,14 @@ mkdir -p "$out/kernel"
 javm_cc -O2 --heap 64K store.c -o "$out/kernel/store.jimg"
 javm_cc -O2 --gas-slot 20 worker.c -o "$out/kernel/worker.jimg"
 javm_cc -O2 --receiver 2 orchestrator.c -o "$out/kernel/orchestrator.jimg"
+for source in client walker spawner petitioner; do
+    javm_cc -O2 "$source.c" -o "$out/kernel/$source.jimg"
+done
+for source in authority pager interposer keeper; do
+    javm_cc -O2 --receiver 2 "$source.c" -o "$out/kernel/$source.jimg"
+done
+javm_cc -O2 --heap 16K stepper.c -o "$out/kernel/stepper.jimg"
+javm_cc -O2 --gas-slot 20 journal.c -o "$out/kernel/journal.jimg"
 
 # One more for benchmarks, of several; unrolling makes its code 100 KB.
 cd "$here/signatures"

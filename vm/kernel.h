@@ -46,12 +46,25 @@ struct entry {
     uint64_t home;            /* path of the slot in the owner that is reserved for it */
     struct javm_cap *catches; /* edge from the owner: its YieldReceiver at the CALL, or NULL */
     uint32_t scope;  /* InstanceEntry whose gas slots pay; NO_ENTRY: the budget of the invocation */
+    uint32_t quotas; /* the nearest InstanceEntry on the owner path, from this one on, whose image
+                        declares quota slots, or NO_ENTRY */
     uint32_t active; /* index in gas_slots of the one that pays: for frames that are a scope */
     uint64_t replaced;      /* bit k: the run itself replaced the source of persistent[k] */
     uint8_t *replaced_more; /* for k >= 64, NULL: none */
     uint64_t unpaid;        /* gas to pay before it runs: the bottom frame's entry */
     uint64_t seen_before;   /* javm_vm.seen at entry */
     struct javm_exec exec;
+};
+
+/* For tests: who looks on while operations are done. */
+struct kernel_probe {
+    /* Before an operation, paid for and not begun; op is its selector (above 32 bits: UINT32_MAX).
+     * True: it faults as `trap` instead. May be NULL. */
+    bool (*before)(void *context, struct javm_vm *vm, uint32_t op);
+    /* When it is done, whatever it came to, unless the host failed; a fault has not unwound the
+     * frame yet. May be NULL. */
+    void (*after)(void *context, struct javm_vm *vm, uint32_t op);
+    void *context;
 };
 
 struct javm_vm {
@@ -85,6 +98,7 @@ struct javm_vm {
     struct prepared_cache cache;
     struct javm_vm_stats stats;
     struct assist assist;
+    const struct kernel_probe *probe; /* borrowed; NULL: nobody looks on */
 };
 
 /* What comes after an exit was dealt with. */

@@ -185,8 +185,9 @@ enum javm_status quota_pay_scope(struct javm_vm *vm, uint64_t pages, bool *paid,
 {
     enum javm_status status = JAVM_OK;
     *primary = NULL;
-    for (uint32_t i = running_index(vm); i != NO_ENTRY; i = vm->entries[i].owner) {
-        struct entry *e = &vm->entries[i];
+    struct entry *e = running(vm);
+    while (e->quotas != NO_ENTRY) {
+        e = &vm->entries[e->quotas];
         const struct javm_image *image = running_image(e);
         *paid = false;
         for (uint32_t k = 0; k < image->quota_slot_count && status == JAVM_OK && !*paid; k++) {
@@ -200,6 +201,9 @@ enum javm_status quota_pay_scope(struct javm_vm *vm, uint64_t pages, bool *paid,
         }
         if (status != JAVM_OK || *primary != NULL)
             return status;
+        if (e->owner == NO_ENTRY)
+            break;
+        e = &vm->entries[e->owner];
     }
     *paid = true; /* nobody declares a quota */
     return JAVM_OK;

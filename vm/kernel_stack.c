@@ -89,6 +89,10 @@ enum javm_status stack_push(struct javm_vm *vm, const struct start *start, struc
     e->layout = layout_retain(start->layout);
     e->catches = NULL;
     e->scope = NO_ENTRY;
+    if (p->has_meters && running_image(e)->quota_slot_count != 0)
+        e->quotas = vm->depth;
+    else
+        e->quotas = e->owner != NO_ENTRY ? vm->entries[e->owner].quotas : NO_ENTRY;
     e->active = 0;
     e->replaced = 0;
     e->replaced_more = NULL;

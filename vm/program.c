@@ -34,6 +34,8 @@ static void *grow(struct builder *b, void *array, uint32_t *room, size_t size)
 static void emit(struct builder *b, const struct ir_insn *insn, uint64_t offset)
 {
     struct javm_program *p = b->program;
+    if (b->failed) /* one list may have grown without the other */
+        return;
     if (p->count == b->insn_room) {
         uint32_t room = b->insn_room;
         void *insns = grow(b, p->insns, &b->insn_room, sizeof *p->insns);

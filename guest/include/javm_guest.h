@@ -202,6 +202,22 @@ static inline uint64_t javm_attest(uint64_t sender, uint64_t data)
     return javm_host_yield(sender, data, 0, 0, 0).value;
 }
 
+/* Operation `selector` of the host, above 63: its answer, when it has one. */
+static inline struct javm_answer javm_host_call(uint64_t selector, uint64_t a, uint64_t b,
+                                                uint64_t c, uint64_t d)
+{
+    register uint64_t r7 __asm__("a0") = a;
+    register uint64_t r8 __asm__("a1") = b;
+    register uint64_t r9 __asm__("a2") = c;
+    register uint64_t r10 __asm__("a3") = d;
+    register uint64_t r11 __asm__("a4") = selector;
+    __asm__ volatile(".insn i 0x0b, 1, x0, x0, 0"
+                     : "+r"(r7), "+r"(r8), "+r"(r9), "+r"(r10), "+r"(r11)
+                     :
+                     : "a5", "memory");
+    return (struct javm_answer){r7, r8};
+}
+
 /* End the invocation with a value. */
 __attribute__((noreturn)) static inline void javm_reply(uint64_t value)
 {

@@ -1,9 +1,10 @@
 #!/bin/sh
 # Defects that this would catch: a header, library or page that is not installed, a pkg-config file that does not work where it
-# was installed to, a shared library that lacks a function that users need.   install.sh BUILD EMBED.C CC [FLAGS...]
+# was installed to, a shared library that lacks a function that users need, an example in docs/examples that does not do what it
+# says.   install.sh BUILD EXAMPLES CC [FLAGS...]
 set -eu
 BUILD=$1
-SOURCE=$2
+EXAMPLES=$2
 shift 2
 DIR=$(mktemp -d "${TMPDIR:-/tmp}/javm-install-XXXXXX")
 trap 'rm -rf "$DIR"' EXIT
@@ -20,12 +21,29 @@ done
 PKG_CONFIG_PATH=$(dirname "$(find "$PWD" -name javm.pc)")
 export PKG_CONFIG_PATH
 LIB=$(pkg-config --variable=libdir javm)
-# shellcheck disable=SC2046 # lists of flags
-"$@" "$SOURCE" $(pkg-config --cflags --libs javm) -o shared
-# shellcheck disable=SC2046
-"$@" "$SOURCE" $(pkg-config --cflags javm) "$LIB/libjavm.a" $(pkg-config --libs --static javm | sed 's/-ljavm\>//') -o static
-for program in shared static; do
-    answer=$(LD_LIBRARY_PATH=$LIB "./$program" share/javm/prebuilt/fib.jimg 20)
-    echo "$program: $answer"
+cat >host.expected <<'END'
+4 entries are in file 1
+8 entries are in file 2
+10 entries are in file 3
+value 295, gas 18191, 9 top-ups, 3 moves, 1809 gas and 94 pages left
+END
+# compile EXAMPLE CC [FLAGS...]: with the shared library and with the static one
+compile() {
+    source=$EXAMPLES/$1.c
+    name=$1
+    shift
+    # shellcheck disable=SC2046 # lists of flags
+    "$@" "$source" $(pkg-config --cflags --libs javm) -o "$name-shared"
+    # shellcheck disable=SC2046
+    "$@" "$source" $(pkg-config --cflags javm) "$LIB/libjavm.a" \
+        $(pkg-config --libs --static javm | sed 's/-ljavm\>//') -o "$name-static"
+}
+compile embed "$@"
+compile host "$@"
+for kind in shared static; do
+    answer=$(LD_LIBRARY_PATH=$LIB "./embed-$kind" share/javm/prebuilt/fib.jimg 20)
+    echo "$kind: $answer"
     case $answer in "value 6765, gas "*) ;; *) exit 1 ;; esac
+    LD_LIBRARY_PATH=$LIB "./host-$kind" share/javm/prebuilt/kernel/journal.jimg 10 >host.got
+    diff host.expected host.got
 done

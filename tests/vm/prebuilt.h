@@ -5,8 +5,8 @@
 #include "javm/load.h"
 #include "tests/vm/support.h"
 
-/* A fresh instance of guest/prebuilt/<name>.jimg. */
-static inline struct javm_hash prebuilt(struct javm_dir_thread *dir, const char *name)
+/* The Image of guest/prebuilt/<name>.jimg, published. */
+static inline struct javm_hash prebuilt_image(struct javm_dir_thread *dir, const char *name)
 {
     char path[1024];
     uint8_t *bytes;
@@ -17,11 +17,18 @@ static inline struct javm_hash prebuilt(struct javm_dir_thread *dir, const char 
     REQUIRE(javm_file_read(path, 0, &bytes, &len, NULL) == JAVM_OK);
     REQUIRE(javm_bundle_decode(bytes, len, &bundle, NULL) == JAVM_OK);
     REQUIRE(javm_bundle_publish(&bundle, dir, &roots, NULL) == JAVM_OK);
-    const struct javm_hash instance = instantiate(dir, &roots[0]);
+    const struct javm_hash image = roots[0];
     free(roots);
     free(bytes);
     javm_bundle_clear(&bundle);
-    return instance;
+    return image;
+}
+
+/* A fresh instance of it. */
+static inline struct javm_hash prebuilt(struct javm_dir_thread *dir, const char *name)
+{
+    const struct javm_hash image = prebuilt_image(dir, name);
+    return instantiate(dir, &image);
 }
 
 #endif

@@ -407,3 +407,42 @@ KERNEL_TEST(gas, cnodes_and_quota_slots)
             expect_fault(round == 0 ? JAVM_FAULT_STORAGE : JAVM_FAULT_BAD_OPERAND);
     }
 }
+
+/* Replies what the instance in slot 5 replies, or why it faulted. */
+static void pass_on(struct code *c)
+{
+    OP(c, CALL, 5, 0);
+    emit(c, REPLY);
+}
+
+/* Whose quota pays for a CNode: the nearest owner's that declares slots and has a handle there. */
+KERNEL_TEST(gas, quota_slots_of_owners)
+{
+    static const struct javm_key quotas[] = {{1, {30}}};
+    const struct javm_image declared = {.quota_slots = quotas, .quota_slot_count = 1};
+    struct code leaf = {.count = 0}, middle = {.count = 0};
+    endpoint(&leaf);
+    OP(&leaf, MINT_CNODE, 8);
+    OP(&leaf, MINT_CNODE, 9);
+    reply(&leaf, 1);
+    endpoint(&middle);
+    pass_on(&middle);
+    const struct javm_hash leaf_image = image_of(&leaf);
+    const struct javm_hash callee = publish_instance(w.dir, &leaf_image, NULL, 0);
+    for (int declares = 0; declares < 2; declares++) {
+        const struct javm_hash middle_image = image_with(&middle, 0, declares ? &declared : NULL);
+        const struct slot middle_slots[] = {{5, callee}};
+        const struct javm_hash between = publish_instance(w.dir, &middle_image, middle_slots, 1);
+        for (uint64_t pages = 0; pages < 4; pages++) {
+            struct code c = {.count = 0};
+            endpoint(&c);
+            set_quota(&c, pages < 3 ? pages : 0);
+            pass_on(&c);
+            /* The last one limits nothing: it has the handle and does not declare the slot. */
+            const struct javm_hash image = image_with(&c, 0, pages < 3 ? &declared : NULL);
+            const struct slot slots[] = {quota_setter(), quota_handle(30), {5, between}};
+            run_with(&image, slots, 3);
+            expect_halt(pages < 2 ? JAVM_FAULT_STORAGE : 1);
+        }
+    }
+}

@@ -5,38 +5,9 @@
  * frame that is lost on one of the many ways out. Leaks show in a sanitizer build. */
 #include "javm/image.h"
 #include "tests/vm/kernel_support.h"
+#include "tests/vm/refusing_malloc.h"
 
 #define S_RECEIVER 2
-
-static uint64_t countdown; /* the so manieth allocation fails; 0: none */
-static bool refused;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t number, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t number, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-static bool must_fail(void)
-{
-    if (countdown == 0 || --countdown != 0)
-        return false;
-    refused = true;
-    return true;
-}
-void *__wrap_malloc(size_t size)
-{
-    return must_fail() ? NULL : __real_malloc(size);
-}
-void *__wrap_calloc(size_t number, size_t size)
-{
-    return must_fail() ? NULL : __real_calloc(number, size);
-}
-void *__wrap_realloc(void *old, size_t size)
-{
-    return must_fail() ? NULL : __real_realloc(old, size);
-}
 
 static const struct javm_key key1 = {2, {1, 1}}, quota = {1, {7}};
 static const struct javm_image catching = {.yield_receiver_slot = {1, {S_RECEIVER}}};

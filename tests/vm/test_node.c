@@ -9,39 +9,8 @@
 #include <string.h>
 
 #include "tests/require.h"
+#include "tests/vm/refusing_malloc.h"
 #include "vm/value.h"
-
-void *__real_malloc(size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_realloc(void *old, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-
-static bool failing; /* every third allocation */
-static uint64_t allocations;
-static size_t allocated; /* bytes asked for */
-
-static bool fails(size_t size)
-{
-    allocated += size;
-    return failing && allocations++ % 3 == 2;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fails(size) ? NULL : __real_malloc(size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return fails(size) ? NULL : __real_realloc(old, size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return fails(n * size) ? NULL : __real_calloc(n, size);
-}
 
 /* ---- the model -------------------------------------------------------------------------- */
 
@@ -148,7 +117,7 @@ static void set(struct model *model, const struct javm_key *key, uint64_t number
     bool found;
     const uint32_t at = model_at(model, key, &found);
     if (node_set(model->node, key, &value) != JAVM_OK) {
-        cr_assert(failing);
+        cr_assert(refused);
         value_drop(&value);
         return;
     }
@@ -174,7 +143,7 @@ static void change(struct model *model, const struct javm_key *key)
     struct value *value = node_change(model->node, key);
     cr_assert(found || value == NULL);
     if (value == NULL) {
-        cr_assert(!found || failing);
+        cr_assert(!found || refused);
         return;
     }
     cr_assert_eq(number_of(value), model->slots[at].value);
@@ -193,7 +162,7 @@ static void copy(struct model *to, const struct model *from)
     to->node->object.count++;
     /* out of memory: nothing has changed, both hold one */
     while (!node_own(&to->node))
-        cr_assert(failing);
+        cr_assert(refused);
     cr_assert_neq(to->node, from->node);
 }
 
@@ -223,9 +192,10 @@ static void many(unsigned steps, unsigned spread)
         models[i].used = 0;
     }
     for (unsigned i = 0; i < steps; i++) {
-        failing = i / 500 % 2 == 1;                  /* half of the time */
+        countdown = i / 500 % 2 == 1 ? 1 + next_random() % 4 : 0; /* half of the time */
+        refused = false;
         step(i / 8000 % 3 == 2 ? 200 : 900, spread); /* fills, and is emptied again */
-        failing = false;
+        countdown = 0;
         if (i % 200 == 0)
             expect_same(&models[next_random() % NODES]);
     }
@@ -265,12 +235,13 @@ Test(node, clearing_needs_no_memory)
     for (uint64_t i = 0; i < 1000; i++) {
         const struct javm_key key = javm_key_from_u64(i * 7 % 1000);
         struct value nothing = {.kind = VALUE_EMPTY};
+        countdown = 0;
         REQUIRE(node_change(node, &key) != NULL);
-        failing = true;
-        allocations = 2;
+        countdown = 1;
         cr_assert_eq(node_set(node, &key, &nothing), JAVM_OK);
-        failing = false;
+        cr_assert_eq(countdown, 1);
     }
+    countdown = 0;
     cr_expect(node->used == 0 && node->top == NULL);
     cr_expect_eq(kept->used, 1000);
     node_release(node);
