@@ -29,6 +29,11 @@ run() {
 figure() {
     sed -n "s/.*\"$1\":\([0-9.]*\).*/\1/p" "$work/stats"
 }
+# processor: $cpu becomes the processor time, in seconds, of all that this shell has run; other programs hardly change it
+processor() {
+    times >"$work/times"
+    cpu=$(tail -n 1 "$work/times" | tr 'ms' '  ' | awk '{ print $1 * 60 + $2 + $3 * 60 + $4 }')
+}
 # spread FORMAT: the median, smallest and largest of the numbers on standard input
 spread() {
     sort -n | awk -v format="$1" '{ v[NR] = $1 } END { printf format "\n", v[int((NR + 1) / 2)], v[1], v[NR] }'
@@ -115,13 +120,19 @@ orchestrators() {
     } >"$work/orchestrators.ndjson"
     for engine in interp jit; do
         for _ in 1 2 3 4 5; do
-            run --engine "$engine" --workers 1 "$work/orchestrators.ndjson"
-            one=$(figure seconds)
-            run --engine "$engine" --workers 2 "$work/orchestrators.ndjson"
-            echo "$one $(figure seconds)"
+            for workers in 1 2; do
+                processor
+                before=$cpu
+                run --engine "$engine" --workers $workers "$work/orchestrators.ndjson"
+                processor
+                echo "$(figure seconds) $before $cpu"
+            done | paste - -
         done >"$work/orchestrators"
-        awk '{ print $1 * 10 }' "$work/orchestrators" | spread "  $engine, a job of one worker   %6.2f us  (%.2f to %.2f)"
-        awk '{ print $1 / $2 }' "$work/orchestrators" | spread "  $engine, speed-up of two       %6.2f     (%.2f to %.2f)"
+        awk '{ print $1 * 10 }' "$work/orchestrators" | spread "  $engine, a job of one worker         %6.2f us  (%.2f to %.2f)"
+        awk '{ print ($3 - $2) * 10 }' "$work/orchestrators" | spread "  $engine, its processor time          %6.2f us  (%.2f to %.2f)"
+        awk '{ print $1 / $4 }' "$work/orchestrators" | spread "  $engine, speed-up of two workers     %6.2f     (%.2f to %.2f)"
+        awk '{ print 2 * ($3 - $2) / ($6 - $5) }' "$work/orchestrators" |
+            spread "  $engine, the same by processor time  %6.2f     (%.2f to %.2f)"
     done
 }
 

@@ -87,7 +87,7 @@ static void stress(void)
         javm_call_result_clear(&result);
     }
     REQUIRE(jobs[CHAIN_JOB].value == DEEP);
-    /* The chain's memories, before the workers make theirs. */
+    /* Its memories are not in the way when the workers make theirs. */
     javm_vm_destroy(w.vm);
     w.vm = NULL;
     atomic_store(&done, false);
@@ -110,8 +110,8 @@ Test(kernel_stress, workers)
             REQUIRE(javm_jit_create(NULL, &shared_jit, NULL) == JAVM_OK);
         kernel_open(&(struct javm_vm_options){.jit = shared_jit, .max_depth = DEEP + 1});
         stress();
-        kernel_close();
         javm_jit_destroy(shared_jit);
         shared_jit = NULL;
+        kernel_close();
     }
 }
