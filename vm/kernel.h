@@ -54,6 +54,17 @@ struct entry {
     struct javm_exec exec;
 };
 
+/* For tests: who looks on while operations are done. */
+struct kernel_probe {
+    /* Before an operation, paid for and not begun; op is its selector (above 32 bits: UINT32_MAX).
+     * True: it faults as `trap` instead. May be NULL. */
+    bool (*before)(void *context, struct javm_vm *vm, uint32_t op);
+    /* When it is done, whatever it came to, unless the host failed; a fault has not unwound the
+     * frame yet. May be NULL. */
+    void (*after)(void *context, struct javm_vm *vm, uint32_t op);
+    void *context;
+};
+
 struct javm_vm {
     struct entry *entries; /* max_depth */
     uint32_t depth, max_depth;
@@ -85,6 +96,7 @@ struct javm_vm {
     struct prepared_cache cache;
     struct javm_vm_stats stats;
     struct assist assist;
+    const struct kernel_probe *probe; /* borrowed; NULL: nobody looks on */
 };
 
 /* What comes after an exit was dealt with. */

@@ -208,7 +208,7 @@ static enum step host_call(struct javm_vm *vm, uint64_t selector)
     return call.trap ? fault_with(vm, JAVM_FAULT_TRAP) : STEP_GO_ON;
 }
 
-enum step kernel_operate(struct javm_vm *vm, uint64_t selector)
+static enum step operate(struct javm_vm *vm, uint64_t selector)
 {
     if (selector == 0) /* the most frequent one; it has no slots */
         return op_reply(vm, NULL);
@@ -217,4 +217,20 @@ enum step kernel_operate(struct javm_vm *vm, uint64_t selector)
     if (selector >= OPERATION_COUNT || operations[selector].run == NULL)
         return fault_with(vm, JAVM_FAULT_TRAP);
     return operate_with(vm, &operations[selector]);
+}
+
+static enum step operate_probed(struct javm_vm *vm, uint64_t selector)
+{
+    const struct kernel_probe *probe = vm->probe;
+    const uint32_t op = selector < UINT32_MAX ? (uint32_t)selector : UINT32_MAX;
+    const bool faults = probe->before != NULL && probe->before(probe->context, vm, op);
+    const enum step step = faults ? fault_with(vm, JAVM_FAULT_TRAP) : operate(vm, selector);
+    if (step != STEP_FAILED && probe->after != NULL)
+        probe->after(probe->context, vm, op);
+    return step;
+}
+
+enum step kernel_operate(struct javm_vm *vm, uint64_t selector)
+{
+    return vm->probe == NULL ? operate(vm, selector) : operate_probed(vm, selector);
 }
