@@ -122,6 +122,9 @@ static enum javm_status note_change(struct entry *entry, const struct path *path
         entry->replaced_more[k] = 1;
     }
     if (any) {
+        /* Others may share the object: the cache of prepared instances. */
+        if (!instance_own(&entry->instance))
+            return JAVM_E_NOMEM;
         layout_release(entry->instance->layout);
         entry->instance->layout = NULL;
     }

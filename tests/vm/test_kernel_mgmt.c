@@ -250,6 +250,27 @@ KERNEL_TEST(mgmt, no_such_operation)
     }
 }
 
+/* What a run did to a mapped slot is its own affair: the published Instance, which the Vm keeps
+ * ready and shares with the frame, shows the same the next time. */
+KERNEL_TEST(mgmt, replaced_mappings_of_a_published_instance)
+{
+    struct code c = {.count = 0};
+    endpoint(&c);
+    load(&c, 8, STATE);
+    OP(&c, DROP, S_STATE);
+    emit(&c, ADDI(A0, 8, 0));
+    emit(&c, REPLY);
+    const struct javm_hash image = image_with(&c, WITH_STATE, NULL);
+    const struct slot state = {S_STATE, number_data(77)};
+    const struct javm_hash instance = publish_instance(w.dir, &image, &state, 1);
+    const struct javm_call call = usual_call(&instance);
+    for (unsigned i = 0; i < 3; i++) {
+        invoke(&call);
+        expect_halt(77);
+        cr_expect(is_empty(POST(S_STATE)));
+    }
+}
+
 /* The source of a mapping that the run itself replaced stays replaced; the others get their pages.
  */
 KERNEL_TEST(mgmt, replaced_mappings)
