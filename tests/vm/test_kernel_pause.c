@@ -206,6 +206,26 @@ KERNEL_TEST(pause, kept_and_called)
     javm_cap_release(instance);
 }
 
+/* What a frame gave away with its slot[0] may be gone when the frame is frozen; its window does not
+ * bring it back. For the address sanitizer. */
+KERNEL_TEST(pause, kept_when_what_it_gave_is_gone)
+{
+    struct code c = {.count = 0};
+    endpoint(&c);
+    OP(&c, CALL, 5, 0);
+    OP(&c, DROP, 0);
+    OP(&c, DROP_RESUME, 7);
+    OP(&c, CALL_PAUSED, 7);
+    load(&c, 9, WINDOW); /* nothing: the yielder gave it */
+    OP(&c, DROP_RESUME, 8);
+    emit(&c, ADDI(A0, 9, 0));
+    emit(&c, REPLY);
+    const struct slot slots[] = {receiver(&key1), {5, busy()}};
+    const struct javm_hash image = image_with(&c, WITH_WINDOW, &catching);
+    run_with(&image, slots, 2);
+    expect_halt(0);
+}
+
 /* Published while it is paused, in the post instance; the next invocation goes on with it. */
 KERNEL_TEST(pause, kept_over_invocations)
 {
