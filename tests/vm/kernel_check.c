@@ -347,6 +347,7 @@ static void count(struct fuzz_world *world, struct javm_vm *vm, uint32_t op)
         c->caught++;
     else if (op == YIELD)
         c->served[world->before.served & 63]++;
+    c->images += op == MAKE_IMAGE && running(vm)->exec.regs[7] == JAVM_OK;
     if ((op == CALL || op == CALL_PAUSED) && vm->depth == world->before.depth)
         c->refused++;
 }

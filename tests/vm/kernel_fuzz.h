@@ -155,6 +155,7 @@ struct coverage { /* of the first world; uint64_t only */
     uint64_t cases, runs, checks;
     uint64_t done[OPERATIONS], faulted[OPERATIONS][JAVM_FAULT_STORAGE + 1];
     uint64_t refused; /* CALLs of what cannot be entered */
+    uint64_t images;  /* that MAKE_IMAGE made */
     uint64_t ends[JAVM_END_TIMEOUT + 1], end_faults[JAVM_FAULT_STORAGE + 1];
     uint64_t other_faults[JAVM_FAULT_STORAGE + 1]; /* of callees, between operations */
     uint64_t caught, kernel_caught, served[64];    /* yields; by the second byte of their key */
@@ -213,6 +214,7 @@ struct fuzz_world {
     char wrong[300];       /* "": all is well */
     size_t differs;        /* the record at which it did, or SIZE_MAX */
     size_t show;           /* record at which the state is printed; SIZE_MAX: none */
+    bool silent;           /* nothing is printed */
     struct javm_hash kept; /* a post instance or a continuation */
     bool keeps;
     uint64_t used;
@@ -295,5 +297,7 @@ struct fuzz_session {
  * has been printed. */
 bool fuzz_round(struct fuzz_session *session, struct choices *choices, unsigned cases,
                 const char *name);
+/* Does a difference, or gas that is lost, show? Aborts when not. */
+void fuzz_self_test(struct fuzz_session *session);
 
 #endif

@@ -103,11 +103,13 @@ int main(int argc, char **argv)
     if (javm_engine_available(JAVM_ENGINE_JIT))
         REQUIRE(javm_jit_create(NULL, &jit, NULL) == JAVM_OK);
     printf("kernel_lockstep: first seed %" PRIu64 "\n", first_seed);
+    for (uint64_t i = 0; i < threads; i++)
+        sessions[i].jit = jit;
+    fuzz_self_test(&sessions[0]);
+    sessions[0].coverage = (struct coverage){0};
     const uint64_t start = now_ns();
     end_ns = last_round != UINT64_MAX ? UINT64_MAX : start + seconds * UINT64_C(1000000000);
     pthread_t others[THREADS];
-    for (uint64_t i = 0; i < threads; i++)
-        sessions[i].jit = jit;
     for (uint64_t i = 1; i < threads; i++)
         REQUIRE(pthread_create(&others[i], NULL, run_rounds, &sessions[i]) == 0);
     run_rounds(&sessions[0]);

@@ -184,7 +184,7 @@ static const struct {
     {TYPE_OF, 3, {{N_READ, IDLE | W_BIT(W_TYPE) | W_BIT(W_SENDER)}, {N_PUT, 0}}},
     {READ_DATA, 6, {{N_READ, W_BIT(W_DATA)}, {N_OFFSET, 0}, {N_WRITABLE, 0}}},
     {MINT_DATA, 6, {{N_READABLE, 0}, {N_ARG, 0}, {N_READ, W_BIT(W_QUOTA)}, {N_PUT, 0}}},
-    {FILE_OPEN, 3, {{N_READ, W_BIT(W_FILE)}, {N_PUT, 0}}},
+    {FILE_OPEN, 12, {{N_READ, W_BIT(W_FILE)}, {N_PUT, 0}}},
     {FILE_SAVE, 3, {{N_READ, W_BIT(W_DATA)}, {N_READ, W_BIT(W_QUOTA)}, {N_PUT, 0}}},
     {CALL, 26, {{N_TAKE, IDLE}, {N_ENDPOINT, 0}, {N_ARG, 0}, {N_ARG, 0}, {N_ARG, 0}, {N_ARG, 0}}},
     {RESUME, 0, {{N_END, 0}}},

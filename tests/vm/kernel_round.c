@@ -135,22 +135,65 @@ static bool run_cases(struct fuzz_session *session, struct choices *choices, uns
     return true;
 }
 
-bool fuzz_round(struct fuzz_session *session, struct choices *choices, unsigned cases,
-                const char *name)
+static void open_worlds(struct fuzz_session *session, struct choices *choices)
 {
     const enum javm_engine jit = session->jit != NULL ? JAVM_ENGINE_JIT : JAVM_ENGINE_INTERP;
     const enum javm_engine engines[WORLDS][2] = {
         {JAVM_ENGINE_INTERP, JAVM_ENGINE_INTERP}, {jit, jit}, {JAVM_ENGINE_INTERP, jit}};
     const struct choices start = *choices;
     for (unsigned i = 0; i < WORLDS; i++) {
+        struct fuzz_world *world = &session->worlds[i];
         *choices = start;
-        world_make(&session->worlds[i], engines[i], session->jit);
-        session->worlds[i].coverage = i == 0 ? &session->coverage : &session->ignored;
-        graph_make(&session->worlds[i], choices);
-        REQUIRE(session->worlds[i].pool.count == session->worlds[0].pool.count);
+        world_make(world, engines[i], session->jit);
+        world->coverage = i == 0 ? &session->coverage : &session->ignored;
+        graph_make(world, choices);
+        REQUIRE(world->pool.count == session->worlds[0].pool.count);
     }
-    const bool good = run_cases(session, choices, cases, name);
+}
+
+static void close_worlds(struct fuzz_session *session)
+{
     for (unsigned i = 0; i < WORLDS; i++)
         world_unmake(&session->worlds[i]);
+}
+
+bool fuzz_round(struct fuzz_session *session, struct choices *choices, unsigned cases,
+                const char *name)
+{
+    open_worlds(session, choices);
+    const bool good = run_cases(session, choices, cases, name);
+    close_worlds(session);
     return good;
+}
+
+/* A host that takes gas away, as a kernel would that loses some. */
+static bool lose_gas(void *context, struct javm_vm *vm, uint32_t op)
+{
+    running(vm)->exec.gas -= running(vm)->exec.gas != 0;
+    vm->loaded -= 1;
+    return check_before(context, vm, op);
+}
+
+void fuzz_self_test(struct fuzz_session *session)
+{
+    struct choices choices = {.random = {.state = 1}};
+    struct fuzz_world *worlds = session->worlds;
+    struct fuzz_case c;
+    open_worlds(session, &choices);
+    worlds[0].coverage = &session->ignored;
+    do { /* one that does something */
+        choose_case(session, &choices, &c);
+        REQUIRE(run_in(session, &c, WORLDS));
+    } while (worlds[0].trace.count < 20);
+    worlds[0].silent = worlds[1].silent = true;
+    for (size_t at = 0; at < worlds[0].trace.count; at += 3) {
+        worlds[0].trace.records[at].regs[at % 6] ^= UINT64_C(1) << at % 64;
+        run_case(&worlds[1], &c);
+        REQUIRE(worlds[1].wrong[0] != '\0' && worlds[1].differs == at);
+        worlds[0].trace.records[at].regs[at % 6] ^= UINT64_C(1) << at % 64;
+    }
+    worlds[0].probe.before = lose_gas;
+    run_case(&worlds[0], &c);
+    REQUIRE(worlds[0].wrong[0] != '\0');
+    close_worlds(session);
 }

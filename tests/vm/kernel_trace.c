@@ -38,7 +38,7 @@ void trace_add(struct fuzz_world *world, const struct record *record)
     }
     if (world->wrong[0] != '\0' && world->differs == SIZE_MAX)
         world->differs = world->show = at;
-    if (at == world->show && record->phase != PHASE_RESULT)
+    if (at == world->show && !world->silent && record->phase != PHASE_RESULT)
         state_print(world, stdout);
 }
 
@@ -149,8 +149,9 @@ void coverage_print(const struct coverage *c, FILE *out)
     }
     fprintf(out,
             "%" PRIu64 " operations done, %" PRIu64 " faulted; %" PRIu64
-            " callees refused; yields caught: %" PRIu64 ", raised by the kernel %" PRIu64 "\n",
-            done, faulted, c->refused, c->caught, c->kernel_caught);
+            " callees refused, %" PRIu64 " images made; yields caught: %" PRIu64
+            ", raised by the kernel %" PRIu64 "\n",
+            done, faulted, c->refused, c->images, c->caught, c->kernel_caught);
     fprintf(out, "yields to the kernel:");
     for (unsigned i = 0; i < 64; i++)
         if (c->served[i] != 0)
