@@ -31,14 +31,15 @@ static void add(void *context, const struct javm_key *key, uint64_t value)
         sum->total += value;
 }
 
-static void each_meter(const struct fuzz_world *world, const struct javm_vm *vm, struct sum *sum)
+static void each_meter(const struct fuzz_world *world, const struct javm_vm *vm, enum meter meter,
+                       struct sum *sum)
 {
     if (!world->now->host_meters) {
-        assist_each(&vm->assist, METER_GAS, add, sum);
+        assist_each(&vm->assist, meter, add, sum);
         return;
     }
-    for (uint32_t i = 0; i < world->meter_count[METER_GAS]; i++)
-        add(sum, &world->meters[METER_GAS][i].key, world->meters[METER_GAS][i].value);
+    for (uint32_t i = 0; i < world->meter_count[meter]; i++)
+        add(sum, &world->meters[meter][i].key, world->meters[meter][i].value);
 }
 
 /* What the frame that runs has stands for what its payer had when it was loaded. */
@@ -46,7 +47,7 @@ uint64_t check_left(const struct fuzz_world *world, const struct javm_vm *vm)
 {
     const uint64_t gas = vm->entries[running_index(vm)].exec.gas;
     struct sum sum = {.skip = vm->payer == PAYER_METER ? &vm->payer_key : NULL};
-    each_meter(world, vm, &sum);
+    each_meter(world, vm, METER_GAS, &sum);
     return sum.total + (vm->payer == PAYER_BUDGET ? 0 : vm->budget) +
            (vm->payer == PAYER_NONE ? 0 : gas);
 }
@@ -61,7 +62,7 @@ static uint64_t meter_now(const struct fuzz_world *world, const struct javm_vm *
                           const struct javm_key *key)
 {
     struct sum sum = {.skip = key};
-    each_meter(world, vm, &sum);
+    each_meter(world, vm, METER_GAS, &sum);
     if (vm->payer == PAYER_METER && javm_key_compare(key, &vm->payer_key) == 0)
         return vm->entries[running_index(vm)].exec.gas;
     return sum.skipped;
@@ -71,14 +72,14 @@ void check_begin(struct fuzz_world *world, uint64_t gas, bool fresh)
 {
     struct sum sum = {0};
     if (!fresh || world->now->host_meters)
-        each_meter(world, world->vm, &sum);
+        each_meter(world, world->vm, METER_GAS, &sum);
     world->given = gas + sum.total;
 }
 
 void check_end(struct fuzz_world *world, const struct javm_call_result *result)
 {
     struct sum sum = {.total = world->vm->budget}; /* every payer has its own again */
-    each_meter(world, world->vm, &sum);
+    each_meter(world, world->vm, METER_GAS, &sum);
     if (sum.total + result->gas_used != world->given)
         check_fail(world, "gas at the end: %llu used and %llu left of %llu",
                    (unsigned long long)result->gas_used, (unsigned long long)sum.total,
@@ -96,6 +97,46 @@ static void check_gas(struct fuzz_world *world, const struct javm_vm *vm)
                    (unsigned long long)left, (unsigned long long)world->given);
     if (vm->entries[running_index(vm)].exec.gas > vm->loaded)
         check_fail(world, "gas: a frame has more than its payer gave it");
+}
+
+/* ---- storage ----------------------------------------------------------------------------- */
+
+static uint64_t quota_left(const struct fuzz_world *world, const struct javm_vm *vm)
+{
+    struct sum sum = {0};
+    each_meter(world, vm, METER_QUOTA, &sum);
+    return sum.total;
+}
+
+/* Pages that the operation takes from a quota when it succeeds. */
+static uint64_t quota_cost(struct javm_vm *vm, uint32_t op)
+{
+    const struct entry *e = running(vm);
+    struct value value;
+    uint64_t pages = 0;
+    if (op == MINT_DATA)
+        return (e->exec.regs[8] + PAGE - 1) / PAGE;
+    if (op != FILE_SAVE || !view_at(vm, e, e->exec.regs[7], &value))
+        return 0;
+    struct javm_cap *data = view_cap(vm->dir, &value);
+    if (data != NULL && javm_cap_kind(data) == JAVM_DATA)
+        pages = javm_data_pages(data);
+    javm_cap_release(data);
+    return pages;
+}
+
+/* Is the frame paid for, or an owner of it? A CNode is paid when somebody declares a quota. */
+static void check_quota(struct fuzz_world *world, struct javm_vm *vm, uint32_t op)
+{
+    const struct entry *top = &vm->entries[vm->depth - 1];
+    const bool raised = vm->depth == world->before.depth + 1 && top->kind == ENTRY_REFERENCE;
+    const uint64_t paid = world->before.quota - quota_left(world, vm);
+    const bool done = vm->fault == JAVM_FAULT_NONE && !raised && !vm->paused;
+    if (op == YIELD) /* sets one, or it is for the host */
+        return;
+    if (op == MINT_CNODE && done ? paid > 1 : paid != (done ? world->before.cost : 0))
+        check_fail(world, "%llu pages were paid from quotas for %s", (unsigned long long)paid,
+                   fuzz_operation_name(op));
 }
 
 /* ---- the stack -------------------------------------------------------------------------- */
@@ -255,6 +296,67 @@ static void after_yield(struct fuzz_world *world, struct javm_vm *vm)
                    (unsigned long long)running(vm)->exec.regs[7]);
 }
 
+/* ---- ends of callees --------------------------------------------------------------------- */
+
+/* After an operation: what has to be known of frames that are gone before the next. */
+static void remember_frames(struct fuzz_world *world, struct javm_vm *vm)
+{
+    world->frame_count = vm->depth;
+    for (uint32_t i = 0; i < vm->depth; i++) {
+        const struct entry *e = &vm->entries[i];
+        struct fuzz_frame *frame = &world->frames[i];
+        *frame = (struct fuzz_frame){.callee = e->kind == ENTRY_INSTANCE && i != 0};
+        if (e->kind == ENTRY_REFERENCE)
+            continue;
+        frame->owner = e->owner;
+        frame->home = e->home;
+        frame->given = digest_value(world->digests, vm->dir, &e->given);
+        frame->pc = e->exec.pc;
+        memcpy(frame->regs, e->exec.regs, sizeof frame->regs);
+    }
+}
+
+/* Frames that faulted since: the slot that each was called from is empty, and slot[0] of the frame
+ * that goes on is what it gave. */
+static void check_faulted(struct fuzz_world *world, struct javm_vm *vm)
+{
+    const uint32_t index = running_index(vm);
+    const struct entry *e = running(vm);
+    struct value home;
+    for (uint32_t i = index + 1; i < world->frame_count; i++) {
+        const struct fuzz_frame *gone = &world->frames[i];
+        if (!gone->callee || gone->owner != index ||
+            (i < vm->depth && vm->entries[i].kind == ENTRY_INSTANCE))
+            continue;
+        if (!view_at(vm, e, gone->home, &home) || home.kind != VALUE_EMPTY)
+            check_fail(world, "entry %u faulted, and its slot is not empty", i);
+        if (digest_value(world->digests, vm->dir, &e->slot0) != gone->given)
+            check_fail(world, "entry %u faulted, and slot[0] is not what it was given", i);
+    }
+}
+
+/* A callee replied: its Instance is back, its value in φ7, all but φ7 and φ8 as they were. */
+static void check_reply(struct fuzz_world *world, struct javm_vm *vm)
+{
+    const struct fuzz_frame *gone = &world->frames[world->before.index];
+    if (world->before.index == 0 || world->before.index >= world->frame_count ||
+        vm->fault != JAVM_FAULT_NONE)
+        return;
+    const struct entry *e = &vm->entries[gone->owner];
+    const struct fuzz_frame *owner = &world->frames[gone->owner];
+    struct value home;
+    uint64_t regs[JAVM_NUM_SLOTS];
+    memcpy(regs, owner->regs, sizeof regs);
+    regs[7] = world->before.regs[7];
+    regs[8] = CALLEE_OK;
+    if (running(vm) != e || vm->depth != world->before.index ||
+        !view_at(vm, e, gone->home, &home) || view_what(vm->dir, &home) != W_IDLE)
+        check_fail(world, "entry %u replied, and is not back in its slot", world->before.index);
+    if (memcmp(regs, e->exec.regs, sizeof regs) != 0 || e->exec.pc != owner->pc)
+        check_fail(world, "entry %u replied, and registers of its caller changed",
+                   world->before.index);
+}
+
 /* ---- the probe -------------------------------------------------------------------------- */
 
 static void note(struct fuzz_world *world, struct javm_vm *vm, enum phase phase, uint32_t op)
@@ -299,10 +401,13 @@ bool check_before(void *context, struct javm_vm *vm, uint32_t op)
         world->coverage->other_faults[vm->fault]++;
     vm->fault = JAVM_FAULT_NONE;
     world->coverage->kernel_caught += raised(vm, world->after_depth);
+    check_faulted(world, vm);
     note(world, vm, PHASE_BEFORE, op);
     world->before.index = running_index(vm);
     world->before.depth = vm->depth;
     world->before.pinning = pinning_cap(e);
+    world->before.quota = quota_left(world, vm);
+    world->before.cost = quota_cost(vm, op);
     world->before.hidden = hidden(world, vm, e);
     world->before.slots = slots_of_running(world, vm);
     world->before.pc = e->exec.pc;
@@ -358,6 +463,10 @@ void check_after(void *context, struct javm_vm *vm, uint32_t op)
     if (op == YIELD)
         after_yield(world, vm);
     note(world, vm, PHASE_AFTER, op);
+    check_quota(world, vm, op);
+    if (op == REPLY_OP)
+        check_reply(world, vm);
+    remember_frames(world, vm);
     if (vm->fault != JAVM_FAULT_NONE && op < ASK_OP)
         check_no_effect(world, vm);
     if (vm->depth > world->before.index &&

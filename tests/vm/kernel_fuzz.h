@@ -200,12 +200,18 @@ struct fuzz_world {
     const struct trace *against; /* NULL: nothing to compare with */
     struct coverage *coverage;   /* of this run */
     uint64_t given;              /* gas, over all meters */
-    uint32_t after_depth;        /* entries after the last operation */
-    bool counted;                /* the fault of the last operation */
+    struct fuzz_frame {
+        bool callee;
+        uint32_t owner;
+        uint64_t home, given, pc, regs[JAVM_NUM_SLOTS];
+    } frames[FUZZ_DEPTH]; /* after the last operation */
+    uint32_t frame_count;
+    uint32_t after_depth; /* entries after the last operation */
+    bool counted;         /* the fault of the last operation */
     struct {
         uint32_t index, depth;
         const struct javm_cap *pinning;
-        uint64_t hidden, slots, pc, gas, regs[JAVM_NUM_SLOTS];
+        uint64_t hidden, slots, pc, gas, regs[JAVM_NUM_SLOTS], quota, cost;
         bool sets_gas, caught;
         uint64_t previous, value;
         uint32_t served; /* second byte of a kernel's key that nobody catches, or 0 */

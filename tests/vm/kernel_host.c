@@ -210,6 +210,7 @@ static enum javm_status resume(struct fuzz_world *world, const struct javm_call 
                                struct javm_call_result *result, struct javm_error *err)
 {
     world->given += call->gas;
+    world->frame_count = 0; /* it may be another's, or the host gave it another slot[0] */
     const enum javm_status status =
         javm_vm_call_resume(world->vm, world->base.dir, call, result, err);
     if (status != JAVM_OK && world->vm->paused)
@@ -278,6 +279,7 @@ void run_case(struct fuzz_world *world, const struct fuzz_case *c)
     world->differs = SIZE_MAX;
     world->keeps = world->counted = false;
     world->used = 0;
+    world->frame_count = world->after_depth = 0;
     forget(world);
     set_hosts(world);
     struct javm_cap *scratchpad = NULL;
