@@ -267,19 +267,27 @@ enum javm_status oracle_host_call(void *world, struct javm_host_call *call);
 /* kernel_check.c: before and after every operation. */
 bool check_before(void *world, struct javm_vm *vm, uint32_t op);
 void check_after(void *world, struct javm_vm *vm, uint32_t op);
-/* Gas that an invocation has beside its meters; fresh: the Vm's own meters are not read yet. */
-void check_begin(struct fuzz_world *world, uint64_t gas, bool fresh);
-/* When an invocation has ended or paused. */
-void check_end(struct fuzz_world *world, const struct javm_call_result *result);
-/* Gas that is left, over all meters, with the frame that runs. */
-uint64_t check_left(const struct fuzz_world *world, const struct javm_vm *vm);
-uint64_t check_used(const struct javm_vm *vm);
 /* The key of the sender that φ7 of the frame that runs names; false: it names none. */
 bool check_sender(struct javm_vm *vm, struct javm_key *key);
 /* Would an owner of the frame that runs catch it? */
 bool check_caught(const struct javm_vm *vm, const struct javm_key *key);
 void check_fail(struct fuzz_world *world, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* kernel_meters.c. Gas that an invocation has beside its meters; fresh: the Vm's own meters are not
+ * read yet. */
+void check_begin(struct fuzz_world *world, uint64_t gas, bool fresh);
+/* When an invocation has ended or paused. */
+void check_end(struct fuzz_world *world, const struct javm_call_result *result);
+/* While it runs: gas that was used; what a gas meter says to whoever asks now. */
+void check_gas(struct fuzz_world *world, const struct javm_vm *vm);
+uint64_t check_used(const struct javm_vm *vm);
+uint64_t check_meter(const struct fuzz_world *world, const struct javm_vm *vm,
+                     const struct javm_key *key);
+/* Before an operation: all quotas, and what it takes of them if it succeeds. / After it. */
+uint64_t check_quota_left(const struct fuzz_world *world, const struct javm_vm *vm);
+uint64_t check_quota_cost(struct javm_vm *vm, uint32_t op);
+void check_quota(struct fuzz_world *world, struct javm_vm *vm, uint32_t op);
 
 /* kernel_trace.c: what was seen, and how it is shown. */
 void trace_add(struct fuzz_world *world, const struct record *record);

@@ -3,145 +3,9 @@
  *
  * Only what a guest could see, and the choices, decide: so both engines are told the same as long
  * as they are the same. x5 becomes 1 when the guest should go ahead, else 0. */
-#include "tests/vm/kernel_fuzz.h"
+#include "tests/vm/kernel_oracle.h"
 
 #define ASKED_REG 2 /* x5 in the register file */
-#define SEEN      160u
-
-struct seen {
-    struct place {
-        uint64_t path;
-        enum what what;
-        bool pinned, nested;
-    } at[SEEN];
-    uint32_t count;
-    uint64_t nodes[16]; /* paths of CNodes, to put things below */
-    uint32_t node_count;
-};
-
-struct oracle {
-    struct fuzz_world *world;
-    struct choices *choices;
-    struct javm_vm *vm;
-    struct entry *e;
-    uint64_t *regs; /* 7.. are the operands */
-    struct seen seen;
-};
-
-/* ---- looking ---------------------------------------------------------------------------- */
-
-static void see(struct seen *seen, uint64_t path, enum what what, bool pinned, bool nested)
-{
-    if (seen->count < SEEN)
-        seen->at[seen->count++] = (struct place){path, what, pinned, nested};
-}
-
-/* `prefix`: the path's bytes for the CNodes so far, `depth` of them. */
-static void look_below(struct oracle *o, const struct value *value, uint64_t prefix, unsigned depth)
-{
-    struct slots slots;
-    if (depth > 3 || !view_slots(o->vm->dir, value, &slots))
-        return;
-    if (o->seen.node_count < 16)
-        o->seen.nodes[o->seen.node_count++] = prefix;
-    for (uint32_t i = 0; i < slots.count && i < 12; i++) {
-        struct javm_key key;
-        struct value below;
-        view_slot(&slots, i, &key, &below);
-        if (key.len != 1)
-            continue;
-        const enum what what = view_what(o->vm->dir, &below);
-        see(&o->seen, prefix | key.bytes[0], what, false, true);
-        if (what == W_CNODE && key.bytes[0] != 0)
-            look_below(o, &below, prefix | (uint64_t)key.bytes[0] << (8 * (depth + 1)), depth + 1);
-    }
-    view_end(&slots);
-}
-
-static const struct javm_image *pins_of(const struct entry *e)
-{
-    return e->instance->image != NULL ? javm_image_of(e->instance->image) : running_image(e);
-}
-
-static void look(struct oracle *o)
-{
-    const struct javm_image *image = pins_of(o->e);
-    const struct node *root = o->e->instance->root;
-    o->seen.count = o->seen.node_count = 0;
-    for (uint32_t i = 0; i < image->pinned_count; i++) {
-        const struct value value = {.kind = VALUE_HASH, {.hash = image->pinned[i].hash}};
-        see(&o->seen, javm_key_pack(&image->pinned[i].key), view_what(o->vm->dir, &value), true,
-            false);
-    }
-    const struct javm_key zero = javm_key_from_u64(0);
-    if (javm_image_pinned(image, &zero) == NULL)
-        see(&o->seen, 0, view_what(o->vm->dir, &o->e->slot0), false, false);
-    for (uint32_t i = 0; i < root->used; i++) {
-        struct javm_key key;
-        node_key(&root->slots[i], &key);
-        if (key.len != 1 || key.bytes[0] == 0 || javm_image_pinned(image, &key) != NULL)
-            continue;
-        const enum what what = view_what(o->vm->dir, &root->slots[i].value);
-        see(&o->seen, key.bytes[0], what, false, false);
-        if (what == W_CNODE)
-            look_below(o, &root->slots[i].value, (uint64_t)key.bytes[0] << 8, 1);
-    }
-}
-
-/* ---- choosing operands ------------------------------------------------------------------ */
-
-static bool taken(const struct seen *seen, uint64_t path)
-{
-    for (uint32_t i = 0; i < seen->count; i++)
-        if (seen->at[i].path == path && seen->at[i].what != W_EMPTY)
-            return true;
-    return false;
-}
-
-/* A slot with one of these; `leave`: it has to leave. False: there is none. */
-static bool slot_with(struct oracle *o, unsigned kinds, bool leave, uint64_t *path)
-{
-    const uint32_t first = (uint32_t)choose(o->choices, o->seen.count + 1);
-    for (uint32_t i = 0; i < o->seen.count; i++) {
-        const struct place *place = &o->seen.at[(first + i) % o->seen.count];
-        if (!(kinds & W_BIT(place->what)) || (leave && place->pinned))
-            continue;
-        *path = place->path;
-        return true;
-    }
-    return false;
-}
-
-static uint64_t free_slot(struct oracle *o)
-{
-    for (unsigned tries = 0; tries < 20; tries++) {
-        uint64_t path = between(o->choices, 1, KEY_LIMIT - 1);
-        if (o->seen.node_count != 0 && likely(o->choices, 25))
-            path = o->seen.nodes[choose(o->choices, o->seen.node_count)] | choose(o->choices, 8);
-        else if (likely(o->choices, 4))
-            path = 0;
-        if (!taken(&o->seen, path))
-            return path;
-    }
-    return 40 + choose(o->choices, 200);
-}
-
-/* Where the guest may write (or read): a page of a region, or nothing. */
-static bool address_for(struct oracle *o, bool write, uint64_t *address)
-{
-    const struct layout *layout = o->e->layout;
-    const uint32_t first = (uint32_t)choose(o->choices, layout->region_count);
-    for (uint32_t i = 0; i < layout->region_count; i++) {
-        const struct javm_region *r = &layout->regions[(first + i) % layout->region_count];
-        if (r->pages == 0 || (write && !r->writable))
-            continue;
-        const uint64_t page = r->first_page + choose(o->choices, r->pages);
-        *address = page * PAGE + choose(o->choices, 4) * 1000;
-        return true;
-    }
-    return false;
-}
-
 enum need {
     N_END = 0,
     N_READ,
@@ -201,47 +65,6 @@ static size_t place_of(uint64_t op)
     return k;
 }
 
-/* How many endpoints the Instance in a slot has. */
-static uint64_t endpoints_of(struct oracle *o, uint64_t path)
-{
-    struct value value;
-    uint64_t count = 0;
-    if (!view_at(o->vm, o->e, path, &value))
-        return 0;
-    if (value.kind == VALUE_INSTANCE && value.instance->image != NULL)
-        return javm_image_of(value.instance->image)->endpoint_count;
-    struct javm_cap *cap = view_cap(o->vm->dir, &value);
-    const struct javm_hash *hash = value.kind == VALUE_INSTANCE ? &value.instance->image_hash
-                                   : cap != NULL && javm_cap_kind(cap) == JAVM_INSTANCE
-                                       ? &javm_instance_of(cap)->image_hash
-                                       : NULL;
-    struct javm_cap *image = hash != NULL ? javm_directory_get(o->vm->dir, hash) : NULL;
-    if (image != NULL && javm_cap_kind(image) == JAVM_IMAGE)
-        count = javm_image_of(image)->endpoint_count;
-    javm_cap_release(image);
-    javm_cap_release(cap);
-    return count;
-}
-
-/* A key that the CNode has, when it has one; a wide one if there is. */
-static struct javm_key key_in(struct oracle *o, uint64_t path)
-{
-    struct javm_key best = fuzz_meter_key(choose(o->choices, FUZZ_KEYS));
-    struct value value;
-    struct slots slots;
-    if (!view_at(o->vm, o->e, path, &value) || !view_slots(o->vm->dir, &value, &slots))
-        return best;
-    const uint32_t first = slots.count != 0 ? (uint32_t)choose(o->choices, slots.count) : 0;
-    for (uint32_t i = 0; i < slots.count; i++) {
-        struct javm_key key;
-        view_slot(&slots, (first + i) % slots.count, &key, &value);
-        if (i == 0 || key.len > 1)
-            best = key;
-    }
-    view_end(&slots);
-    return best;
-}
-
 static bool fill(struct oracle *o, size_t k)
 {
     uint64_t *reg = &o->regs[7];
@@ -250,30 +73,30 @@ static bool fill(struct oracle *o, size_t k)
         case N_END:
             break;
         case N_READ:
-            if (!slot_with(o, wanted[k].wants[i].kinds, false, &reg[i]))
+            if (!oracle_slot(o, wanted[k].wants[i].kinds, false, &reg[i]))
                 return false;
             break;
         case N_TAKE:
-            if (!slot_with(o, wanted[k].wants[i].kinds, true, &reg[i]))
+            if (!oracle_slot(o, wanted[k].wants[i].kinds, true, &reg[i]))
                 return false;
             break;
         case N_MAYBE_CNODE:
-            if (!likely(o->choices, 40) || !slot_with(o, W_BIT(W_CNODE), true, &reg[i]))
+            if (!likely(o->choices, 40) || !oracle_slot(o, W_BIT(W_CNODE), true, &reg[i]))
                 reg[i] = 0;
             break;
         case N_PUT:
-            reg[i] = free_slot(o);
+            reg[i] = oracle_free_slot(o);
             break;
         case N_MAYBE_PUT:
-            reg[i] = likely(o->choices, 60) ? free_slot(o) : 0;
+            reg[i] = likely(o->choices, 60) ? oracle_free_slot(o) : 0;
             break;
         case N_SWAP:
-            if (!likely(o->choices, 85) || !slot_with(o, ANY, true, &reg[i]))
-                reg[i] = free_slot(o);
+            if (!likely(o->choices, 85) || !oracle_slot(o, ANY, true, &reg[i]))
+                reg[i] = oracle_free_slot(o);
             break;
         case N_KEY: {
             const struct javm_key key = wanted[k].op == GET_WIDE
-                                            ? key_in(o, reg[0])
+                                            ? oracle_key_in(o, reg[0])
                                             : fuzz_meter_key(choose(o->choices, FUZZ_KEYS));
             reg[i] = javm_key_pack(&key);
             reg[i + 1] = key.len;
@@ -281,7 +104,7 @@ static bool fill(struct oracle *o, size_t k)
             break;
         }
         case N_ENDPOINT:
-            reg[i] = choose(o->choices, endpoints_of(o, reg[0]) + 1);
+            reg[i] = choose(o->choices, oracle_endpoints(o, reg[0]) + 1);
             reg[i] -= reg[i] != 0 && !likely(o->choices, 3); /* or one too far */
             break;
         case N_ARG:
@@ -292,7 +115,7 @@ static bool fill(struct oracle *o, size_t k)
             break;
         case N_WRITABLE:
         case N_READABLE:
-            if (!address_for(o, wanted[k].wants[i].need == N_WRITABLE, &reg[i]))
+            if (!oracle_address(o, wanted[k].wants[i].need == N_WRITABLE, &reg[i]))
                 return false;
             reg[i + 1] = choose(o->choices, likely(o->choices, 80) ? 90 : 6000);
             i++;
@@ -328,21 +151,21 @@ static bool fill_yield(struct oracle *o)
         meter = fuzz_yield_key(choose(o->choices, FUZZ_KEYS));
         reg[1] = javm_key_pack(&meter);
         reg[2] = meter.len;
-        reg[3] = free_slot(o);
-        reg[4] = free_slot(o);
+        reg[3] = oracle_free_slot(o);
+        reg[4] = oracle_free_slot(o);
     } else if (javm_key_compare(&key, &JAVM_YK_MERGE_YIELD_RECEIVER) == 0) {
-        reg[3] = free_slot(o);
-        return slot_with(o, W_BIT(W_RECEIVER), false, &reg[1]) &&
-               slot_with(o, W_BIT(W_RECEIVER), false, &reg[2]);
+        reg[3] = oracle_free_slot(o);
+        return oracle_slot(o, W_BIT(W_RECEIVER), false, &reg[1]) &&
+               oracle_slot(o, W_BIT(W_RECEIVER), false, &reg[2]);
     } else if (javm_key_compare(&key, &JAVM_YK_SET_GAS_METER) == 0) {
         reg[3] = choose(o->choices, likely(o->choices, 70) ? 20000 : 900);
     } else if (javm_key_compare(&key, &JAVM_YK_SET_STORAGE_QUOTA) == 0) {
         reg[3] = choose(o->choices, 8);
     } else if (javm_key_compare(&key, &JAVM_YK_ATTEST) == 0) {
-        return slot_with(o, W_BIT(W_DATA), false, &reg[1]);
+        return oracle_slot(o, W_BIT(W_DATA), false, &reg[1]);
     } else if (javm_is_kernel_yield_key(&key) && javm_key_compare(&key, &JAVM_YK_OOG) != 0 &&
                javm_key_compare(&key, &JAVM_YK_STORAGE_EXHAUSTED) != 0) {
-        reg[3] = free_slot(o);
+        reg[3] = oracle_free_slot(o);
     } else if (!check_caught(o->vm, &key) && !o->vm->can_pause) {
         return likely(o->choices, o->e->owner == NO_ENTRY ? 1 : 8); /* nobody is there for it */
     }
@@ -438,7 +261,7 @@ static bool advise(struct oracle *o, size_t k)
 static void write_memory(struct oracle *o, struct javm_memory *memory)
 {
     uint64_t address, value = choose(o->choices, 256);
-    if (address_for(o, true, &address))
+    if (oracle_address(o, true, &address))
         REQUIRE(javm_memory_write(memory, (uint32_t)address, &value, sizeof value));
 }
 
@@ -452,7 +275,7 @@ enum javm_status oracle_host_call(void *context, struct javm_host_call *call)
     call->regs[ASKED_REG] = 0;
     if (likely(o.choices, 2))
         write_memory(&o, call->memory);
-    look(&o);
+    oracle_look(&o);
     bool good = false;
     size_t k = 0;
     if (call->selector >= ASK_OP && call->selector < ASK_OP + OPERATIONS) {
