@@ -310,6 +310,13 @@ static void check_no_effect(struct fuzz_world *world, struct javm_vm *vm)
                    javm_fault_name(vm->fault));
 }
 
+bool check_undone(const struct fuzz_world *world, const struct javm_vm *vm)
+{
+    const struct entry *e = &vm->entries[world->before.index];
+    return vm->depth > world->before.index && e->kind == ENTRY_INSTANCE &&
+           e->exec.pc + 4 == world->before.pc;
+}
+
 static void count(struct fuzz_world *world, struct javm_vm *vm, uint32_t op)
 {
     struct coverage *c = world->coverage;
@@ -320,7 +327,7 @@ static void count(struct fuzz_world *world, struct javm_vm *vm, uint32_t op)
             c->faulted[op][vm->fault]++;
         return;
     }
-    if (op >= OPERATIONS)
+    if (op >= OPERATIONS || check_undone(world, vm))
         return;
     c->done[op]++;
     if (op == YIELD && world->before.caught)

@@ -267,6 +267,8 @@ enum javm_status oracle_host_call(void *world, struct javm_host_call *call);
 /* kernel_check.c: before and after every operation. */
 bool check_before(void *world, struct javm_vm *vm, uint32_t op);
 void check_after(void *world, struct javm_vm *vm, uint32_t op);
+/* Gas or storage was not enough: the operation is to be done again. */
+bool check_undone(const struct fuzz_world *world, const struct javm_vm *vm);
 /* The key of the sender that φ7 of the frame that runs names; false: it names none. */
 bool check_sender(struct javm_vm *vm, struct javm_key *key);
 /* Would an owner of the frame that runs catch it? */

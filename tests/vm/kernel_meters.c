@@ -116,10 +116,8 @@ uint64_t check_quota_cost(struct javm_vm *vm, uint32_t op)
 /* A CNode is paid when somebody declares a quota. */
 void check_quota(struct fuzz_world *world, struct javm_vm *vm, uint32_t op)
 {
-    const struct entry *top = &vm->entries[vm->depth - 1];
-    const bool raised = vm->depth == world->before.depth + 1 && top->kind == ENTRY_REFERENCE;
     const uint64_t paid = world->before.quota - check_quota_left(world, vm);
-    const bool done = vm->fault == JAVM_FAULT_NONE && !raised && !vm->paused;
+    const bool done = vm->fault == JAVM_FAULT_NONE && !vm->paused && !check_undone(world, vm);
     if (op == YIELD) /* sets one, or it is for the host */
         return;
     if (op == MINT_CNODE && done ? paid > 1 : paid != (done ? world->before.cost : 0))
