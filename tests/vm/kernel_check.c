@@ -128,25 +128,26 @@ bool check_sender(struct javm_vm *vm, struct javm_key *key)
     return is;
 }
 
-bool check_caught(const struct javm_vm *vm, const struct javm_key *key)
+uint32_t check_catcher(const struct javm_vm *vm, const struct javm_key *key)
 {
     const struct entry *e = &vm->entries[running_index(vm)];
     for (; e->owner != NO_ENTRY; e = &vm->entries[e->owner])
         if (e->catches != NULL && javm_yield_receiver_has(e->catches, key))
-            return true;
-    return false;
+            return e->owner;
+    return NO_ENTRY;
 }
 
 static void note_yield(struct fuzz_world *world, struct javm_vm *vm)
 {
     const uint64_t *regs = running(vm)->exec.regs;
     struct javm_key key, meter;
-    world->before.sets_gas = world->before.caught = false;
+    world->before.sets_gas = false;
+    world->before.catcher = NO_ENTRY;
     world->before.served = 0;
     if (!check_sender(vm, &key))
         return;
-    world->before.caught = check_caught(vm, &key);
-    if (world->before.caught || !javm_is_kernel_yield_key(&key))
+    world->before.catcher = check_catcher(vm, &key);
+    if (world->before.catcher != NO_ENTRY || !javm_is_kernel_yield_key(&key))
         return;
     world->before.served = key.bytes[1];
     world->before.sets_gas = javm_key_compare(&key, &JAVM_YK_SET_GAS_METER) == 0 &&
@@ -161,8 +162,10 @@ static void after_yield(struct fuzz_world *world, struct javm_vm *vm)
 {
     if (vm->fault != JAVM_FAULT_NONE)
         return;
-    if (world->before.caught && vm->entries[vm->depth - 1].kind != ENTRY_REFERENCE)
-        check_fail(world, "a yield that an owner catches did not come there");
+    const struct entry *top = &vm->entries[vm->depth - 1];
+    if (world->before.catcher != NO_ENTRY &&
+        (top->kind != ENTRY_REFERENCE || top->owner != world->before.catcher))
+        check_fail(world, "a yield did not come to %u, which catches it", world->before.catcher);
     if (!world->before.sets_gas)
         return;
     world->given += world->before.value - world->before.previous;
@@ -282,7 +285,6 @@ bool check_before(void *context, struct javm_vm *vm, uint32_t op)
     world->before.depth = vm->depth;
     world->before.pinning = pinning_cap(e);
     world->before.quota = check_quota_left(world, vm);
-    world->before.cost = check_quota_cost(vm, op);
     world->before.hidden = hidden(world, vm, e);
     world->before.slots = slots_of_running(world, vm);
     world->before.pc = e->exec.pc;
@@ -330,7 +332,7 @@ static void count(struct fuzz_world *world, struct javm_vm *vm, uint32_t op)
     if (op >= OPERATIONS || check_undone(world, vm))
         return;
     c->done[op]++;
-    if (op == YIELD && world->before.caught)
+    if (op == YIELD && world->before.catcher != NO_ENTRY)
         c->caught++;
     else if (op == YIELD)
         c->served[world->before.served & 63]++;

@@ -186,6 +186,7 @@ struct fuzz_world {
     struct digests *digests;
     struct trace trace;
     struct kernel_probe probe;
+    bool moves; /* whatever pauses goes on with the other Vm */
     /* The run at hand. */
     const struct fuzz_case *now;
     struct javm_vm *vm;
@@ -207,12 +208,14 @@ struct fuzz_world {
     } frames[FUZZ_DEPTH]; /* after the last operation */
     uint32_t frame_count;
     uint32_t after_depth; /* entries after the last operation */
+    bool moved_alone;     /* to the other Vm, when other worlds did not */
     bool counted;         /* the fault of the last operation */
     struct {
         uint32_t index, depth;
         const struct javm_cap *pinning;
-        uint64_t hidden, slots, pc, gas, regs[JAVM_NUM_SLOTS], quota, cost;
-        bool sets_gas, caught;
+        uint64_t hidden, slots, pc, gas, regs[JAVM_NUM_SLOTS], quota;
+        bool sets_gas;
+        uint32_t catcher; /* of a yield */
         uint64_t previous, value;
         uint32_t served; /* second byte of a kernel's key that nobody catches, or 0 */
     } before;            /* the operation at hand */
@@ -271,8 +274,8 @@ void check_after(void *world, struct javm_vm *vm, uint32_t op);
 bool check_undone(const struct fuzz_world *world, const struct javm_vm *vm);
 /* The key of the sender that φ7 of the frame that runs names; false: it names none. */
 bool check_sender(struct javm_vm *vm, struct javm_key *key);
-/* Would an owner of the frame that runs catch it? */
-bool check_caught(const struct javm_vm *vm, const struct javm_key *key);
+/* The nearest owner of the frame that runs which catches it, or NO_ENTRY. */
+uint32_t check_catcher(const struct javm_vm *vm, const struct javm_key *key);
 void check_fail(struct fuzz_world *world, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
@@ -286,9 +289,8 @@ void check_gas(struct fuzz_world *world, const struct javm_vm *vm);
 uint64_t check_used(const struct javm_vm *vm);
 uint64_t check_meter(const struct fuzz_world *world, const struct javm_vm *vm,
                      const struct javm_key *key);
-/* Before an operation: all quotas, and what it takes of them if it succeeds. / After it. */
+/* All quotas, before an operation. / What it took of them, after it. */
 uint64_t check_quota_left(const struct fuzz_world *world, const struct javm_vm *vm);
-uint64_t check_quota_cost(struct javm_vm *vm, uint32_t op);
 void check_quota(struct fuzz_world *world, struct javm_vm *vm, uint32_t op);
 
 /* kernel_trace.c: what was seen, and how it is shown. */

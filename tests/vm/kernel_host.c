@@ -191,11 +191,13 @@ static bool go_on(struct fuzz_world *world, struct javm_call *call, unsigned pau
             check_fail(world, "not detached: %s", err.text);
         return false;
     }
-    if (k < 55) {
-        world->coverage->detached++;
-        if (!move(world))
-            return false;
-    }
+    /* Files that the Vm keeps itself do not go along: then all worlds move or none. */
+    const bool all = k < 55;
+    world->coverage->detached += all;
+    const bool alone = !all && world->moves && world->now->host_files;
+    world->moved_alone |= alone;
+    if ((all || alone) && !move(world))
+        return false;
     call->gas = choose(&world->choices, likely(&world->choices, 60) ? 4000 : 300);
     call->scratchpad = NULL;
     if (likely(&world->choices, 25)) {
@@ -277,7 +279,7 @@ void run_case(struct fuzz_world *world, const struct fuzz_case *c)
     world->trace.count = 0;
     world->wrong[0] = '\0';
     world->differs = SIZE_MAX;
-    world->keeps = world->counted = false;
+    world->keeps = world->counted = world->moved_alone = false;
     world->used = 0;
     world->frame_count = world->after_depth = 0;
     forget(world);
@@ -314,6 +316,7 @@ void world_make(struct fuzz_world *world, const enum javm_engine engines[2], str
     world->digests = digests_new();
     world->probe = any;
     world->probe.context = world;
+    world->moves = engines[0] != engines[1] || jit == NULL;
     REQUIRE(javm_directory_create(1, 0, &world->base.directory, NULL) == JAVM_OK);
     world->base.dir = javm_directory_join(world->base.directory);
     REQUIRE(world->base.dir != NULL);

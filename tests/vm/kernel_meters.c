@@ -96,19 +96,18 @@ uint64_t check_quota_left(const struct fuzz_world *world, const struct javm_vm *
     return sum.total;
 }
 
-/* Pages that the operation takes from a quota when it succeeds. */
-uint64_t check_quota_cost(struct javm_vm *vm, uint32_t op)
+/* Pages that the operation took from a quota if it was done. Its operands are where they were; what
+ * a mapped slot[0] holds is known only now. */
+static uint64_t cost_of(const struct fuzz_world *world, struct javm_vm *vm, uint32_t op)
 {
-    const struct entry *e = running(vm);
+    const uint64_t *regs = world->before.regs;
     struct value value;
-    uint64_t pages = 0;
     if (op == MINT_DATA)
-        return (e->exec.regs[8] + PAGE - 1) / PAGE;
-    if (op != FILE_SAVE || !view_at(vm, e, e->exec.regs[7], &value))
+        return (regs[8] + PAGE - 1) / PAGE;
+    if (op != FILE_SAVE || !view_at(vm, running(vm), regs[7], &value))
         return 0;
     struct javm_cap *data = view_cap(vm->dir, &value);
-    if (data != NULL && javm_cap_kind(data) == JAVM_DATA)
-        pages = javm_data_pages(data);
+    const uint64_t pages = data != NULL ? javm_data_pages(data) : 0;
     javm_cap_release(data);
     return pages;
 }
@@ -120,7 +119,7 @@ void check_quota(struct fuzz_world *world, struct javm_vm *vm, uint32_t op)
     const bool done = vm->fault == JAVM_FAULT_NONE && !vm->paused && !check_undone(world, vm);
     if (op == YIELD) /* sets one, or it is for the host */
         return;
-    if (op == MINT_CNODE && done ? paid > 1 : paid != (done ? world->before.cost : 0))
+    if (op == MINT_CNODE && done ? paid > 1 : paid != (done ? cost_of(world, vm, op) : 0))
         check_fail(world, "%llu pages were paid from quotas for %s", (unsigned long long)paid,
                    fuzz_operation_name(op));
 }

@@ -166,7 +166,7 @@ static bool fill_yield(struct oracle *o)
     } else if (javm_is_kernel_yield_key(&key) && javm_key_compare(&key, &JAVM_YK_OOG) != 0 &&
                javm_key_compare(&key, &JAVM_YK_STORAGE_EXHAUSTED) != 0) {
         reg[3] = oracle_free_slot(o);
-    } else if (!check_caught(o->vm, &key) && !o->vm->can_pause) {
+    } else if (check_catcher(o->vm, &key) == NO_ENTRY && !o->vm->can_pause) {
         return likely(o->choices, o->e->owner == NO_ENTRY ? 1 : 8); /* nobody is there for it */
     }
     return true;
@@ -191,8 +191,8 @@ static bool choose_sender(struct oracle *o, const struct javm_key *key)
         if (place->what != W_SENDER)
             continue;
         o->regs[7] = place->path;
-        if (check_sender(o->vm, &found) &&
-            (key != NULL ? javm_key_compare(&found, key) == 0 : check_caught(o->vm, &found)))
+        if (check_sender(o->vm, &found) && (key != NULL ? javm_key_compare(&found, key) == 0
+                                                        : check_catcher(o->vm, &found) != NO_ENTRY))
             return true;
     }
     o->regs[7] = before;
