@@ -159,6 +159,9 @@ void frame_put_slot0(struct javm_vm *vm, struct entry *entry, struct value *valu
 /* Make slot[0] what its mapping shows. NOMEM. */
 enum javm_status frame_flush_slot0(struct entry *entry);
 void frame_show_slot0(struct javm_vm *vm, struct entry *entry);
+/* A frame that waits may have given its slot[0] away. Its mapping shows that still, and borrows
+ * what may be gone: before anybody looks at it. */
+void frame_forget_shown(struct entry *entry);
 /* May the guest read or write all these bytes? */
 bool frame_allows(const struct entry *entry, uint64_t address, uint64_t len, bool write);
 /* (kernel_slot.c) Did the run itself replace the source of persistent[k]? */

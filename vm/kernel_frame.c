@@ -66,6 +66,13 @@ enum javm_status frame_flush_slot0(struct entry *entry)
     return JAVM_OK;
 }
 
+void frame_forget_shown(struct entry *entry)
+{
+    if (window_of(entry) != NULL && entry->slot0.kind == VALUE_EMPTY &&
+        entry->space->memory->layout.scratch_data != NULL)
+        memory_show(entry->space->memory, NULL);
+}
+
 /* A cap that the mapping cannot show stays in the slot, behind zeros. */
 const struct javm_cap *frame_shown(struct javm_vm *vm, const struct cached_program *program,
                                    struct value *slot0)

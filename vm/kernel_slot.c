@@ -122,6 +122,9 @@ static enum javm_status note_change(struct entry *entry, const struct path *path
         entry->replaced_more[k] = 1;
     }
     if (any) {
+        /* Others may share the object: the cache of prepared instances. */
+        if (!instance_own(&entry->instance))
+            return JAVM_E_NOMEM;
         layout_release(entry->instance->layout);
         entry->instance->layout = NULL;
     }
@@ -159,6 +162,15 @@ static struct node *own_way(struct entry *entry, const struct path *path, uint32
     return *at;
 }
 
+/* The same for a change that a guest makes: what lies in slot[0] is the frame's, not the root's. */
+static struct node *own_slot_way(struct entry *entry, const struct path *path)
+{
+    if (javm_key_compare(&path->keys[0], &slot0_key) != 0)
+        return own_way(entry, path, 0);
+    /* Only a wide key lies there, in a CNode that slot[0] holds. */
+    return node_own(&entry->slot0.node) ? entry->slot0.node : NULL;
+}
+
 enum javm_status slot_store(struct entry *entry, const struct path *path, struct value *value)
 {
     struct node *node = own_way(entry, path, 0);
@@ -174,7 +186,8 @@ enum javm_status slot_put(struct javm_vm *vm, struct entry *entry, const struct 
     }
     if (note_change(entry, path) != JAVM_OK)
         return JAVM_E_NOMEM;
-    return slot_store(entry, path, value);
+    struct node *node = own_slot_way(entry, path);
+    return node != NULL ? node_set(node, &path->keys[path->count - 1], value) : JAVM_E_NOMEM;
 }
 
 enum javm_status slot_take(struct javm_vm *vm, struct entry *entry, const struct path *path,
@@ -189,7 +202,7 @@ enum javm_status slot_take(struct javm_vm *vm, struct entry *entry, const struct
     }
     if (note_change(entry, path) != JAVM_OK)
         return JAVM_E_NOMEM;
-    struct node *node = own_way(entry, path, 0);
+    struct node *node = own_slot_way(entry, path);
     if (node == NULL)
         return JAVM_E_NOMEM;
     const struct javm_key *last = &path->keys[path->count - 1];

@@ -190,7 +190,12 @@ static enum javm_status empty_slot0(struct entry *e)
     if (e->program->slot0_pinned || e->instance->root->used == 0 ||
         node_find(e->instance->root, &slot0.keys[0]) == NULL)
         return JAVM_OK;
-    return slot_store(e, &slot0, &nothing);
+    const enum javm_status status = slot_store(e, &slot0, &nothing);
+    if (status == JAVM_OK && e->program->scratch_region != 0) {
+        layout_release(e->instance->layout); /* it shows what was there */
+        e->instance->layout = NULL;
+    }
+    return status;
 }
 
 enum javm_status frame_halt(struct javm_vm *vm, struct entry *entry)

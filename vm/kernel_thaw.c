@@ -194,6 +194,26 @@ static enum javm_status set_replaced(const struct thaw *t, struct entry *e)
     return JAVM_OK;
 }
 
+/* HALT stores into the sources of mappings: the CNodes on the way have to be there, as objects. Of
+ * a frame that was entered they are. */
+static enum javm_status find_ways(const struct thaw *t, const struct entry *e)
+{
+    const struct cached_program *p = e->program;
+    for (uint32_t k = 0; k < p->persistent_count; k++) {
+        const uint32_t index = p->persistent[k];
+        struct value *value;
+        uint8_t step;
+        if (!p->regions[index + 1].writable || index + 1 == p->scratch_region ||
+            frame_replaced(e, k))
+            continue;
+        const enum javm_status status = source_find(
+            t->vm->dir, e->instance->root, &running_image(e)->mappings[index], &value, &step);
+        if (status != JAVM_OK)
+            return status == JAVM_E_KIND ? JAVM_E_FORMAT : status;
+    }
+    return JAVM_OK;
+}
+
 /* An index that counts from the bottom of the continuation; false: it is none of a frame there. */
 static bool absolute(const struct thaw *t, uint64_t index, uint32_t below, uint32_t *entry)
 {
@@ -238,7 +258,9 @@ static enum javm_status fill_frame(const struct thaw *t, struct entry *e, uint32
         value_copy(&e->given, given);
     if (!bottom && catches != NULL && value_cap(catches) != NULL)
         e->catches = javm_cap_retain(catches->cap);
-    const enum javm_status status = set_replaced(t, e);
+    enum javm_status status = set_replaced(t, e);
+    if (status == JAVM_OK)
+        status = find_ways(t, e);
     return status == JAVM_OK ? write_pages(t, e) : status;
 }
 

@@ -227,6 +227,27 @@ KERNEL_TEST(call, a_fault_at_the_root)
     javm_cap_release(given);
 }
 
+/* What an Instance had in its own slot[0] is shown once: it goes to the caller at the end. */
+KERNEL_TEST(call, slot0_of_its_own_goes_once)
+{
+    struct code child = {.count = 0};
+    endpoint(&child);
+    load(&child, A0, WINDOW);
+    emit(&child, REPLY);
+    const struct javm_hash child_image = image_with(&child, WITH_WINDOW, NULL);
+    const struct slot own = {0, number_data(500)};
+    struct code c = {.count = 0};
+    endpoint(&c);
+    OP(&c, CALL, 5, 0);
+    expect(&c, A0, 500);
+    OP(&c, DROP, 0);
+    OP(&c, CALL, 5, 0);
+    emit(&c, REPLY);
+    const struct slot slots[] = {{5, publish_instance(w.dir, &child_image, &own, 1)}};
+    run_code(&c, slots, 1);
+    expect_halt(0);
+}
+
 /* slot[0] goes down and comes back; where it is mapped, its bytes do. */
 KERNEL_TEST(call, slot0_goes_along)
 {

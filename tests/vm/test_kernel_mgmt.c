@@ -125,6 +125,31 @@ KERNEL_TEST(mgmt, wide_keys)
     javm_cap_release(deep);
 }
 
+/* slot[0] is the frame's, not its root CNode's: a CNode there has wide keys all the same, and what
+ * was given stays what it was. */
+KERNEL_TEST(mgmt, wide_keys_of_slot0)
+{
+    struct code c = {.count = 0};
+    endpoint(&c);
+    OP(&c, COPY, 7, 0);
+    OP(&c, SET_WIDE, 0, 0x0100, 2, 5);
+    OP(&c, GET_WIDE, 0, 0x0100, 2, 9);
+    OP(&c, SET_WIDE, 0, 2, 1, 99); /* clears what lies deeper in it, too */
+    OP(&c, COPY, 0, 10);
+    reply(&c, 1);
+    run(&c);
+    expect_halt(1);
+    cr_expect_eq(first_word(POST(9)), 500);
+    cr_expect(is_empty(POST(5)));
+    struct javm_cap *before = POST(7), *after = POST(10);
+    const struct javm_key set = {2, {0, 1}};
+    cr_expect_null(javm_cnode_get(before, &set));
+    cr_expect_not_null(javm_cnode_get(after, &set));
+    cr_expect_eq(javm_cnode_count(after), javm_cnode_count(before));
+    javm_cap_release(before);
+    javm_cap_release(after);
+}
+
 /* Each of these is refused, whatever came before; with the operand repaired it is not. */
 KERNEL_TEST(mgmt, misuse)
 {
@@ -222,6 +247,27 @@ KERNEL_TEST(mgmt, no_such_operation)
         emit(&c, ECALLI(numbers[i]));
         run(&c);
         expect_fault(JAVM_FAULT_TRAP);
+    }
+}
+
+/* What a run did to a mapped slot is its own affair: the published Instance, which the Vm keeps
+ * ready and shares with the frame, shows the same the next time. */
+KERNEL_TEST(mgmt, replaced_mappings_of_a_published_instance)
+{
+    struct code c = {.count = 0};
+    endpoint(&c);
+    load(&c, 8, STATE);
+    OP(&c, DROP, S_STATE);
+    emit(&c, ADDI(A0, 8, 0));
+    emit(&c, REPLY);
+    const struct javm_hash image = image_with(&c, WITH_STATE, NULL);
+    const struct slot state = {S_STATE, number_data(77)};
+    const struct javm_hash instance = publish_instance(w.dir, &image, &state, 1);
+    const struct javm_call call = usual_call(&instance);
+    for (unsigned i = 0; i < 3; i++) {
+        invoke(&call);
+        expect_halt(77);
+        cr_expect(is_empty(POST(S_STATE)));
     }
 }
 

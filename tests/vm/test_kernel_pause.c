@@ -5,6 +5,7 @@
  * that runs twice as one; one that is not a value; a damaged one that is believed; engines that
  * disagree. */
 #include "tests/vm/kernel_support.h"
+#include "vm/kernel_pause.h"
 
 #define S_RECEIVER 2
 #define K1         0x0101u
@@ -203,6 +204,26 @@ KERNEL_TEST(pause, kept_and_called)
     struct javm_cap *instance = POST(7);
     cr_expect_eq(javm_instance_of(instance)->status, JAVM_IDLE);
     javm_cap_release(instance);
+}
+
+/* What a frame gave away with its slot[0] may be gone when the frame is frozen; its window does not
+ * bring it back. For the address sanitizer. */
+KERNEL_TEST(pause, kept_when_what_it_gave_is_gone)
+{
+    struct code c = {.count = 0};
+    endpoint(&c);
+    OP(&c, CALL, 5, 0);
+    OP(&c, DROP, 0);
+    OP(&c, DROP_RESUME, 7);
+    OP(&c, CALL_PAUSED, 7);
+    load(&c, 9, WINDOW); /* nothing: the yielder gave it */
+    OP(&c, DROP_RESUME, 8);
+    emit(&c, ADDI(A0, 9, 0));
+    emit(&c, REPLY);
+    const struct slot slots[] = {receiver(&key1), {5, busy()}};
+    const struct javm_hash image = image_with(&c, WITH_WINDOW, &catching);
+    run_with(&image, slots, 2);
+    expect_halt(0);
 }
 
 /* Published while it is paused, in the post instance; the next invocation goes on with it. */
@@ -424,6 +445,63 @@ static struct javm_hash damaged(const struct javm_hash *hash, uint64_t entry, ui
 }
 
 /* Any word, any value: refused, or a run that ends somehow; never anything left behind. */
+/* A mapping whose source lies in a CNode: the CNode is a value like any other after the move, and
+ * what was written has to come into it. The CNode moves away when `away`. */
+static void pause_with_deep_mapping(bool away, struct javm_hash *hash)
+{
+    static const struct javm_mapping mapping = {
+        .start = STATE, .size = PAGE, .depth = 2, .path = {{1, {6}}, {1, {1}}}};
+    struct code c = {.count = 0};
+    endpoint(&c);
+    li(&c, 8, 77);
+    store(&c, STATE, 8);
+    if (away)
+        OP(&c, MOVE, 6, 9);
+    OP(&c, YIELD, 4);
+    reply(&c, 5);
+    const struct javm_image fields = {.isa = JAVM_ISA_PVM2,
+                                      .code = (const uint8_t *)c.words,
+                                      .code_len = 4 * (uint64_t)c.count,
+                                      .endpoints = c.endpoints,
+                                      .endpoint_count = c.endpoint_count,
+                                      .mappings = &mapping,
+                                      .mapping_count = 1};
+    const struct javm_hash image = publish_image(w.dir, &fields);
+    const struct slot slots[] = {sender(4, &key1), {6, publish_cnode(w.dir, NULL, 0)}};
+    const struct javm_hash instance = publish_instance(w.dir, &image, slots, 2);
+    struct javm_call call = usual_call(&instance);
+    call.can_pause = true;
+    invoke(&call);
+    cr_assert_eq(result.end, JAVM_END_PAUSED);
+    cr_assert_eq(javm_vm_detach_paused(w.vm, w.dir, hash, &err), JAVM_OK);
+}
+
+KERNEL_TEST(pause, a_mapping_from_inside_a_cnode)
+{
+    struct javm_hash hash;
+    const struct javm_call more = {.want_post = true};
+    pause_with_deep_mapping(false, &hash);
+    cr_assert_eq(javm_vm_attach_paused(w.vm, w.dir, &hash, &err), JAVM_OK, "%s", err.text);
+    javm_call_result_clear(&result);
+    cr_assert_eq(javm_vm_call_resume(w.vm, w.dir, &more, &result, &err), JAVM_OK, "%s", err.text);
+    expect_halt(5);
+    cr_expect_eq(first_word(POST(6, 1)), 77);
+}
+
+KERNEL_TEST(pause, a_mapping_from_a_cnode_that_is_gone)
+{
+    struct javm_hash hash;
+    const struct javm_call more = {.want_post = true};
+    pause_with_deep_mapping(true, &hash);
+    const struct javm_hash bad = damaged(&hash, 0, STATE_REPLACED, 0);
+    cr_expect_eq(javm_vm_attach_paused(w.vm, w.dir, &bad, &err), JAVM_E_FORMAT);
+    cr_assert_eq(javm_vm_attach_paused(w.vm, w.dir, &hash, &err), JAVM_OK, "%s", err.text);
+    javm_call_result_clear(&result);
+    cr_assert_eq(javm_vm_call_resume(w.vm, w.dir, &more, &result, &err), JAVM_OK, "%s", err.text);
+    expect_halt(5);
+    cr_expect(is_empty(POST(9, 1))); /* replaced: the pages are nobody's */
+}
+
 KERNEL_TEST(pause, damage)
 {
     struct code c = {.count = 0};
