@@ -80,6 +80,7 @@ void javm_vm_flush(struct javm_vm *vm)
 static void clear(struct javm_vm *vm)
 {
     stack_unwind(vm, 0);
+    prepared_forget(&vm->cache);
     value_drop(&vm->payload);
     vm->paused = false;
     vm->dir = NULL;
@@ -232,6 +233,7 @@ static enum javm_status report(struct javm_vm *vm, const struct javm_call *call,
 static enum javm_status drive(struct javm_vm *vm, const struct javm_call *call,
                               struct javm_call_result *result, struct javm_error *err)
 {
+    result->gas_before = vm->spent;
     enum javm_status status = kernel_run(vm, call->deadline_ns);
     if (status == JAVM_OK)
         status = report(vm, call, result, err);
