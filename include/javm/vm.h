@@ -111,6 +111,11 @@ enum javm_status javm_vm_invoke(struct javm_vm *vm, struct javm_dir_thread *dir,
 enum javm_status javm_vm_call_resume(struct javm_vm *vm, struct javm_dir_thread *dir,
                                      const struct javm_call *call, struct javm_call_result *result,
                                      struct javm_error *err);
+/* Go on without an answer: the frame that yielded faults, as it would have if nothing could pause,
+ * and its caller goes on. As resuming with no scratchpad. */
+enum javm_status javm_vm_call_refuse(struct javm_vm *vm, struct javm_dir_thread *dir,
+                                     const struct javm_call *call, struct javm_call_result *result,
+                                     struct javm_error *err);
 /* Set what a paused invocation has: the gas meter of that key, or for NULL the budget. Meant for
  * yields of JAVM_YK_OOG, whose slot[0] has the handle of the meter that ran out, or nothing when it
  * was the budget. STATE: nothing is paused. NOMEM, and what the host's assist functions return. */

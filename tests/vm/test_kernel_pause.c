@@ -515,6 +515,74 @@ KERNEL_TEST(pause, the_host_sets_gas)
     cr_expect_gt(budgets, 1);
 }
 
+/* Refused: all is as if nothing could pause, at the bottom and below, also on another Vm. */
+KERNEL_TEST(pause, refused)
+{
+    static const struct javm_key quota = {1, {7}};
+    struct code yields = {.count = 0}, mints = {.count = 0}, spends = {.count = 0};
+    endpoint(&yields);
+    OP(&yields, YIELD, 4);
+    reply(&yields, 1);
+    endpoint(&mints);
+    OP(&mints, MINT_DATA, SCRAP, 8, 7, 9);
+    reply(&mints, 1);
+    endpoint(&spends);
+    reply(&spends, 1);
+    const struct slot in_yields[] = {sender(4, &key1)};
+    const struct slot in_mints[] = {{7, handle(javm_quota_handle(&quota))}};
+    const struct slot in_spends[] = {{20, handle(javm_gas_handle(&meter))}};
+    const struct javm_hash images[] = {image_of(&yields), image_with(&mints, WITH_SCRAP, NULL),
+                                       image_with(&spends, 0, &metered)};
+    const struct javm_hash children[] = {publish_instance(w.dir, &images[0], in_yields, 1),
+                                         publish_instance(w.dir, &images[1], in_mints, 1),
+                                         publish_instance(w.dir, &images[2], in_spends, 1)};
+    struct code c = {.count = 0}; /* adds up what they faulted with */
+    endpoint(&c);
+    li(&c, 9, 0);
+    for (uint64_t slot = 5; slot <= 7; slot++) {
+        OP(&c, CALL, slot, 0);
+        expect(&c, A1, 2);
+        emit(&c, ADD(9, 9, A0));
+    }
+    emit(&c, ADDI(A0, 9, 0));
+    emit(&c, REPLY);
+    const struct slot slots[] = {{5, children[0]}, {6, children[1]}, {7, children[2]}};
+    const struct javm_hash image = image_of(&c);
+    const struct javm_hash all[] = {publish_instance(w.dir, &image, slots, 3), children[0],
+                                    children[1], children[2]};
+    cr_expect_eq(javm_vm_call_refuse(w.vm, w.dir, &(struct javm_call){0}, &result, &err),
+                 JAVM_E_STATE);
+    for (size_t i = 0; i < CODE(all); i++) {
+        struct javm_call call = usual_call(&all[i]);
+        invoke(&call);
+        const enum javm_end end = result.end;
+        const uint64_t value = result.value, gas = result.gas_used;
+        const enum javm_fault fault = result.fault;
+        cr_expect_eq(end, i == 0 ? JAVM_END_HALT : JAVM_END_FAULTED);
+        call.can_pause = true;
+        invoke(&call);
+        unsigned pauses = 0;
+        call.gas = 0;
+        for (; result.end == JAVM_END_PAUSED; pauses++) {
+            struct javm_hash hash;
+            if (pauses % 2 == 0) {
+                cr_assert_eq(javm_vm_detach_paused(w.vm, w.dir, &hash, &err), JAVM_OK);
+                cr_assert_eq(javm_vm_attach_paused(w.vm, w.dir, &hash, &err), JAVM_OK);
+            }
+            javm_call_result_clear(&result);
+            cr_assert_eq(javm_vm_call_refuse(w.vm, w.dir, &call, &result, &err), JAVM_OK);
+        }
+        cr_expect_eq(pauses, i == 0 ? 3 : 1);
+        cr_expect_eq(result.end, end);
+        cr_expect_eq(result.value, value);
+        cr_expect_eq(result.fault, fault);
+        cr_expect_eq(result.gas_used, gas);
+        if (i == 0)
+            cr_expect_eq(value, (uint64_t)JAVM_FAULT_YIELD_UNHANDLED + JAVM_FAULT_STORAGE +
+                                    JAVM_FAULT_OUT_OF_GAS);
+    }
+}
+
 KERNEL_TEST(pause, misuse)
 {
     static const uint64_t wrong[] = {5, 6, 8, 0};
