@@ -474,7 +474,7 @@ static bool add_loaded(struct definitions *defs, const struct json_node *name,
                        struct problem *problem)
 {
     struct javm_hash hash;
-    struct target target;
+    struct target target = {.paused = false};
     if (root != NULL && !field_string(root, "root", problem))
         return false;
     char *wanted = root == NULL ? strdup("instance") : strndup(root->text, root->text_len);

@@ -209,7 +209,7 @@ struct unit {
     const struct job *job;
     struct javm_call call;
     struct javm_call_result ended;
-    struct javm_error err;
+    struct javm_error *err;
     uint64_t times; /* that gas may still be set */
 };
 
@@ -217,17 +217,17 @@ struct unit {
 static enum javm_status begin(struct unit *unit, const struct ground *ground)
 {
     if (!ground->paused)
-        return javm_vm_invoke(unit->vm, unit->dir, &unit->call, &unit->ended, &unit->err);
+        return javm_vm_invoke(unit->vm, unit->dir, &unit->call, &unit->ended, unit->err);
     if (unit->job->enters)
-        return javm_fail(&unit->err, JAVM_E_STATE, JAVM_NOWHERE,
+        return javm_fail(unit->err, JAVM_E_STATE, JAVM_NOWHERE,
                          "the instance is paused: it is resumed, without endpoint and args");
     /* What is left of its gas is its own. */
     unit->call.gas = unit->job->gas_named ? unit->job->gas : 0;
     const enum javm_status status =
-        javm_vm_attach_paused(unit->vm, unit->dir, &ground->instance, &unit->err);
+        javm_vm_attach_paused(unit->vm, unit->dir, &ground->instance, unit->err);
     return status != JAVM_OK
                ? status
-               : javm_vm_call_resume(unit->vm, unit->dir, &unit->call, &unit->ended, &unit->err);
+               : javm_vm_call_resume(unit->vm, unit->dir, &unit->call, &unit->ended, unit->err);
 }
 
 static bool is_key(const struct javm_key *key, const struct javm_key *other)
@@ -242,7 +242,7 @@ static enum javm_status set_gas(struct unit *unit)
     const struct javm_cap *handle = unit->ended.slot0;
     const bool metered = handle != NULL && javm_gas_meter_key(handle, &meter);
     unit->times--;
-    return javm_vm_set_gas(unit->vm, metered ? &meter : NULL, unit->job->set_gas, &unit->err);
+    return javm_vm_set_gas(unit->vm, metered ? &meter : NULL, unit->job->set_gas, unit->err);
 }
 
 enum answer { ANSWER_NONE, ANSWER_RESUME, ANSWER_REFUSE };
@@ -277,7 +277,7 @@ static enum javm_status go_on(struct unit *unit, enum answer answer)
     }
     javm_call_result_clear(&unit->ended);
     return (answer == ANSWER_RESUME ? javm_vm_call_resume : javm_vm_call_refuse)(
-        unit->vm, unit->dir, &unit->call, &unit->ended, &unit->err);
+        unit->vm, unit->dir, &unit->call, &unit->ended, unit->err);
 }
 
 /* To an end, or to a pause that stays one. Between two pauses there may be too little for the
@@ -314,7 +314,7 @@ static void conclude(struct unit *unit, struct ground *ground, uint64_t timeout_
 void execute(struct javm_vm *vm, struct javm_dir_thread *dir, const struct job *job,
              struct ground *ground, int64_t now_ns, uint64_t timeout_ms, struct result *result)
 {
-    struct javm_error none;
+    struct javm_error err;
     result->slot0 = NULL;
     result->reason = NULL;
     result->output_null = false;
@@ -334,6 +334,7 @@ void execute(struct javm_vm *vm, struct javm_dir_thread *dir, const struct job *
         .vm = vm,
         .dir = dir,
         .job = job,
+        .err = &err,
         .times = job->set_gas_times,
         .call = {.instance = ground->instance,
                  .endpoint = job->endpoint,
@@ -347,13 +348,15 @@ void execute(struct javm_vm *vm, struct javm_dir_thread *dir, const struct job *
     if (timeout_ms > 0)
         unit.call.deadline_ns = (uint64_t)now_ns + timeout_ms * 1000000u;
     ground->moved = false;
+    const bool may_pause = unit.call.can_pause || ground->paused;
     const enum javm_status status = run(&unit, ground, &result->gas_before);
     javm_cap_release(own);
     if (status != JAVM_OK)
-        set_error(result, "%s", unit.err.text);
+        set_error(result, "%s", err.text);
     else
         conclude(&unit, ground, timeout_ms, result);
     javm_call_result_clear(&unit.ended);
     /* Unless it became a value; a refused input leaves a paused invocation, too. */
-    javm_vm_drop_paused(vm, &none);
+    if (may_pause)
+        (void)javm_vm_drop_paused(vm, &err);
 }
