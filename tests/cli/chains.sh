@@ -58,7 +58,7 @@ run 0 --ordered --reproducible --output more fine.ndjson
 # -- many chains and jobs that are alone, against a model: endpoint 0 adds to what the chain has
 awk -v header="$Y" 'BEGIN {
     print header
-    for (i = 0; i < 6000; i++) {
+    for (i = 0; i < 3000; i++) {
         c = (i * 7919) % 23
         n = i % 4
         if (i % 5 == 0) {
