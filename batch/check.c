@@ -92,10 +92,11 @@ static int check_with(struct javm_dir_thread *dir, const struct options *options
         complain("%s", err.text);
         return status == JAVM_E_NOMEM ? 3 : 2;
     }
-    const struct reader_options reader_options = {options->gas, options->post};
+    struct chains *chains = chains_new();
+    const struct reader_options reader_options = {options->gas, options->post, chains};
     const char *slash = strcmp(options->path, "-") == 0 ? NULL : strrchr(options->path, '/');
     char *base = strndup(options->path, slash == NULL ? 0 : (size_t)(slash - options->path) + 1);
-    if (base != NULL)
+    if (base != NULL && chains != NULL)
         check.reader = reader_new(dir, base, &reader_options);
     free(base);
     int code = 3;
@@ -107,6 +108,7 @@ static int check_with(struct javm_dir_thread *dir, const struct options *options
             text_grouped(a, check.definitions), text_grouped(b, check.jobs),
             text_grouped(c, check.runs), text_grouped(d, check.problems));
     reader_free(check.reader);
+    chains_free(chains);
     input_close(check.input);
     return code;
 }

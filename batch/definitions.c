@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "batch/load_root.h"
 #include "batch/outputs.h"
 #include "batch/slot_handle.h"
 #include "batch/text.h"
 #include "javm/handle.h"
-#include "javm/load.h"
 #include "javm/vm.h"
 
 struct definition {
@@ -151,60 +151,19 @@ char *definitions_path(const struct definitions *defs, const struct json_node *n
 
 /* ---- image definitions ------------------------------------------------------------------ */
 
-static const struct javm_hash *choose_root(const struct javm_bundle *bundle,
-                                           const struct javm_hash *hashes)
-{
-    for (uint32_t i = 0; i < bundle->root_count; i++)
-        if (strcmp(bundle->roots[i].name, "image") == 0)
-            return &hashes[i];
-    return bundle->root_count == 1 ? &hashes[0] : NULL;
-}
-
-/* Load and publish; *hash is the image's. */
-static bool load_image(struct definitions *defs, const struct json_node *load,
-                       struct javm_hash *hash, struct problem *problem)
+/* The root of a file that is called `name`, or, unless it has to be that one, the only root. */
+static bool load(struct definitions *defs, const struct json_node *node, const char *name,
+                 bool strict, struct javm_hash *hash, struct problem *problem)
 {
     struct javm_error err;
-    struct javm_bundle bundle;
-    struct javm_hash *hashes = NULL;
-    uint8_t *bytes;
-    size_t len;
-    char *path = definitions_path(defs, load, load->text, load->text_len, problem);
+    if (!field_string(node, "load", problem))
+        return false;
+    char *path = definitions_path(defs, node, node->text, node->text_len, problem);
     if (path == NULL)
         return false;
-    enum javm_status status = outputs_read(path, &bytes, &len, &err);
-    if (status != JAVM_OK) { /* the text names the path */
-        free(path);
-        return problem_at(problem, load->offset, "load: %s", err.text);
-    }
-    if (javm_file_sniff(bytes, len) == JAVM_FILE_UNKNOWN) {
-        problem_at(problem, load->offset,
-                   "load: %s: neither a bundle (.jimg, .jbundle) nor a linked RISC-V ELF file",
-                   path);
-        free(bytes);
-        free(path);
-        return false;
-    }
-    status = javm_load(bytes, len, &bundle, &err);
-    free(bytes);
-    if (status == JAVM_OK) {
-        status = javm_bundle_publish(&bundle, defs->dir, &hashes, &err);
-        if (status == JAVM_OK) {
-            const struct javm_hash *root = choose_root(&bundle, hashes);
-            if (root != NULL)
-                *hash = *root;
-            else
-                status =
-                    javm_fail(&err, JAVM_E_MISSING, JAVM_NOWHERE,
-                              "expected a root named image, found %u others", bundle.root_count);
-        }
-        free(hashes);
-        javm_bundle_clear(&bundle);
-    }
-    if (status != JAVM_OK)
-        problem_at(problem, load->offset, "load: %s: %s", path, err.text);
+    const enum javm_status status = load_root(defs->dir, path, name, strict, hash, &err);
     free(path);
-    return status == JAVM_OK;
+    return status == JAVM_OK || problem_at(problem, node->offset, "load: %s", err.text);
 }
 
 /* The fresh Instance of a published image. On success target->image has a reference. */
@@ -224,7 +183,28 @@ static bool target_of_image(struct definitions *defs, const struct javm_hash *ha
         return problem_at(problem, offset, "%s", err.text);
     }
     target->image = cap;
+    target->paused = false;
     return true;
+}
+
+/* A published Instance as it is. On success target->image has a reference. */
+static bool target_of_instance(struct definitions *defs, const struct javm_hash *hash,
+                               const struct javm_cap *cap, const struct json_node *node,
+                               const char *what, struct target *target, struct problem *problem)
+{
+    if (javm_cap_kind(cap) != JAVM_INSTANCE || javm_handle_kind(cap) != JAVM_HANDLE_NONE)
+        return problem_at(problem, node->offset, "%s: expected an Instance%s, found a%s %s", what,
+                          strcmp(what, "invoke") == 0 ? " or an Image" : "",
+                          javm_cap_kind(cap) == JAVM_IMAGE ? "n" : "",
+                          javm_cap_kind(cap) == JAVM_INSTANCE ? "kernel handle"
+                                                              : javm_kind_name(javm_cap_kind(cap)));
+    const struct javm_instance *instance = javm_instance_of(cap);
+    *target = (struct target){.instance = *hash, .paused = instance->status == JAVM_PAUSED};
+    target->image = javm_directory_get(defs->dir, &instance->image_hash);
+    if (target->image != NULL && javm_cap_kind(target->image) == JAVM_IMAGE)
+        return true;
+    javm_cap_release(target->image);
+    return problem_at(problem, node->offset, "%s: the image of this instance is not loaded", what);
 }
 
 static bool check_name(struct definitions *defs, const struct json_node *node, const char *what,
@@ -260,26 +240,24 @@ static bool no_memory(const struct json_node *node, struct problem *problem)
 static bool add_image(struct definitions *defs, const struct fields *fields,
                       struct problem *problem)
 {
-    const struct json_node *nodes = fields->nodes, *name = nodes, *load = NULL;
+    const struct json_node *nodes = fields->nodes, *name = nodes, *file = NULL;
     for (uint32_t i = nodes[0].first; i != 0; i = nodes[i].next) {
         if (field_key_is(&nodes[i], "image"))
             name = &nodes[i];
         else if (field_key_is(&nodes[i], "load"))
-            load = &nodes[i];
+            file = &nodes[i];
         else if (!field_is_extension(&nodes[i]))
             return unknown_field(&nodes[i], "image, load", problem);
     }
     if (!check_name(defs, name, "image", problem))
         return false;
-    if (load == NULL)
+    if (file == NULL)
         return problem_at(problem, nodes[0].offset,
                           "image: expected a field load with the file's name");
-    if (!field_string(load, "load", problem))
-        return false;
     struct javm_hash hash;
     struct target target;
-    if (!load_image(defs, load, &hash, problem) ||
-        !target_of_image(defs, &hash, load->offset, &target, problem))
+    if (!load(defs, file, "image", false, &hash, problem) ||
+        !target_of_image(defs, &hash, file->offset, &target, problem))
         return false;
     if (insert(defs, name->text, name->text_len, false, &hash, &target) == NULL) {
         javm_cap_release(target.image);
@@ -479,25 +457,77 @@ static bool with_cnode(struct definitions *defs, const struct javm_hash *cnode,
     return status == JAVM_OK || problem_at(problem, at->offset, "instance: %s", err.text);
 }
 
+/* Keep the target under the name. Takes its reference in any case. */
+static bool define_instance(struct definitions *defs, const struct json_node *name,
+                            const struct javm_hash *image_hash, const struct target *target,
+                            struct problem *problem)
+{
+    if (insert(defs, name->text, name->text_len, true, image_hash, target) != NULL)
+        return true;
+    javm_cap_release(target->image);
+    return no_memory(name, problem);
+}
+
+/* One that an earlier batch or another program left in a file. */
+static bool add_loaded(struct definitions *defs, const struct json_node *name,
+                       const struct json_node *file, const struct json_node *root,
+                       struct problem *problem)
+{
+    struct javm_hash hash;
+    struct target target = {.paused = false};
+    if (root != NULL && !field_string(root, "root", problem))
+        return false;
+    char *wanted = root == NULL ? strdup("instance") : strndup(root->text, root->text_len);
+    if (wanted == NULL)
+        return no_memory(name, problem);
+    bool good = load(defs, file, wanted, root != NULL, &hash, problem);
+    free(wanted);
+    if (!good)
+        return false;
+    struct javm_cap *cap = javm_directory_get(defs->dir, &hash);
+    good = cap != NULL ? target_of_instance(defs, &hash, cap, file, "load", &target, problem)
+                       : no_memory(name, problem);
+    const struct javm_hash image_hash =
+        good ? javm_instance_of(cap)->image_hash : (struct javm_hash){{0}};
+    javm_cap_release(cap);
+    return good && define_instance(defs, name, &image_hash, &target, problem);
+}
+
 static bool add_instance(struct definitions *defs, const struct fields *fields,
                          struct problem *problem)
 {
-    const struct json_node *nodes = fields->nodes, *name = nodes, *image = NULL, *slots = NULL;
+    const struct json_node *nodes = fields->nodes, *name = nodes, *image = NULL, *slots = NULL,
+                           *file = NULL, *root = NULL;
+    const struct {
+        const char *name;
+        const struct json_node **to;
+    } known[] = {{"instance", &name},
+                 {"image", &image},
+                 {"slots", &slots},
+                 {"load", &file},
+                 {"root", &root}};
     for (uint32_t i = nodes[0].first; i != 0; i = nodes[i].next) {
-        if (field_key_is(&nodes[i], "instance"))
-            name = &nodes[i];
-        else if (field_key_is(&nodes[i], "image"))
-            image = &nodes[i];
-        else if (field_key_is(&nodes[i], "slots"))
-            slots = &nodes[i];
+        size_t k = 0;
+        while (k < sizeof known / sizeof *known && !field_key_is(&nodes[i], known[k].name))
+            k++;
+        if (k < sizeof known / sizeof *known)
+            *known[k].to = &nodes[i];
         else if (!field_is_extension(&nodes[i]))
-            return unknown_field(&nodes[i], "instance, image, slots", problem);
+            return unknown_field(&nodes[i], "instance, image, slots, load, root", problem);
     }
     if (!check_name(defs, name, "instance", problem))
         return false;
+    if (file != NULL && (image != NULL || slots != NULL))
+        return problem_at(problem, (image != NULL ? image : slots)->key_offset,
+                          "instance: what is loaded has its image and slots; expected load alone");
+    if (root != NULL && file == NULL)
+        return problem_at(problem, root->key_offset, "root: expected with a field load");
+    if (file != NULL)
+        return add_loaded(defs, name, file, root, problem);
     if (image == NULL)
         return problem_at(problem, nodes[0].offset,
-                          "instance: expected a field image with a defined image's name");
+                          "instance: expected a field image with a defined image's name, or load "
+                          "with a file's");
     const struct definition *of = named(defs, image, false, problem);
     if (of == NULL)
         return false;
@@ -512,11 +542,7 @@ static bool add_instance(struct definitions *defs, const struct fields *fields,
     }
     const struct javm_hash image_hash = of->image_hash;
     javm_cap_retain(target.image);
-    if (insert(defs, name->text, name->text_len, true, &image_hash, &target) == NULL) {
-        javm_cap_release(target.image);
-        return no_memory(name, problem);
-    }
-    return true;
+    return define_instance(defs, name, &image_hash, &target, problem);
 }
 
 bool definitions_add(struct definitions *defs, const struct fields *fields, struct problem *problem)
@@ -544,26 +570,20 @@ static const struct target *find_hash(struct definitions *defs, const struct jso
     const struct definition *known = *place(defs, text, len);
     if (known != NULL)
         return &known->target;
-    struct target target = {.instance = hash};
+    struct target target;
     struct javm_cap *cap = javm_directory_get(defs->dir, &hash);
     struct javm_hash image_hash = hash;
     if (cap == NULL) {
         problem_at(problem, node->offset, "invoke: nothing loaded so far has this hash");
         return NULL;
     }
-    bool good = false;
+    bool good;
     if (javm_cap_kind(cap) == JAVM_IMAGE) {
         good = target_of_image(defs, &hash, node->offset, &target, problem);
-    } else if (javm_cap_kind(cap) == JAVM_INSTANCE && javm_handle_kind(cap) == JAVM_HANDLE_NONE) {
-        image_hash = javm_instance_of(cap)->image_hash;
-        target.image = javm_directory_get(defs->dir, &image_hash);
-        good = target.image != NULL;
-        if (!good)
-            problem_at(problem, node->offset, "invoke: the image of this instance is not loaded");
     } else {
-        problem_at(problem, node->offset, "invoke: expected an Instance or an Image, found a %s",
-                   javm_cap_kind(cap) == JAVM_INSTANCE ? "kernel handle"
-                                                       : javm_kind_name(javm_cap_kind(cap)));
+        good = target_of_instance(defs, &hash, cap, node, "invoke", &target, problem);
+        if (good)
+            image_hash = javm_instance_of(cap)->image_hash;
     }
     javm_cap_release(cap);
     if (!good)

@@ -14,6 +14,7 @@
 struct target {
     struct javm_hash instance; /* published */
     struct javm_cap *image;    /* one reference */
+    bool paused;               /* a Paused Instance: it can be resumed */
 };
 
 struct definitions;

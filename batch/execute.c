@@ -7,6 +7,8 @@
 #include "batch/blob.h"
 #include "batch/definitions.h"
 #include "batch/diag.h"
+#include "batch/run.h"
+#include "javm/handle.h"
 
 __attribute__((format(printf, 2, 3))) static void set_error(struct result *result, const char *fmt,
                                                             ...)
@@ -96,18 +98,44 @@ static void take_output(struct javm_dir_thread *dir, const struct job *job,
     call->slot0 = NULL;
 }
 
-static void take_post(struct javm_dir_thread *dir, const struct job *job,
-                      struct javm_call_result *call, struct result *result)
+/* The hash of the instance that was left; published when it is to stay. */
+static enum javm_status post_hash(struct javm_vm *vm, struct javm_dir_thread *dir,
+                                  const struct ground *ground, struct javm_call_result *call,
+                                  struct javm_hash *hash, struct javm_error *err)
 {
-    struct javm_error err;
-    if (!job->post || call->post_instance == NULL)
-        return;
+    if (call->end == JAVM_END_PAUSED)
+        return javm_vm_detach_paused(vm, dir, hash, err);
     struct javm_cap *post = call->post_instance;
     call->post_instance = NULL;
-    if (settled_hash(dir, post, &result->post, &err) == JAVM_OK)
-        result->fields |= 1u << FIELD_POST;
-    else
+    if (!ground->keep)
+        return settled_hash(dir, post, hash, err);
+    const enum javm_status status = javm_directory_put(dir, post, hash, err);
+    javm_cap_release(post);
+    return status;
+}
+
+/* What it left, or for a chain after a fault what it had found. */
+static void take_post(struct javm_vm *vm, struct javm_dir_thread *dir, const struct job *job,
+                      struct ground *ground, struct javm_call_result *call, struct result *result)
+{
+    struct javm_error err;
+    struct javm_hash left = ground->instance;
+    const bool moves = call->end == JAVM_END_HALT || call->end == JAVM_END_PAUSED;
+    if ((!job->post && !ground->keep) || (!moves && !ground->keep))
+        return;
+    if (moves && post_hash(vm, dir, ground, call, &left, &err) != JAVM_OK) {
         set_error(result, "post: %s", err.text);
+        return;
+    }
+    if (job->post) {
+        result->post = left;
+        result->fields |= 1u << FIELD_POST;
+    }
+    if (!moves || !ground->keep)
+        return;
+    ground->moved = true;
+    ground->instance = left;
+    ground->paused = call->end == JAVM_END_PAUSED;
 }
 
 static void take_fault(const struct javm_call_result *call, struct result *result)
@@ -168,15 +196,130 @@ static void take_end(const struct javm_call_result *call, uint64_t timeout_ms,
     }
 }
 
-void execute(struct javm_vm *vm, struct javm_dir_thread *dir, const struct job *job, int64_t now_ns,
-             uint64_t timeout_ms, struct result *result)
+/* ---- running ---------------------------------------------------------------------------- */
+
+bool execute_publishes(const struct job *job)
 {
+    return job->post && job->on_pause != ON_PAUSE_NONE;
+}
+
+struct unit {
+    struct javm_vm *vm;
+    struct javm_dir_thread *dir;
+    const struct job *job;
+    struct javm_call call;
     struct javm_call_result ended;
+    struct javm_error *err;
+    uint64_t times; /* that gas may still be set */
+};
+
+/* Begin, or go on where a Paused Instance stands. */
+static enum javm_status begin(struct unit *unit, const struct ground *ground)
+{
+    if (!ground->paused)
+        return javm_vm_invoke(unit->vm, unit->dir, &unit->call, &unit->ended, unit->err);
+    if (unit->job->enters)
+        return javm_fail(unit->err, JAVM_E_STATE, JAVM_NOWHERE,
+                         "the instance is paused: it is resumed, without endpoint and args");
+    /* What is left of its gas is its own. */
+    unit->call.gas = unit->job->gas_named ? unit->job->gas : 0;
+    const enum javm_status status =
+        javm_vm_attach_paused(unit->vm, unit->dir, &ground->instance, unit->err);
+    return status != JAVM_OK
+               ? status
+               : javm_vm_call_resume(unit->vm, unit->dir, &unit->call, &unit->ended, unit->err);
+}
+
+static bool is_key(const struct javm_key *key, const struct javm_key *other)
+{
+    return javm_key_compare(key, other) == 0;
+}
+
+/* The meter that ran out, or the budget, gets what the job says. */
+static enum javm_status set_gas(struct unit *unit)
+{
+    struct javm_key meter;
+    const struct javm_cap *handle = unit->ended.slot0;
+    const bool metered = handle != NULL && javm_gas_meter_key(handle, &meter);
+    unit->times--;
+    return javm_vm_set_gas(unit->vm, metered ? &meter : NULL, unit->job->set_gas, unit->err);
+}
+
+enum answer { ANSWER_NONE, ANSWER_RESUME, ANSWER_REFUSE };
+
+/* What the job says to this pause. What asks for gas or storage that it does not give would only
+ * ask again. */
+static enum answer answer(const struct unit *unit)
+{
+    const struct javm_key *key = &unit->ended.yield_key;
+    const bool oog = is_key(key, &JAVM_YK_OOG);
+    switch ((enum on_pause)unit->job->on_pause) {
+    case ON_PAUSE_RESUME:
+        return oog || is_key(key, &JAVM_YK_STORAGE_EXHAUSTED) ? ANSWER_REFUSE : ANSWER_RESUME;
+    case ON_PAUSE_SET_GAS:
+        return !oog ? ANSWER_NONE : unit->times == 0 ? ANSWER_REFUSE : ANSWER_RESUME;
+    case ON_PAUSE_NONE:
+    case ON_PAUSE_REPORT:
+    case ON_PAUSE_COUNT:
+        break;
+    }
+    return ANSWER_NONE;
+}
+
+static enum javm_status go_on(struct unit *unit, enum answer answer)
+{
+    unit->call.gas = 0;
+    unit->call.scratchpad = NULL;
+    if (answer == ANSWER_RESUME && unit->job->on_pause == ON_PAUSE_SET_GAS) {
+        const enum javm_status status = set_gas(unit);
+        if (status != JAVM_OK)
+            return status;
+    }
+    javm_call_result_clear(&unit->ended);
+    return (answer == ANSWER_RESUME ? javm_vm_call_resume : javm_vm_call_refuse)(
+        unit->vm, unit->dir, &unit->call, &unit->ended, unit->err);
+}
+
+/* To an end, or to a pause that stays one. Between two pauses there may be too little for the
+ * engine to look at the clock. */
+static enum javm_status run(struct unit *unit, const struct ground *ground, uint64_t *gas_before)
+{
+    enum javm_status status = begin(unit, ground);
+    if (status != JAVM_OK)
+        return status;
+    *gas_before = unit->ended.gas_before;
+    while (status == JAVM_OK && unit->ended.end == JAVM_END_PAUSED) {
+        const enum answer said = answer(unit);
+        if (said == ANSWER_NONE)
+            break;
+        if (unit->call.deadline_ns != 0 && (uint64_t)clock_ns() >= unit->call.deadline_ns) {
+            unit->ended.end = JAVM_END_TIMEOUT;
+            break;
+        }
+        status = go_on(unit, said);
+    }
+    return status;
+}
+
+static void conclude(struct unit *unit, struct ground *ground, uint64_t timeout_ms,
+                     struct result *result)
+{
+    take_end(&unit->ended, timeout_ms, result);
+    if (result->outcome != OUTCOME_ERROR)
+        take_output(unit->dir, unit->job, &unit->ended, result);
+    if (result->outcome != OUTCOME_ERROR)
+        take_post(unit->vm, unit->dir, unit->job, ground, &unit->ended, result);
+}
+
+void execute(struct javm_vm *vm, struct javm_dir_thread *dir, const struct job *job,
+             struct ground *ground, int64_t now_ns, uint64_t timeout_ms, struct result *result)
+{
     struct javm_error err;
     result->slot0 = NULL;
     result->reason = NULL;
     result->output_null = false;
     result->output_len = 0;
+    result->gas_before = 0;
     result->error[0] = '\0';
     if (job->error != NULL) {
         set_error(result, "%.*s", (int)job->error_len, job->error);
@@ -187,27 +330,33 @@ void execute(struct javm_vm *vm, struct javm_dir_thread *dir, const struct job *
         set_error(result, "input: out of memory");
         return;
     }
-    struct javm_call call = {.instance = job->target->instance,
-                             .endpoint = job->endpoint,
-                             .args = {job->args[0], job->args[1], job->args[2], job->args[3]},
-                             .gas = job->gas,
-                             .scratchpad = job->blob != NULL ? job->blob->data : own,
-                             .want_post = job->post,
-                             .post_unpublished = true,
-                             .want_slot0 = job->output != OUTPUT_NONE};
+    struct unit unit = {
+        .vm = vm,
+        .dir = dir,
+        .job = job,
+        .err = &err,
+        .times = job->set_gas_times,
+        .call = {.instance = ground->instance,
+                 .endpoint = job->endpoint,
+                 .args = {job->args[0], job->args[1], job->args[2], job->args[3]},
+                 .gas = job->gas,
+                 .scratchpad = job->blob != NULL ? job->blob->data : own,
+                 .want_post = job->post || ground->keep,
+                 .post_unpublished = !ground->keep,
+                 .want_slot0 = job->output != OUTPUT_NONE || job->on_pause == ON_PAUSE_SET_GAS,
+                 .can_pause = job->on_pause != ON_PAUSE_NONE}};
     if (timeout_ms > 0)
-        call.deadline_ns = (uint64_t)now_ns + timeout_ms * 1000000u;
-    const enum javm_status status = javm_vm_invoke(vm, dir, &call, &ended, &err);
+        unit.call.deadline_ns = (uint64_t)now_ns + timeout_ms * 1000000u;
+    ground->moved = false;
+    const bool may_pause = unit.call.can_pause || ground->paused;
+    const enum javm_status status = run(&unit, ground, &result->gas_before);
     javm_cap_release(own);
-    if (status != JAVM_OK) {
+    if (status != JAVM_OK)
         set_error(result, "%s", err.text);
-        return;
-    }
-    take_end(&ended, timeout_ms, result);
-    if (result->outcome != OUTCOME_ERROR) {
-        take_post(dir, job, &ended, result);
-        if (result->outcome != OUTCOME_ERROR)
-            take_output(dir, job, &ended, result);
-    }
-    javm_call_result_clear(&ended);
+    else
+        conclude(&unit, ground, timeout_ms, result);
+    javm_call_result_clear(&unit.ended);
+    /* Unless it became a value; a refused input leaves a paused invocation, too. */
+    if (may_pause)
+        (void)javm_vm_drop_paused(vm, &err);
 }

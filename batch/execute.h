@@ -1,4 +1,4 @@
-/* One unit on one Vm: invocation in, result out. */
+/* One unit on one Vm: invocation or continuation in, result out. */
 #ifndef JAVM_BATCH_EXECUTE_H
 #define JAVM_BATCH_EXECUTE_H
 
@@ -7,10 +7,22 @@
 
 #define OUTPUT_BYTES_MAX (16u << 20) /* longer outputs are only reported as a hash */
 
+/* What a unit runs on, and what it leaves. */
+struct ground {
+    struct javm_hash instance;
+    bool paused; /* a Paused Instance, which is resumed */
+    bool keep;   /* publish what it leaves; else only its hash is made, when the job asks for it */
+    bool moved;  /* out, with `keep`: instance and paused are what it left; else as they were */
+};
+
 /* Runs the job and fills in everything of *result but `us`. `now_ns` (CLOCK_MONOTONIC) and
- * timeout_ms (0: none) make the deadline. The caller clears the result. */
-void execute(struct javm_vm *vm, struct javm_dir_thread *dir, const struct job *job, int64_t now_ns,
-             uint64_t timeout_ms, struct result *result);
+ * timeout_ms (0: none) make the deadline. What is published goes to the annex that `dir` has open;
+ * one has to be open if something may be: with ground->keep, or execute_publishes(). The caller
+ * clears the result. */
+void execute(struct javm_vm *vm, struct javm_dir_thread *dir, const struct job *job,
+             struct ground *ground, int64_t now_ns, uint64_t timeout_ms, struct result *result);
+/* May the job, on its own, publish something besides its result? */
+bool execute_publishes(const struct job *job);
 void result_clear(struct result *result);
 
 #endif

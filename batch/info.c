@@ -1,17 +1,18 @@
 #include "batch/info.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "batch/diag.h"
+#include "batch/info_caps.h"
 #include "batch/listing.h"
 #include "batch/text.h"
 #include "javm/engine.h"
-#include "javm/handle.h"
 #include "javm/load.h"
+
+#define DATA_SHOWN 64 /* that no table has told */
 
 static const char *hash_text(const struct javm_hash *hash, char text[JAVM_HASH_TEXT])
 {
@@ -19,26 +20,9 @@ static const char *hash_text(const struct javm_hash *hash, char text[JAVM_HASH_T
     return text;
 }
 
-/* Keys up to eight bytes that are a number print as one; it is how jobs files name slots. */
-static const char *key_text(const struct javm_key *key, char text[32])
-{
-    snprintf(text, 32, key->len == 1 ? "%" PRIu64 : "0x%" PRIx64, javm_key_pack(key));
-    return text;
-}
-
 static uint64_t tier_of(uint64_t pages)
 {
     return pages <= 2048 ? 1 : pages <= 8192 ? 2 : pages <= 65536 ? 3 : 4;
-}
-
-__attribute__((format(printf, 2, 3))) static void row(const char *label, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    printf("  %-14s", label);
-    vprintf(fmt, args);
-    putchar('\n');
-    va_end(args);
 }
 
 /* ---- code ------------------------------------------------------------------------------- */
@@ -49,7 +33,7 @@ static bool print_code(const struct javm_image *image, bool assembly, struct jav
     struct javm_program *program;
     struct javm_error err;
     char a[32];
-    row("code", "%s bytes", text_grouped(a, image->code_len));
+    info_row("code", "%s bytes", text_grouped(a, image->code_len));
     if (image->isa != JAVM_ISA_PVM2)
         return true;
     const struct javm_program_key key = {javm_image_footprint(image), 0};
@@ -57,8 +41,8 @@ static bool print_code(const struct javm_image *image, bool assembly, struct jav
         complain("%s", err.text);
         return false;
     }
-    row("instructions", "%s", text_grouped(a, javm_program_instructions(program)));
-    row("blocks", "%s", text_grouped(a, javm_program_blocks(program)));
+    info_row("instructions", "%s", text_grouped(a, javm_program_instructions(program)));
+    info_row("blocks", "%s", text_grouped(a, javm_program_blocks(program)));
     bool good = true;
     if (assembly && jit != NULL)
         good = listing_native(jit, image, program, &err) == JAVM_OK;
@@ -83,7 +67,7 @@ static void print_mapping(const struct javm_image *image, const struct javm_mapp
     }
     printf("slot ");
     for (unsigned i = 0; i < mapping->depth; i++)
-        printf("%s%s", i == 0 ? "" : "/", key_text(&mapping->path[i], key));
+        printf("%s%s", i == 0 ? "" : "/", info_key(&mapping->path[i], key));
     /* Only a path of one step can be told here: pinned slots belong to the image. */
     puts(mapping->depth == 1 && javm_image_pinned(image, &mapping->path[0]) != NULL
              ? ", read-only"
@@ -97,7 +81,7 @@ static void print_endpoint(const struct javm_endpoint *endpoint)
            "entry 0x%06" PRIx64 "  stack top 0x%" PRIx64,
            endpoint->index, endpoint->entry_pc, endpoint->stack_top);
     if (endpoint->arg_cnode_slot.len > 0)
-        printf("  arguments in slot %s (%u)", key_text(&endpoint->arg_cnode_slot, key),
+        printf("  arguments in slot %s (%u)", info_key(&endpoint->arg_cnode_slot, key),
                endpoint->arg_cnode_size);
     for (unsigned i = 0; i < JAVM_NUM_REGS; i++)
         if (endpoint->initial_regs[i] != 0)
@@ -109,7 +93,8 @@ static void print_pins(const char *label, const struct javm_pin *pins, uint32_t 
 {
     char key[32], hash[JAVM_HASH_TEXT];
     for (uint32_t i = 0; i < count; i++)
-        row(label, "slot %-4s %s", key_text(&pins[i].key, key), hash_text(&pins[i].hash, hash));
+        info_row(label, "slot %-4s %s", info_key(&pins[i].key, key),
+                 hash_text(&pins[i].hash, hash));
 }
 
 static bool print_image(const struct javm_cap *cap, bool assembly, struct javm_jit *jit)
@@ -117,7 +102,7 @@ static bool print_image(const struct javm_cap *cap, bool assembly, struct javm_j
     const struct javm_image *image = javm_image_of(cap);
     const uint64_t pages = javm_image_footprint(image);
     char a[32], key[32];
-    row("isa", "%s", image->isa == JAVM_ISA_PVM2 ? "PVM2" : "PVM");
+    info_row("isa", "%s", image->isa == JAVM_ISA_PVM2 ? "PVM2" : "PVM");
     for (uint32_t i = 0; i < image->endpoint_count; i++)
         print_endpoint(&image->endpoints[i]);
     for (uint32_t i = 0; i < image->mapping_count; i++)
@@ -125,80 +110,67 @@ static bool print_image(const struct javm_cap *cap, bool assembly, struct javm_j
     print_pins("pinned", image->pinned, image->pinned_count);
     print_pins("initial", image->initial, image->initial_count);
     for (uint32_t i = 0; i < image->gas_slot_count; i++)
-        row("gas slot", "%s", key_text(&image->gas_slots[i], key));
+        info_row("gas slot", "%s", info_key(&image->gas_slots[i], key));
     for (uint32_t i = 0; i < image->quota_slot_count; i++)
-        row("quota slot", "%s", key_text(&image->quota_slots[i], key));
+        info_row("quota slot", "%s", info_key(&image->quota_slots[i], key));
     if (image->yield_receiver_slot.len > 0)
-        row("yields in slot", "%s", key_text(&image->yield_receiver_slot, key));
-    row("footprint", "%s pages, gas tier %" PRIu64, text_grouped(a, pages), tier_of(pages));
+        info_row("yields in", "slot %s", info_key(&image->yield_receiver_slot, key));
+    info_row("footprint", "%s pages, gas tier %" PRIu64, text_grouped(a, pages), tier_of(pages));
     return print_code(image, assembly, jit);
 }
 
-static void print_target(const char *label, const struct javm_target *target)
-{
-    char hash[JAVM_HASH_TEXT];
-    row(label, "%s",
-        target->kind == JAVM_TARGET_HASH  ? hash_text(&target->hash, hash)
-        : target->kind == JAVM_TARGET_REF ? "live"
-                                          : "empty");
-}
-
-static void print_instance(const struct javm_cap *cap)
-{
-    static const char *const STATUS[] = {"idle", "paused", "faulted"};
-    const struct javm_instance *instance = javm_instance_of(cap);
-    char hash[JAVM_HASH_TEXT], a[32];
-    if (javm_handle_kind(cap) != JAVM_HANDLE_NONE)
-        row("handle", "of the kernel");
-    row("status", "%s", STATUS[instance->status]);
-    row("image", "%s", hash_text(&instance->image_hash, hash));
-    row("chain", "%s", hash_text(&instance->image_hash_chain, hash));
-    print_target("slots", &instance->root_cnode);
-    row("memory", "%s pages", text_grouped(a, javm_data_pages(instance->mem)));
-    row("pc", "0x%" PRIx64, instance->pc);
-}
-
-static void print_cnode(const struct javm_cap *cap)
-{
-    char key[32], label[48];
-    for (uint32_t i = 0; i < javm_cnode_count(cap); i++) {
-        struct javm_key name;
-        const struct javm_target *target = javm_cnode_at(cap, i, &name);
-        snprintf(label, sizeof label, "slot %s", key_text(&name, key));
-        print_target(label, target);
-    }
-}
-
-static bool print_cap(const struct javm_bundle *bundle, uint32_t index, bool assembly,
-                      struct javm_jit *jit)
+static bool print_cap(const struct javm_bundle *bundle, struct caps *caps, uint32_t index,
+                      bool assembly, struct javm_jit *jit)
 {
     const struct javm_cap *cap = bundle->caps[index];
     struct javm_hash hash;
     char text[JAVM_HASH_TEXT], a[32], b[32];
     javm_cap_hash(cap, &hash); /* caps of a bundle are settled */
     printf("\n%s %s", javm_kind_name(javm_cap_kind(cap)), hash_text(&hash, text));
-    for (uint32_t i = 0; i < bundle->root_count; i++)
-        if (bundle->roots[i].cap == index)
-            printf("  root \"%s\"", bundle->roots[i].name);
+    info_put_roots(caps, index);
     putchar('\n');
     switch (javm_cap_kind(cap)) {
     case JAVM_IMAGE:
         return print_image(cap, assembly, jit);
     case JAVM_INSTANCE:
-        print_instance(cap);
+        info_instance(caps, cap);
         return true;
     case JAVM_DATA:
-        row("size", "%s pages, %s", text_grouped(a, javm_data_pages(cap)),
-            text_size(b, javm_data_pages(cap) * JAVM_PAGE_SIZE));
+        info_row("size", "%s pages, %s", text_grouped(a, javm_data_pages(cap)),
+                 text_size(b, javm_data_pages(cap) * JAVM_PAGE_SIZE));
         return true;
     case JAVM_CNODE:
-        print_cnode(cap);
+        info_cnode(caps, cap);
         return true;
     case JAVM_TYPE:
-        row("chain", "%s", hash_text(javm_type_chain(cap), text));
+        info_row("chain", "%s", hash_text(javm_type_chain(cap), text));
         return true;
     }
     return true;
+}
+
+/* Each cap once: where it is named when that says all of it, else in its own place, parents first.
+ */
+static bool print_caps(const struct javm_bundle *bundle, bool assembly, struct javm_jit *jit)
+{
+    struct caps *caps = caps_new(bundle);
+    bool good = caps != NULL;
+    uint32_t data = 0;
+    char number[32];
+    if (!good)
+        complain("out of memory");
+    for (uint32_t i = bundle->cap_count; good && i-- > 0;) {
+        const bool root = info_is_root(caps, i);
+        if (!root && info_told(caps, i))
+            continue;
+        if (!root && javm_cap_kind(bundle->caps[i]) == JAVM_DATA && data++ >= DATA_SHOWN)
+            continue;
+        good = print_cap(bundle, caps, i, assembly, jit);
+    }
+    if (good && data > DATA_SHOWN)
+        printf("\n... and %s more Data\n", text_grouped(number, data - DATA_SHOWN));
+    caps_free(caps);
+    return good;
 }
 
 /* For the native code, when it is to be shown. False: it was asked for and cannot be. */
@@ -243,8 +215,7 @@ int info_file(const struct options *options)
     if (good)
         printf("%s: %s, %s, %" PRIu32 " caps\n", options->path, KINDS[kind], text_size(size, len),
                bundle.cap_count);
-    for (uint32_t i = bundle.cap_count; good && i-- > 0;) /* parents first reads better */
-        good = print_cap(&bundle, i, options->disassemble, jit);
+    good = good && print_caps(&bundle, options->disassemble, jit);
     javm_jit_destroy(jit);
     javm_bundle_clear(&bundle);
     return good && fflush(stdout) == 0 ? 0 : 3;

@@ -76,6 +76,17 @@ uint64_t job_hash(const struct job *job, uint64_t rep)
                                      : 0,
                 8);
     at = put_le(at, job->expect_digest, 8);
+    const uint64_t alone = job_digest(form, (size_t)(at - form));
+    if (job->chain == NULL && !job->target->paused && job->on_pause == ON_PAUSE_NONE)
+        return alone;
+    at = put_le(form, alone, 8);
+    at = put_le(at, job->chain_digest, 8);
+    at = put_le(at,
+                (uint64_t)(job->chain != NULL) | (uint64_t)job->gas_named << 1 |
+                    (uint64_t)job->enters << 2 | (uint64_t)job->on_pause << 3,
+                1);
+    at = put_le(at, job->set_gas, 8);
+    at = put_le(at, job->set_gas_times, 8);
     return job_digest(form, (size_t)(at - form));
 }
 

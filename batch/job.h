@@ -10,6 +10,8 @@
 
 struct target;
 struct blob;
+struct chain;
+struct chunk;
 
 /* How a job ended; the order is that of the summary. */
 enum outcome {
@@ -26,6 +28,15 @@ enum outcome {
 };
 const char *outcome_name(enum outcome outcome);
 bool outcome_from_name(const char *name, size_t len, enum outcome *outcome);
+
+/* What the host does when an invocation yields and no guest catches it. */
+enum on_pause {
+    ON_PAUSE_NONE,    /* it cannot pause: the frame that yields faults */
+    ON_PAUSE_REPORT,  /* the job ends as paused */
+    ON_PAUSE_RESUME,  /* it is resumed as often as it takes */
+    ON_PAUSE_SET_GAS, /* what ran out of gas gets some and is resumed; other pauses are reported */
+    ON_PAUSE_COUNT
+};
 
 enum output_mode { OUTPUT_NONE, OUTPUT_HASH, OUTPUT_BYTES };
 
@@ -75,8 +86,17 @@ struct job {
     bool id_negative;
     bool repeated; /* results carry "rep" */
     bool post;
-    uint8_t output;       /* enum output_mode */
-    const uint8_t *input; /* bytes for slot[0]; NULL: none or in blob */
+    bool gas_named;   /* by the job itself: a resume adds nothing else */
+    bool enters;      /* endpoint or args are named: not for what is paused */
+    uint8_t output;   /* enum output_mode */
+    uint8_t on_pause; /* enum on_pause */
+    uint64_t set_gas; /* ON_PAUSE_SET_GAS: that much, at most so many times */
+    uint64_t set_gas_times;
+    struct chain *chain;    /* NULL: the job is alone */
+    uint64_t chain_digest;  /* of the jobs before it in the chain */
+    struct job *chain_next; /* the chain's, once it is handed out */
+    struct chunk *chunk;    /* with `chain`: where the job is; the chain holds a reference */
+    const uint8_t *input;   /* bytes for slot[0]; NULL: none or in blob */
     size_t input_len;
     const struct blob *blob; /* input that several jobs share, or that is long */
     const struct expect *expect;

@@ -32,6 +32,7 @@ static const char HELP[] =
     "  --ordered           in the order of the jobs, with bounded memory\n"
     "  --reproducible      leave out us and worker: same jobs, same bytes\n"
     "  --stats FILE        figures of the whole batch as JSON\n"
+    "  --save-chains FILE  what each chain left at the end, as a bundle\n"
     "\n"
     "Trouble:\n"
     "  --keep-going        a bad line becomes an error result and the batch goes on\n"
@@ -62,6 +63,7 @@ enum option_id {
     OPT_ORDERED,
     OPT_REPRODUCIBLE,
     OPT_STATS,
+    OPT_SAVE_CHAINS,
     OPT_KEEP_GOING,
     OPT_FAIL_FAST,
     OPT_WORKERS,
@@ -87,6 +89,7 @@ static const struct option OPTIONS[] = {
     {"ordered", no_argument, NULL, OPT_ORDERED},
     {"reproducible", no_argument, NULL, OPT_REPRODUCIBLE},
     {"stats", required_argument, NULL, OPT_STATS},
+    {"save-chains", required_argument, NULL, OPT_SAVE_CHAINS},
     {"keep-going", no_argument, NULL, OPT_KEEP_GOING},
     {"fail-fast", no_argument, NULL, OPT_FAIL_FAST},
     {"workers", required_argument, NULL, OPT_WORKERS},
@@ -230,6 +233,9 @@ static bool set_option(int id, int index, struct options *options)
         return true;
     case OPT_STATS:
         options->stats = optarg;
+        return true;
+    case OPT_SAVE_CHAINS:
+        options->save_chains = optarg;
         return true;
     case OPT_CACHE:
         options->cache = optarg;

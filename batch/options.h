@@ -23,8 +23,9 @@ struct options {
     const char *output; /* never NULL for run */
     char *output_made;  /* malloc'ed default of output, or NULL */
     const char *stats;
-    const char *cache; /* directory of compiled code, or NULL */
-    unsigned workers;  /* 0: one per core */
+    const char *save_chains; /* a bundle, or NULL */
+    const char *cache;       /* directory of compiled code, or NULL */
+    unsigned workers;        /* 0: one per core */
     enum javm_engine engine;
     bool engine_named; /* asked for: no other will do */
     enum javm_gas_model gas_model;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -62,6 +63,33 @@ enum javm_status outputs_probe(const char *path, int input_fd, struct javm_error
     if (twice)
         return javm_fail(err, JAVM_E_EXISTS, JAVM_NOWHERE,
                          "%s: results go there; figures need a file of their own", path);
+    return JAVM_OK;
+}
+
+enum javm_status outputs_probe_replaced(const char *path, int input_fd, struct javm_error *err)
+{
+    struct stat st, jobs;
+    const char *slash = strrchr(path, '/');
+    char *folder = slash == NULL ? strdup(".") : strndup(path, (size_t)(slash - path) + 1);
+    if (folder == NULL)
+        return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "%s: out of memory", path);
+    const bool writable = access(folder, W_OK | X_OK) == 0;
+    free(folder);
+    if (!writable)
+        return javm_fail(err, JAVM_E_IO, JAVM_NOWHERE, "%s: %s", path, strerror(errno));
+    if (stat(path, &st) != 0)
+        return JAVM_OK;
+    if (S_ISDIR(st.st_mode))
+        return javm_fail(err, JAVM_E_IO, JAVM_NOWHERE, "%s: it is a directory", path);
+    if (input_fd >= 0 && fstat(input_fd, &jobs) == 0 && jobs.st_dev == st.st_dev &&
+        jobs.st_ino == st.st_ino)
+        return javm_fail(err, JAVM_E_EXISTS, JAVM_NOWHERE,
+                         "%s: this is the jobs file; chains cannot go there", path);
+    if (claimed(&st))
+        return javm_fail(err, JAVM_E_EXISTS, JAVM_NOWHERE,
+                         "%s: something else of this batch goes there; chains need a file of "
+                         "their own",
+                         path);
     return JAVM_OK;
 }
 

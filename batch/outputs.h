@@ -17,6 +17,9 @@ bool outputs_claim(int fd);
 /* Open `path` for writing once, to see that it can be, and claim it. `input_fd`: the jobs file, or
  * negative. IO, EXISTS. */
 enum javm_status outputs_probe(const char *path, int input_fd, struct javm_error *err);
+/* Can a file be put in place at `path` when the batch is over? It is not touched before that, so it
+ * may be an input, too; but nothing else that the batch writes. IO, EXISTS. */
+enum javm_status outputs_probe_replaced(const char *path, int input_fd, struct javm_error *err);
 /* javm_file_read for inputs of jobs; EXISTS for a file that is claimed. */
 enum javm_status outputs_read(const char *path, uint8_t **bytes, size_t *len,
                               struct javm_error *err);

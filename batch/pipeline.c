@@ -63,21 +63,45 @@ static void await_room(struct pipeline *p, uint64_t units)
     }
 }
 
+/* Jobs of chains go to their chains, in order. *others: there are jobs that are alone. */
+static bool submit_chained(struct pipeline *p, struct chunk *chunk, bool *others)
+{
+    bool good = true;
+    *others = false;
+    for (uint32_t i = 0; i < chunk->count && good; i++) {
+        struct job *job = chunk->jobs[i];
+        if (job->chain == NULL) {
+            *others = true;
+            continue;
+        }
+        struct javm_task *task = &job->chain->task;
+        if (!chain_append(job->chain, job, chunk))
+            continue;
+        *task = (struct javm_task){worker_run_chain};
+        good = javm_sched_submit(p->run->sched, &task, 1) == JAVM_OK;
+    }
+    return good;
+}
+
 /* Give the chunk [low, seq) to the workers; its reference goes along. */
 static bool submit(struct pipeline *p, struct chunk *chunk, uint64_t low)
 {
     struct run *run = p->run;
     const uint64_t units = p->seq - low;
+    bool others;
     await_room(p, units);
     chunk->whole = (struct span){{worker_run_span}, chunk, low, p->seq};
     chunk->issued = true;
     atomic_fetch_add_explicit(&run->chunk_bytes, chunk->bytes, memory_order_relaxed);
     struct javm_task *task = &chunk->whole.task;
-    if (javm_sched_submit(run->sched, &task, 1) != JAVM_OK) {
+    const bool good = submit_chained(p, chunk, &others);
+    if (!good || (others && javm_sched_submit(run->sched, &task, 1) != JAVM_OK)) {
         chunk_release(chunk);
         run_halt(run, HALT_MEMORY);
         return false;
     }
+    if (!others)
+        chunk_release(chunk);
     atomic_fetch_add_explicit(&run->issued, units, memory_order_relaxed);
     return true;
 }

@@ -8,6 +8,7 @@
 #include "batch/expect.h"
 #include "batch/fields.h"
 #include "batch/json.h"
+#include "batch/on_pause.h"
 #include "javm/image.h"
 
 /* Longer inline inputs become a Data when they are read, so that chunks stay small. */
@@ -22,7 +23,8 @@ struct reader {
 
 /* The members of a job line, found but not yet looked at. */
 struct members {
-    const struct json_node *id, *invoke, *endpoint, *args, *gas, *input, *output, *repeat, *expect;
+    const struct json_node *id, *invoke, *endpoint, *args, *gas, *input, *output, *repeat, *expect,
+        *chain, *post, *on_pause;
 };
 
 struct reader *reader_new(struct javm_dir_thread *dir, const char *base,
@@ -81,8 +83,11 @@ static bool find_members(const struct json_node *nodes, struct members *members,
                  {"input", &members->input},
                  {"output", &members->output},
                  {"repeat", &members->repeat},
-                 {"expect", &members->expect}};
-    static const char *const LATER[] = {"chain", "program", "v2"};
+                 {"expect", &members->expect},
+                 {"chain", &members->chain},
+                 {"post", &members->post},
+                 {"on_pause", &members->on_pause}};
+    static const char *const LATER[] = {"program", "v2"};
     for (uint32_t i = nodes[0].first; i != 0; i = nodes[i].next) {
         bool found = false;
         for (size_t k = 0; !found && k < sizeof known / sizeof *known; k++)
@@ -99,7 +104,7 @@ static bool find_members(const struct json_node *nodes, struct members *members,
         char quoted[QUOTE_SIZE];
         return problem_at(problem, nodes[i].key_offset,
                           "unknown field %s; a job has id, invoke, endpoint, args, gas, input, "
-                          "output, repeat, expect, x-...",
+                          "output, repeat, expect, chain, post, on_pause, x-...",
                           quote(quoted, nodes[i].key, nodes[i].key_len));
     }
     return true;
@@ -137,14 +142,16 @@ static bool read_args(const struct json_node *nodes, const struct json_node *nod
     return true;
 }
 
-static bool read_endpoint(const struct json_node *node, struct job *job, struct problem *problem)
+/* `known`: what is entered is the target's image, and not what other jobs leave. */
+static bool read_endpoint(const struct json_node *node, bool known, struct job *job,
+                          struct problem *problem)
 {
     const struct javm_image *image = javm_image_of(job->target->image);
     uint64_t endpoint = 0;
     if (node != NULL && !field_u64(node, "endpoint", UINT32_MAX, &endpoint, problem))
         return false;
     job->endpoint = (uint32_t)endpoint;
-    if (javm_image_endpoint(image, endpoint) != NULL)
+    if (!known || javm_image_endpoint(image, endpoint) != NULL)
         return true;
     char list[128] = "none";
     size_t used = 0;
@@ -243,6 +250,55 @@ static bool check_input(const struct json_node *node, const struct job *job,
     return true;
 }
 
+static bool read_chain(struct reader *reader, const struct json_node *node, struct job *job,
+                       struct problem *problem)
+{
+    if (!field_string(node, "chain", problem))
+        return false;
+    if (node->text_len == 0 || node->text_len > CHAIN_NAME_MAX ||
+        memchr(node->text, 0, node->text_len) != NULL)
+        return problem_at(problem, node->offset, "chain: expected a name of 1 to %u bytes, no NUL",
+                          CHAIN_NAME_MAX);
+    job->chain = chains_find(reader->options.chains, node->text, node->text_len);
+    return job->chain != NULL || problem_at(problem, node->offset, "chain: out of memory");
+}
+
+/* What the job runs on: what it names, which in a chain all jobs have in common and all but the
+ * first may leave out. */
+static bool read_target(struct reader *reader, const struct fields *fields,
+                        const struct members *members, struct job *job, struct problem *problem)
+{
+    if (members->chain != NULL && !read_chain(reader, members->chain, job, problem))
+        return false;
+    const struct target *first = job->chain == NULL ? NULL : job->chain->target;
+    job->target = first;
+    if (members->invoke == NULL)
+        return first != NULL ||
+               problem_at(problem, fields->nodes[0].offset,
+                          job->chain != NULL
+                              ? "invoke: the first job of a chain has to name what it runs on"
+                              : "expected a definition (image, instance) or a job with a field "
+                                "invoke");
+    job->target = definitions_find(reader->definitions, members->invoke, problem);
+    if (job->target == NULL)
+        return false;
+    return first == NULL || javm_hash_equal(&first->instance, &job->target->instance) ||
+           problem_at(problem, members->invoke->offset,
+                      "invoke: the chain began with another instance; leave it out, or name that");
+}
+
+/* A Paused Instance goes on where it was. In a chain that is known only when the job is run. */
+static bool check_entry(const struct members *members, struct job *job, struct problem *problem)
+{
+    const struct json_node *enters = members->endpoint != NULL ? members->endpoint : members->args;
+    job->enters = enters != NULL;
+    if (enters == NULL || !job->target->paused ||
+        (job->chain != NULL && job->chain->target != NULL))
+        return true;
+    return problem_at(problem, enters->key_offset,
+                      "the instance is paused: it is resumed, without endpoint and args");
+}
+
 static bool read_job(struct reader *reader, const struct fields *fields, struct chunk *chunk,
                      struct job *job, bool *has_id, uint64_t *repeat, struct problem *problem)
 {
@@ -254,18 +310,26 @@ static bool read_job(struct reader *reader, const struct fields *fields, struct 
     *has_id = id != NULL;
     if (!find_members(nodes, &members, problem))
         return false;
-    if (members.invoke == NULL)
-        return problem_at(problem, nodes[0].offset,
-                          "expected a definition (image, instance) or a job with a field invoke");
-    job->target = definitions_find(reader->definitions, members.invoke, problem);
-    if (job->target == NULL || !read_endpoint(members.endpoint, job, problem))
+    if (!read_target(reader, fields, &members, job, problem) ||
+        !check_entry(&members, job, problem))
+        return false;
+    const bool fresh = !job->target->paused && (job->chain == NULL || job->chain->target == NULL);
+    if (!read_endpoint(members.endpoint, fresh, job, problem))
         return false;
     if (members.args != NULL && !read_args(nodes, members.args, job, problem))
         return false;
     job->gas = reader->options.gas;
+    job->gas_named = members.gas != NULL;
     if (members.gas != NULL && !field_u64(members.gas, "gas", UINT64_MAX, &job->gas, problem))
         return false;
-    job->post = reader->options.post;
+    job->post = reader->options.post || job->chain != NULL;
+    if (members.post != NULL) {
+        if (members.post->type != JSON_BOOL)
+            return problem_at(problem, members.post->offset, "post: expected true or false");
+        job->post = members.post->boolean;
+    }
+    if (members.on_pause != NULL && !on_pause_read(fields, members.on_pause, job, problem))
+        return false;
     if (members.output != NULL && !read_output(members.output, job, problem))
         return false;
     *repeat = 1;
@@ -278,10 +342,17 @@ static bool read_job(struct reader *reader, const struct fields *fields, struct 
     }
     if (members.input != NULL &&
         (!read_input(reader, fields, chunk, members.input, job, *repeat > 1, problem) ||
-         !check_input(members.input, job, problem)))
+         (fresh && !check_input(members.input, job, problem))))
         return false;
-    return members.expect == NULL ||
-           expect_read(fields, members.expect, members.output != NULL, chunk, job, problem);
+    if (members.expect != NULL &&
+        !expect_read(fields, members.expect, members.output != NULL, chunk, job, problem))
+        return false;
+    if (job->chain != NULL) { /* nothing can go wrong any more: it is the chain's next */
+        job->chain->target = job->target;
+        job->chain_digest = job->chain->digest;
+        job->chain->digest = job_hash(job, *repeat);
+    }
+    return true;
 }
 
 /* 1: nothing to read here, 0: a line. */
@@ -311,6 +382,7 @@ enum line_kind reader_line(struct reader *reader, const char *text, size_t len, 
         return LINE_BAD;
     }
     if (json_member(fields.nodes, fields.nodes, "invoke") == NULL &&
+        json_member(fields.nodes, fields.nodes, "chain") == NULL &&
         (json_member(fields.nodes, fields.nodes, "image") != NULL ||
          json_member(fields.nodes, fields.nodes, "instance") != NULL))
         return definitions_add(reader->definitions, &fields, problem) ? LINE_DEFINITION : LINE_BAD;
@@ -338,6 +410,7 @@ struct job *reader_bad_job(struct job *job, const char *text, size_t len, uint64
     job->error_len = (size_t)n;
     job->error_digest = job_digest(text, len);
     job->target = NULL;
+    job->chain = NULL;
     job->repeated = false;
     return job;
 }

@@ -2,6 +2,7 @@
 #ifndef JAVM_BATCH_READER_H
 #define JAVM_BATCH_READER_H
 
+#include "batch/chain.h"
 #include "batch/chunk.h"
 #include "batch/definitions.h"
 #include "batch/diag.h"
@@ -11,6 +12,7 @@ struct reader;
 struct reader_options {
     uint64_t gas; /* for jobs that name none */
     bool post;
+    struct chains *chains; /* borrowed */
 };
 
 enum line_kind { LINE_BLANK, LINE_DEFINITION, LINE_JOB, LINE_BAD };

@@ -8,6 +8,7 @@ struct result {
     enum outcome outcome;
     uint32_t fields; /* bit per enum field that this result has */
     uint64_t value, addr, gas_used;
+    uint64_t gas_before; /* of gas_used, what was used before this job: it resumed something */
     int64_t selector;
     struct javm_key yield_key;
     struct javm_hash output_hash, post;

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "batch/chain.h"
 #include "batch/diag.h"
 #include "batch/outputs.h"
 #include "batch/pipeline.h"
@@ -88,9 +89,10 @@ static int no_memory(void)
 static int open_reader(struct parts *parts)
 {
     const struct options *options = parts->run.options;
-    const struct reader_options reader_options = {options->gas, options->post};
+    struct chains *chains = parts->run.chains = chains_new();
+    const struct reader_options reader_options = {options->gas, options->post, chains};
     char *base = base_of(options->path);
-    if (base != NULL)
+    if (base != NULL && chains != NULL)
         parts->reader = reader_new(parts->dir, base, &reader_options);
     free(base);
     return parts->reader == NULL ? no_memory() : EXIT_FINE;
@@ -182,6 +184,10 @@ static int set_up(struct parts *parts, const struct options *options)
     if (options->stats != NULL &&
         (status = outputs_probe(options->stats, input_fd(run->input), &err)) != JAVM_OK)
         return fail_setup(status, &err);
+    if (options->save_chains != NULL &&
+        (status = outputs_probe_replaced(options->save_chains, input_fd(run->input), &err)) !=
+            JAVM_OK)
+        return fail_setup(status, &err);
     code = start_workers(parts);
     if (code != EXIT_FINE)
         return code;
@@ -210,6 +216,7 @@ static void dispose(struct parts *parts)
     }
     natives_free(run->natives);
     reader_free(parts->reader);
+    chains_free(run->chains);
     if (parts->dir != NULL)
         javm_directory_leave(parts->dir);
     if (run->dir != NULL)
@@ -318,6 +325,12 @@ static int finish(struct parts *parts, enum pipeline_end end)
     if (written || sink_err.status != JAVM_E_STATE) /* a reader that went away wants no table */
         summary_print(stderr, &summary, run);
     progress_release(parts->progress);
+    if (run->options->save_chains != NULL &&
+        chains_save(run->chains, parts->dir, run->options->save_chains, &err) != JAVM_OK) {
+        complain("--save-chains: %s", err.text);
+        if (summary.exit_code <= EXIT_DIFFERENT)
+            summary.exit_code = EXIT_UNFINISHED;
+    }
     if (run->options->stats != NULL && !outputs_conflict() &&
         summary_write_stats(run->options->stats, &summary, run, &err) != JAVM_OK) {
         complain("%s", err.text);

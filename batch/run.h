@@ -16,6 +16,7 @@
 #include "javm/sched.h"
 #include "javm/vm.h"
 
+struct chains;
 struct worker;
 
 /* Why no further job is begun. The first reason stays. */
@@ -28,6 +29,7 @@ struct run {
     const struct options *options;
     enum javm_engine engine; /* the one that is used: options->engine unless that failed */
     struct natives *natives; /* JIT */
+    struct chains *chains;
     struct javm_directory *dir;
     struct javm_sched *sched;
     struct sink *sink;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "batch/chain.h"
+#include "batch/definitions.h"
 #include "batch/execute.h"
 #include "batch/expect.h"
 #include "batch/text.h"
@@ -31,9 +33,11 @@ void *worker_start(void *arg, unsigned index)
         worker->index = index;
         worker->usual_len = SEGMENT_FIRST;
         worker->dir = javm_directory_join(run->dir);
+        worker->scratch = javm_annex_new();
         const struct javm_vm_options options = {
             .engine = run->engine, .gas_model = run->options->gas_model, .jit = store_of(run)};
-        if (worker->dir != NULL && javm_vm_create(&options, &worker->vm, &err) == JAVM_OK) {
+        if (worker->dir != NULL && worker->scratch != NULL &&
+            javm_vm_create(&options, &worker->vm, &err) == JAVM_OK) {
             struct worker *head = atomic_load_explicit(&run->workers, memory_order_relaxed);
             /* Release, partner: run_totals. */
             do
@@ -44,6 +48,7 @@ void *worker_start(void *arg, unsigned index)
         }
         if (worker->dir != NULL)
             javm_directory_leave(worker->dir);
+        javm_annex_free(worker->scratch);
         free(worker);
     }
     /* Workers start one after the other or not, the first to fail is told. */
@@ -65,6 +70,7 @@ void worker_stop(void *arg, unsigned index, void *context)
     javm_vm_stats(worker->vm, &worker->vm_stats);
     javm_vm_destroy(worker->vm);
     javm_directory_leave(worker->dir);
+    javm_annex_free(worker->scratch);
     free(worker->spare);
     worker->vm = NULL;
     worker->dir = NULL;
@@ -110,6 +116,13 @@ static void segment_push(struct worker *worker)
         return;
     worker->segment = NULL;
     const size_t len = segment->len;
+    if (len < segment->capacity / 2) { /* a few lines of many short stretches: they may wait long */
+        struct segment *less = realloc(segment, sizeof *segment + len);
+        if (less != NULL) {
+            segment = less;
+            segment->capacity = len;
+        }
+    }
     worker->usual_len = len < SEGMENT_FIRST  ? SEGMENT_FIRST
                         : len > SEGMENT_FULL ? SEGMENT_FULL
                                              : len;
@@ -160,6 +173,31 @@ static void sample(struct run *run, const struct job *job, const struct result *
              field_name(field), expected, got);
 }
 
+/* On what the chain stands at, or on the job's own target and with nothing that stays. */
+static void execute_on(struct worker *worker, const struct job *job, int64_t now,
+                       struct result *result)
+{
+    const uint64_t timeout_ms = worker->run->options->timeout_ms;
+    struct chain *chain = job->chain;
+    struct ground ground = {.keep = chain != NULL};
+    if (chain != NULL) {
+        ground.instance = chain->instance;
+        ground.paused = chain->paused;
+        javm_annex_open(worker->dir, chain->annex);
+    } else if (job->target != NULL) {
+        ground.instance = job->target->instance;
+        ground.paused = job->target->paused;
+        if (execute_publishes(job))
+            javm_annex_open(worker->dir, worker->scratch);
+    }
+    execute(worker->vm, worker->dir, job, &ground, now, timeout_ms, result);
+    if (ground.moved)
+        chain_move(chain, &ground.instance, ground.paused);
+    else if (chain == NULL && javm_annex_count(worker->scratch, NULL) != 0)
+        (void)javm_annex_keep(worker->scratch, &ground.instance); /* nothing: it is published */
+    javm_annex_open(worker->dir, NULL);
+}
+
 /* Run one unit and add its line to the segment. False: no memory for the line. Returns the time in
  * *now. */
 static bool run_unit(struct worker *worker, const struct job *job, uint64_t seq, int64_t *now)
@@ -172,7 +210,7 @@ static bool run_unit(struct worker *worker, const struct job *job, uint64_t seq,
     counter_add(&worker->begun, 1);
     /* Release, partner: the exchange in worker_rescue; the lines become visible. */
     atomic_store_explicit(&worker->parked, worker->segment, memory_order_release);
-    execute(worker->vm, worker->dir, job, begun, options->timeout_ms, &result);
+    execute_on(worker, job, begun, &result);
     /* Relaxed: what comes back is this thread's own. */
     worker->segment = atomic_exchange_explicit(&worker->parked, NULL, memory_order_relaxed);
     *now = clock_ns();
@@ -194,7 +232,7 @@ static bool run_unit(struct worker *worker, const struct job *job, uint64_t seq,
     counter_add(&counters->busy_ns, ns);
     counter_add(&counters->latency[latency_bucket(ns)], 1);
     if (result.fields & 1u << FIELD_GAS_USED)
-        counter_add(&counters->gas, result.gas_used);
+        counter_add(&counters->gas, result.gas_used - result.gas_before);
     if (mismatch != 0)
         counter_add(&counters->mismatches, 1);
     if (mismatch != 0 || result.outcome == OUTCOME_ERROR || result.outcome == OUTCOME_CRASHED) {
@@ -256,9 +294,16 @@ void worker_run_span(struct javm_worker *self, struct javm_task *task)
     struct span *rest = high - span->low > 1 ? make_rest(worker, chunk) : NULL;
     worker->segment_since = now;
     for (uint64_t seq = span->low; seq < high; seq++) {
+        const struct job *job = chunk->jobs[index];
+        if (job->chain != NULL) { /* its chain's runner does it; lines are of one stretch */
+            segment_push(worker);
+            index++;
+            continue;
+        }
         if (run_halted(worker->run) != HALT_NONE) {
-            segment_skip(worker, seq, high - seq);
-            break;
+            segment_skip(worker, seq, 1);
+            index += seq + 1 == job->first + job->units;
+            continue;
         }
         if (high - seq > 1 && javm_worker_should_split(self))
             high = give_away(self, chunk, seq, high);
@@ -269,7 +314,6 @@ void worker_run_span(struct javm_worker *self, struct javm_task *task)
             /* Release, partner: the exchange in worker_rescue; low and high become visible. */
             atomic_store_explicit(&worker->rest, rest, memory_order_release);
         }
-        const struct job *job = chunk->jobs[index];
         if (!run_unit(worker, job, seq, &now)) {
             run_halt(worker->run, HALT_MEMORY);
             segment_skip(worker, seq, 1);
@@ -292,6 +336,40 @@ void worker_run_span(struct javm_worker *self, struct javm_task *task)
     if (span != &chunk->whole)
         free(span);
     chunk_release(chunk);
+}
+
+/* All repetitions of one job of a chain. */
+static void run_chained(struct worker *worker, struct chain *chain, const struct job *job)
+{
+    const bool ready = chain_begin(chain, job);
+    int64_t now = clock_ns();
+    if (!ready)
+        run_halt(worker->run, HALT_MEMORY);
+    worker->segment_since = now;
+    for (uint64_t seq = job->first; seq < job->first + job->units; seq++) {
+        if (run_halted(worker->run) != HALT_NONE) {
+            segment_skip(worker, seq, 1);
+        } else if (!run_unit(worker, job, seq, &now)) {
+            run_halt(worker->run, HALT_MEMORY);
+            segment_skip(worker, seq, 1);
+        }
+        if (worker->segment != NULL && now - worker->segment_since >= SEGMENT_OLD_NS) {
+            segment_push(worker);
+            worker->segment_since = now;
+        }
+    }
+    segment_push(worker);
+}
+
+void worker_run_chain(struct javm_worker *self, struct javm_task *task)
+{
+    struct worker *worker = javm_worker_context(self);
+    struct chain *chain = (struct chain *)task;
+    struct job *job;
+    do {
+        job = chain_first(chain);
+        run_chained(worker, chain, job);
+    } while (chain_ended(chain, job));
 }
 
 /* ---- from the watcher's thread ---------------------------------------------------------- */

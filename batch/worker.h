@@ -11,9 +11,10 @@ struct worker {
     struct run *run;
     struct javm_dir_thread *dir;
     struct javm_vm *vm;
-    struct segment *segment; /* being filled, or NULL */
-    size_t usual_len;        /* of recent segments: the next one's first size */
-    int64_t segment_since;   /* ns */
+    struct javm_annex *scratch; /* of one job at a time: what only its hash is wanted of */
+    struct segment *segment;    /* being filled, or NULL */
+    size_t usual_len;           /* of recent segments: the next one's first size */
+    int64_t segment_since;      /* ns */
     unsigned index;
     struct span *spare;            /* for the next `rest` */
     struct javm_vm_stats vm_stats; /* final, once stopped */
@@ -39,7 +40,8 @@ void worker_rescue(struct run *run, bool all);
  * more. */
 void worker_end_rescue(struct run *run);
 
-/* struct span's task. */
+/* struct span's task, struct chain's. */
 void worker_run_span(struct javm_worker *worker, struct javm_task *task);
+void worker_run_chain(struct javm_worker *worker, struct javm_task *task);
 
 #endif

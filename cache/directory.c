@@ -1,6 +1,7 @@
 /* Creation, threads and the tier of published caps. docs/cache.md has the whole argument. */
 #include <stdlib.h>
 
+#include "cache/annex.h"
 #include "cache/atomic.h"
 #include "cache/directory_impl.h"
 #include "cache/epoch.h"
@@ -146,6 +147,7 @@ void javm_directory_leave(struct javm_dir_thread *self)
     if (self == NULL)
         return;
     thread_poll(self);
+    self->annex = NULL;
     CACHE_POINT("leave");
     /* release: partners are cas_acquire in join and load_acquire in destroy; all that was done here
      */
@@ -178,38 +180,57 @@ const struct blob *blob_find(const struct javm_directory *dir, const struct javm
     return (const struct blob *)(void *)trie_find(&shard_of_hash(dir, hash)->blobs, hash);
 }
 
+struct javm_cap *published_find(const struct javm_dir_thread *self, const struct javm_hash *hash)
+{
+    struct javm_cap *cap = self->annex != NULL ? annex_find(self->annex, hash) : NULL;
+    if (cap != NULL)
+        return cap;
+    const struct blob *blob = blob_find(self->dir, hash);
+    return blob != NULL ? blob->cap : NULL;
+}
+
 struct javm_cap *javm_directory_get(struct javm_dir_thread *self, const struct javm_hash *hash)
 {
     count_one(&self->gets);
-    const struct blob *blob = blob_find(self->dir, hash);
-    if (blob == NULL) {
+    struct javm_cap *cap = published_find(self, hash);
+    if (cap == NULL) {
         count_one(&self->get_misses);
         return NULL;
     }
     CACHE_POINT("get.found");
-    return javm_cap_retain(blob->cap);
+    return javm_cap_retain(cap);
+}
+
+void javm_annex_open(struct javm_dir_thread *self, struct javm_annex *annex)
+{
+    self->annex = annex;
+}
+
+bool javm_annex_has(const struct javm_dir_thread *self, const struct javm_hash *hash)
+{
+    return self->annex != NULL && annex_find(self->annex, hash) != NULL;
 }
 
 struct closure {
-    const struct javm_directory *dir;
+    const struct javm_dir_thread *self;
     struct javm_hash missing;
 };
 
 static bool hash_is_present(void *ctx, const struct javm_hash *hash)
 {
     struct closure *closure = ctx;
-    if (blob_find(closure->dir, hash) != NULL)
+    if (published_find(closure->self, hash) != NULL)
         return true;
     closure->missing = *hash;
     return false;
 }
 
-/* Blobs never go away, so what was found present stays present: checking the closure and inserting
- * need not be one atomic step. */
-static enum javm_status check_closure(const struct javm_directory *dir, const struct javm_cap *cap,
-                                      struct javm_error *err)
+/* Blobs never go away, and an annex is this thread's own, so what was found present stays present:
+ * checking the closure and inserting need not be one atomic step. */
+static enum javm_status check_closure(const struct javm_dir_thread *self,
+                                      const struct javm_cap *cap, struct javm_error *err)
 {
-    struct closure closure = {.dir = dir};
+    struct closure closure = {.self = self};
     if (javm_cap_each_hash(cap, hash_is_present, &closure))
         return JAVM_OK;
     char text[JAVM_HASH_TEXT];
@@ -263,12 +284,14 @@ enum javm_status javm_directory_put(struct javm_dir_thread *self, const struct j
     if (status != JAVM_OK)
         return javm_fail(err, status, JAVM_NOWHERE, "put: the cap cannot be hashed");
     CACHE_POINT("put.find");
-    if (blob_find(self->dir, &own) != NULL) {
+    if (published_find(self, &own) != NULL) {
         count_one(&self->put_hits);
     } else {
-        status = check_closure(self->dir, cap, err);
-        if (status == JAVM_OK)
+        status = check_closure(self, cap, err);
+        if (status == JAVM_OK && self->annex == NULL)
             status = insert_blob(self, cap, &own, err);
+        else if (status == JAVM_OK && !annex_insert(self->annex, cap, &own))
+            status = javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "put: no memory for the annex");
     }
     if (status == JAVM_OK && hash != NULL)
         *hash = own;

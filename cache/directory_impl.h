@@ -61,6 +61,7 @@ struct javm_dir_thread {
     struct javm_dir_thread *next; /* constant once linked */
     uint64_t home;                /* the shard in which this thread makes entries */
     unsigned poll_at;             /* poll when so many objects wait in the record */
+    struct javm_annex *annex;     /* open, borrowed; NULL: none */
     /* the owner writes, statistics of other threads read; relaxed, since they order nothing */
     uint64_t puts, put_hits, gets, get_misses, swept;
     uint32_t taken; /* atomic: 1 while a thread uses it */
@@ -87,6 +88,8 @@ static inline struct shard *shard_of_id(const struct javm_directory *dir, uint64
 
 /* The blob of this hash, or NULL; counts nothing. */
 const struct blob *blob_find(const struct javm_directory *dir, const struct javm_hash *hash);
+/* The published cap that this thread sees, borrowed while it does; NULL; counts nothing. */
+struct javm_cap *published_find(const struct javm_dir_thread *self, const struct javm_hash *hash);
 
 /* Reclaims what is past its grace period. Outside of sections. Never waits. */
 void thread_poll(struct javm_dir_thread *self);

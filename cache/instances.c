@@ -106,19 +106,19 @@ enum javm_status javm_directory_put_instance(struct javm_dir_thread *self, struc
 enum javm_status javm_directory_get_mut(struct javm_dir_thread *self, const struct javm_hash *hash,
                                         struct javm_target *ref, struct javm_error *err)
 {
-    const struct blob *blob = blob_find(self->dir, hash);
-    if (blob == NULL) {
+    const struct javm_cap *published = published_find(self, hash);
+    if (published == NULL) {
         char text[JAVM_HASH_TEXT];
         javm_hash_format(hash, text);
         return javm_fail(err, JAVM_E_MISSING, JAVM_NOWHERE, "get_mut: %s is not in the directory",
                          text);
     }
-    /* The blob stays published, others may name its hash: so the value is always a copy, of which
+    /* It stays published, others may name its hash: so the value is always a copy, of which
      * only the slot table is not shared. */
-    enum javm_status status = check_value(self->dir, blob->cap, NULL, err);
+    enum javm_status status = check_value(self->dir, published, NULL, err);
     if (status != JAVM_OK)
         return status;
-    struct javm_cap *copy = javm_cap_clone(blob->cap);
+    struct javm_cap *copy = javm_cap_clone(published);
     if (copy == NULL)
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "get_mut: no memory for a copy");
     status = javm_directory_put_instance(self, copy, ref, err);

@@ -219,7 +219,7 @@ enum javm_status javm_directory_settle(struct javm_dir_thread *self,
     }
     if (target->kind != JAVM_TARGET_HASH)
         return javm_fail(err, JAVM_E_KIND, JAVM_NOWHERE, "settle: the target is empty");
-    if (blob_find(self->dir, &target->hash) == NULL) {
+    if (published_find(self, &target->hash) == NULL) {
         char text[JAVM_HASH_TEXT];
         javm_hash_format(&target->hash, text);
         return javm_fail(err, JAVM_E_MISSING, JAVM_NOWHERE, "settle: %s is not in the directory",

@@ -378,6 +378,10 @@ enum javm_status pause_thaw(struct javm_vm *vm, struct instance *paused, uint32_
 
 /* ---- kernel_run.c ------------------------------------------------------------------------ */
 
+/* The frame that a pause left running faults; who called it is ready, or the invocation is at its
+ * end. */
+enum step kernel_refuse(struct javm_vm *vm);
+
 /* Run until the invocation ends or pauses: vm->end, vm->fault. */
 enum javm_status kernel_run(struct javm_vm *vm, uint64_t deadline_ns);
 

@@ -177,20 +177,27 @@ static bool room_for_one(void **array, uint32_t count, uint32_t *room, size_t si
     return true;
 }
 
-enum javm_status assist_file_save(struct assist *assist, const struct javm_cap *data,
-                                  struct javm_key *name)
+enum javm_status assist_keep_file(struct assist *assist, const struct javm_cap *data)
 {
-    const struct javm_assist *host = &assist->host;
-    if (host->file_save != NULL)
-        return host->file_save(host->context, data, name);
     void *files = (void *)assist->files;
     if (!room_for_one(&files, assist->file_count, &assist->file_room, sizeof *assist->files))
         return JAVM_E_NOMEM;
     assist->files = files;
     assist->used = true;
     assist->files[assist->file_count++] = javm_cap_retain(data);
-    *name = javm_key_from_u64(assist->file_count);
     return JAVM_OK;
+}
+
+enum javm_status assist_file_save(struct assist *assist, const struct javm_cap *data,
+                                  struct javm_key *name)
+{
+    const struct javm_assist *host = &assist->host;
+    if (host->file_save != NULL)
+        return host->file_save(host->context, data, name);
+    const enum javm_status status = assist_keep_file(assist, data);
+    if (status == JAVM_OK)
+        *name = javm_key_from_u64(assist->file_count);
+    return status;
 }
 
 enum javm_status assist_file_open(struct assist *assist, const struct javm_key *name,
@@ -207,12 +214,9 @@ enum javm_status assist_file_open(struct assist *assist, const struct javm_key *
     return JAVM_OK;
 }
 
-enum javm_status assist_attest(struct assist *assist, const struct javm_key *key,
-                               const struct javm_cap *data, uint64_t *answer)
+enum javm_status assist_keep_attestation(struct assist *assist, const struct javm_key *key,
+                                         const struct javm_cap *data)
 {
-    const struct javm_assist *host = &assist->host;
-    if (host->attest != NULL)
-        return host->attest(host->context, key, data, answer);
     void *recorded = assist->recorded;
     if (!room_for_one(&recorded, assist->recorded_count, &assist->recorded_room,
                       sizeof *assist->recorded))
@@ -221,6 +225,15 @@ enum javm_status assist_attest(struct assist *assist, const struct javm_key *key
     assist->used = true;
     assist->recorded[assist->recorded_count++] =
         (struct recorded){.key = *key, .data = javm_cap_retain(data)};
-    *answer = 0;
     return JAVM_OK;
+}
+
+enum javm_status assist_attest(struct assist *assist, const struct javm_key *key,
+                               const struct javm_cap *data, uint64_t *answer)
+{
+    const struct javm_assist *host = &assist->host;
+    if (host->attest != NULL)
+        return host->attest(host->context, key, data, answer);
+    *answer = 0;
+    return assist_keep_attestation(assist, key, data);
 }

@@ -51,6 +51,10 @@ void assist_each(const struct assist *assist, enum meter meter,
                  void (*visit)(void *context, const struct javm_key *key, uint64_t value),
                  void *context);
 uint32_t assist_count(const struct assist *assist, enum meter meter);
+/* Add to what the Vm keeps itself: what a continuation brought along, in its order. */
+enum javm_status assist_keep_file(struct assist *assist, const struct javm_cap *data);
+enum javm_status assist_keep_attestation(struct assist *assist, const struct javm_key *key,
+                                         const struct javm_cap *data);
 /* As in struct javm_assist. */
 enum javm_status assist_file_save(struct assist *assist, const struct javm_cap *data,
                                   struct javm_key *name);

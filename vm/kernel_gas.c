@@ -163,6 +163,22 @@ bool gas_charge(struct javm_vm *vm, uint64_t cost, enum step *step)
     return false;
 }
 
+enum javm_status javm_vm_set_gas(struct javm_vm *vm, const struct javm_key *meter, uint64_t gas,
+                                 struct javm_error *err)
+{
+    enum javm_status status = JAVM_OK;
+    if (!vm->paused)
+        return javm_fail(err, JAVM_E_STATE, JAVM_NOWHERE, "no invocation is paused");
+    /* What the frame had went back to its payer when it paused; a resume loads it anew. */
+    if (meter == NULL)
+        vm->budget = gas;
+    else
+        status = assist_set(&vm->assist, METER_GAS, meter, gas);
+    return status == JAVM_OK
+               ? status
+               : javm_fail(err, status, JAVM_NOWHERE, "gas meter: %s", javm_status_name(status));
+}
+
 /* ---- storage ---------------------------------------------------------------------------- */
 
 enum javm_status quota_pay(struct javm_vm *vm, const struct javm_cap *handle, uint64_t pages,

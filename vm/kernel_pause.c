@@ -244,14 +244,40 @@ static struct javm_cap *make_header(const struct javm_vm *vm, uint32_t count, bo
     add(&head, outermost ? vm->spent : 0);
     add(&head, outermost ? assist_count(&vm->assist, METER_GAS) : 0);
     add(&head, outermost ? assist_count(&vm->assist, METER_QUOTA) : 0);
+    add(&head, outermost ? vm->assist.file_count : 0);
+    add(&head, outermost ? vm->assist.recorded_count : 0);
     if (outermost) {
         add_meters(vm, METER_GAS, &head);
         add_meters(vm, METER_QUOTA, &head);
+        for (uint32_t i = 0; i < vm->assist.recorded_count; i++) {
+            add(&head, javm_key_pack(&vm->assist.recorded[i].key));
+            add(&head, vm->assist.recorded[i].key.len);
+        }
     }
     return finish(&head);
 }
 
-static struct node *freeze_entries(struct javm_vm *vm, uint32_t index)
+/* The files and attestations of the invocation, behind its entries. */
+static bool add_kept(const struct javm_vm *vm, struct node *root, uint64_t part)
+{
+    const struct assist *assist = &vm->assist;
+    struct node *files = node_new(), *attestations = node_new();
+    bool good = files != NULL && attestations != NULL;
+    for (uint32_t i = 0; i < assist->file_count && good; i++)
+        good = set_cap(files, i, javm_cap_retain(assist->files[i]));
+    for (uint32_t i = 0; i < assist->recorded_count && good; i++)
+        good = set_cap(attestations, i, javm_cap_retain(assist->recorded[i].data));
+    if (!good) {
+        node_release(files);
+        node_release(attestations);
+        return false;
+    }
+    struct value first = value_of_node(files), second = value_of_node(attestations);
+    good = set_part(root, part, &first);
+    return set_part(root, part + 1, &second) && good;
+}
+
+static struct node *freeze_entries(struct javm_vm *vm, uint32_t index, bool outermost)
 {
     struct node *root = node_new();
     bool good = root != NULL;
@@ -267,6 +293,8 @@ static struct node *freeze_entries(struct javm_vm *vm, uint32_t index)
         struct value value = value_of_node(frame);
         good = frame != NULL && set_part(root, i - index, &value);
     }
+    if (good && outermost && vm->assist.used)
+        good = add_kept(vm, root, vm->depth - index);
     if (good)
         return root;
     node_release(root);
@@ -278,7 +306,7 @@ enum javm_status pause_freeze(struct javm_vm *vm, uint32_t index, const struct j
 {
     const struct entry *bottom = &vm->entries[index];
     struct javm_cap *mem = make_header(vm, vm->depth - index, by_kernel, outermost);
-    struct node *root = freeze_entries(vm, index);
+    struct node *root = freeze_entries(vm, index, outermost);
     struct instance *instance = root != NULL && mem != NULL ? instance_new(root) : NULL;
     if (instance == NULL) {
         node_release(root);

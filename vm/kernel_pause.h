@@ -6,10 +6,22 @@
 #ifndef JAVM_VM_KERNEL_PAUSE_H
 #define JAVM_VM_KERNEL_PAUSE_H
 
-#define PAUSE_MAGIC UINT64_C(0x31444553554150A7) /* "\xA7PAUSED1" */
+#define PAUSE_MAGIC UINT64_C(0x32444553554150A7) /* "\xA7PAUSED2" */
 
-/* Header. Then the gas meters and the quotas: key, its length, value; in order of keys. */
-enum { HEAD_MAGIC, HEAD_COUNT, HEAD_BY_KERNEL, HEAD_SPENT, HEAD_METERS, HEAD_QUOTAS, HEAD_WORDS };
+/* Header. Then the gas meters and the quotas: key, its length, value; in order of keys; then the
+ * keys of attestations: key, its length. The Data of files and attestations are in two CNodes, by
+ * number, in the slots behind the last entry. */
+enum {
+    HEAD_MAGIC,
+    HEAD_COUNT,
+    HEAD_BY_KERNEL,
+    HEAD_SPENT,
+    HEAD_METERS,
+    HEAD_QUOTAS,
+    HEAD_FILES,
+    HEAD_ATTESTATIONS,
+    HEAD_WORDS
+};
 
 /* Slots of an entry's CNode; a ReferenceEntry has the first only. */
 enum {

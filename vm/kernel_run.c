@@ -59,6 +59,29 @@ static bool pay_entry(struct entry *e)
     return true;
 }
 
+/* A fault ends the frame that runs, and at the bottom the invocation. */
+static enum step end_frame(struct javm_vm *vm)
+{
+    const uint32_t index = running_index(vm);
+    if (index != 0)
+        return end_callee(vm, index, CALLEE_FAULTED, (uint64_t)vm->fault);
+    stack_unwind(vm, 1);
+    vm->end = JAVM_END_FAULTED;
+    return STEP_END;
+}
+
+enum step kernel_refuse(struct javm_vm *vm)
+{
+    const bool oog = javm_key_compare(&vm->pause_key, &JAVM_YK_OOG) == 0;
+    const enum javm_status status = gas_load(vm, running_index(vm));
+    if (status != JAVM_OK)
+        return fail_with(vm, status, "refusal");
+    fault_with(vm, !vm->by_kernel ? JAVM_FAULT_YIELD_UNHANDLED
+                   : oog          ? JAVM_FAULT_OUT_OF_GAS
+                                  : JAVM_FAULT_STORAGE);
+    return end_frame(vm);
+}
+
 enum javm_status kernel_run(struct javm_vm *vm, uint64_t deadline_ns)
 {
     for (;;) {
@@ -71,15 +94,8 @@ enum javm_status kernel_run(struct javm_vm *vm, uint64_t deadline_ns)
                                  ? "guest memory: the system gives no more (vm.max_map_count?)"
                                  : "invocation: out of memory");
         enum step step = after_exit(vm, e);
-        if (step == STEP_FAULT) {
-            const uint32_t index = running_index(vm);
-            if (index == 0) {
-                stack_unwind(vm, 1);
-                vm->end = JAVM_END_FAULTED;
-                return JAVM_OK;
-            }
-            step = end_callee(vm, index, CALLEE_FAULTED, (uint64_t)vm->fault);
-        }
+        if (step == STEP_FAULT)
+            step = end_frame(vm);
         if (step == STEP_GO_ON && too_late(vm, deadline_ns))
             step = timed_out(vm);
         if (step == STEP_END)

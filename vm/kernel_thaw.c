@@ -45,15 +45,37 @@ static const struct javm_cap *data_part(struct javm_vm *vm, struct node *frame, 
 
 /* ---- the header ------------------------------------------------------------------------- */
 
-static enum javm_status read_meters(struct javm_vm *vm, const struct view *head, uint64_t at,
+static enum javm_status read_meters(struct javm_vm *vm, const struct view *head, uint64_t *at,
                                     uint64_t count, enum meter meter)
 {
     enum javm_status status = JAVM_OK;
-    for (uint64_t i = 0; i < count && status == JAVM_OK; i++, at += 3) {
+    for (uint64_t i = 0; i < count && status == JAVM_OK; i++, *at += 3) {
         struct javm_key key;
-        if (!javm_key_unpack(word(head, at), word(head, at + 1), &key))
+        if (!javm_key_unpack(word(head, *at), word(head, *at + 1), &key))
             return JAVM_E_FORMAT;
-        status = assist_set(&vm->assist, meter, &key, word(head, at + 2));
+        status = assist_set(&vm->assist, meter, &key, word(head, *at + 2));
+    }
+    return status;
+}
+
+/* Files (keys: NULL) or attestations, whose keys begin at word `at`. */
+static enum javm_status read_kept(struct javm_vm *vm, struct node *root, uint64_t part,
+                                  uint64_t count, const struct view *keys, uint64_t at)
+{
+    if (count == 0)
+        return JAVM_OK;
+    struct value *list = part_of(vm, root, part);
+    enum javm_status status = list != NULL ? value_to_node(vm->dir, list) : JAVM_E_FORMAT;
+    if (status == JAVM_E_KIND)
+        status = JAVM_E_FORMAT;
+    for (uint64_t i = 0; i < count && status == JAVM_OK; i++, at += 2) {
+        struct javm_key key;
+        const struct javm_cap *data = data_part(vm, list->node, i);
+        if (data == NULL ||
+            (keys != NULL && !javm_key_unpack(word(keys, at), word(keys, at + 1), &key)))
+            return JAVM_E_FORMAT;
+        status = keys == NULL ? assist_keep_file(&vm->assist, data)
+                              : assist_keep_attestation(&vm->assist, &key, data);
     }
     return status;
 }
@@ -63,19 +85,27 @@ enum javm_status pause_read(struct javm_vm *vm, const struct instance *paused, b
 {
     const struct view head = view_of(paused->mem);
     const uint64_t count = word(&head, HEAD_COUNT), meters = word(&head, HEAD_METERS),
-                   quotas = word(&head, HEAD_QUOTAS);
+                   quotas = word(&head, HEAD_QUOTAS), files = word(&head, HEAD_FILES),
+                   attestations = word(&head, HEAD_ATTESTATIONS);
     if (paused->status != JAVM_PAUSED || word(&head, HEAD_MAGIC) != PAUSE_MAGIC || count == 0 ||
         count > UINT32_MAX || meters > head.count || quotas > head.count ||
-        HEAD_WORDS + 3 * (meters + quotas) > head.count)
+        attestations > head.count ||
+        HEAD_WORDS + 3 * (meters + quotas) + 2 * attestations > head.count)
         return JAVM_E_FORMAT;
     *header = (struct pause_header){.count = (uint32_t)count,
                                     .by_kernel = word(&head, HEAD_BY_KERNEL) != 0,
                                     .spent = word(&head, HEAD_SPENT)};
     if (!outermost)
         return JAVM_OK;
-    const enum javm_status status = read_meters(vm, &head, HEAD_WORDS, meters, METER_GAS);
-    return status == JAVM_OK ? read_meters(vm, &head, HEAD_WORDS + 3 * meters, quotas, METER_QUOTA)
-                             : status;
+    uint64_t at = HEAD_WORDS;
+    enum javm_status status = read_meters(vm, &head, &at, meters, METER_GAS);
+    if (status == JAVM_OK)
+        status = read_meters(vm, &head, &at, quotas, METER_QUOTA);
+    if (status == JAVM_OK)
+        status = read_kept(vm, paused->root, count, files, NULL, 0);
+    if (status == JAVM_OK)
+        status = read_kept(vm, paused->root, count + 1, attestations, &head, at);
+    return status;
 }
 
 /* ---- one frame -------------------------------------------------------------------------- */

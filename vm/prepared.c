@@ -50,8 +50,15 @@ void prepared_init(struct prepared_cache *cache, struct javm_jit *jit, uint64_t 
     TAILQ_INIT(&cache->by_use);
 }
 
+void prepared_forget(struct prepared_cache *cache)
+{
+    instance_release(cache->passing);
+    cache->passing = NULL;
+}
+
 void prepared_flush(struct prepared_cache *cache)
 {
+    prepared_forget(cache);
     for (unsigned set = 0; set < PREPARED_SETS; set++)
         for (unsigned way = 0; way < PREPARED_WAYS; way++)
             release_place(&cache->places[set][way]);
@@ -228,6 +235,13 @@ enum javm_status prepared_get(struct prepared_cache *cache, struct javm_dir_thre
 {
     struct prepared *set = cache->places[instance->bytes[0] % PREPARED_SETS];
     struct prepared *oldest = set;
+    if (javm_annex_has(dir, instance)) {
+        prepared_forget(cache);
+        const enum javm_status status = prepare(cache, dir, instance, out, err);
+        if (status == JAVM_OK)
+            cache->passing = *out;
+        return status;
+    }
     for (unsigned way = 0; way < PREPARED_WAYS; way++) {
         struct prepared *p = &set[way];
         if (p->instance != NULL && javm_hash_equal(&p->hash, instance)) {

@@ -20,6 +20,8 @@ struct prepared {
 
 struct prepared_cache {
     struct prepared places[PREPARED_SETS][PREPARED_WAYS];
+    struct instance *passing; /* the one that was asked for last and is in an annex, so that it may
+                                 go soon and not everybody sees what it names; NULL: none */
     LIST_HEAD(program_bucket, cached_program) buckets[PROGRAM_BUCKETS];
     TAILQ_HEAD(program_use, cached_program) by_use; /* the one used last is last */
     uint64_t program_limit, clock;
@@ -46,6 +48,8 @@ enum javm_status prepare_instance(struct prepared_cache *cache, struct javm_dir_
 enum javm_status prepare_program(struct prepared_cache *cache, struct javm_dir_thread *dir,
                                  const struct javm_hash *image_hash, struct javm_cap *image,
                                  struct cached_program **out, struct javm_error *err);
+/* Let go of the instance that was in an annex. */
+void prepared_forget(struct prepared_cache *cache);
 void prepared_flush(struct prepared_cache *cache);
 
 #endif

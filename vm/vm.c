@@ -80,6 +80,7 @@ void javm_vm_flush(struct javm_vm *vm)
 static void clear(struct javm_vm *vm)
 {
     stack_unwind(vm, 0);
+    prepared_forget(&vm->cache);
     value_drop(&vm->payload);
     vm->paused = false;
     vm->dir = NULL;
@@ -228,11 +229,14 @@ static enum javm_status report(struct javm_vm *vm, const struct javm_call *call,
     return collect(vm, call, result, err);
 }
 
-/* From a frame that is ready to the end of the call. */
-static enum javm_status drive(struct javm_vm *vm, const struct javm_call *call,
+/* From a frame that is ready (step: GO_ON) to the end of the call. */
+static enum javm_status drive(struct javm_vm *vm, enum step step, const struct javm_call *call,
                               struct javm_call_result *result, struct javm_error *err)
 {
-    enum javm_status status = kernel_run(vm, call->deadline_ns);
+    enum javm_status status = step == STEP_FAILED ? vm->failure : JAVM_OK;
+    result->gas_before = vm->spent;
+    if (step == STEP_GO_ON)
+        status = kernel_run(vm, call->deadline_ns);
     if (status == JAVM_OK)
         status = report(vm, call, result, err);
     if (status != JAVM_OK)
@@ -287,10 +291,15 @@ enum javm_status javm_vm_invoke(struct javm_vm *vm, struct javm_dir_thread *dir,
         clear(vm);
         return javm_fail(err, status, JAVM_NOWHERE, "gas meter: %s", javm_status_name(status));
     }
-    return drive(vm, call, result, err);
+    return drive(vm, STEP_GO_ON, call, result, err);
 }
 
 /* ---- paused invocations ----------------------------------------------------------------- */
+
+static void add_gas(struct javm_vm *vm, uint64_t gas)
+{
+    vm->budget = gas > UINT64_MAX - vm->budget ? UINT64_MAX : vm->budget + gas;
+}
 
 enum javm_status javm_vm_call_resume(struct javm_vm *vm, struct javm_dir_thread *dir,
                                      const struct javm_call *call, struct javm_call_result *result,
@@ -307,17 +316,26 @@ enum javm_status javm_vm_call_resume(struct javm_vm *vm, struct javm_dir_thread 
     struct value slot0 = {.kind = VALUE_EMPTY};
     if (call->scratchpad != NULL)
         slot0 = value_of_cap(javm_cap_retain(call->scratchpad));
-    vm->budget = call->gas > UINT64_MAX - vm->budget ? UINT64_MAX : vm->budget + call->gas;
+    add_gas(vm, call->gas);
     vm->paused = false;
     value_drop(&vm->payload);
     const enum step step =
         resume_yielder(vm, &vm->pause_key, vm->by_kernel, call->scratchpad != NULL ? &slot0 : NULL);
-    if (step != STEP_GO_ON) {
-        status = vm->failure;
-        clear(vm);
-        return status;
-    }
-    return drive(vm, call, result, err);
+    return drive(vm, step, call, result, err);
+}
+
+enum javm_status javm_vm_call_refuse(struct javm_vm *vm, struct javm_dir_thread *dir,
+                                     const struct javm_call *call, struct javm_call_result *result,
+                                     struct javm_error *err)
+{
+    memset(result, 0, sizeof *result);
+    if (!vm->paused)
+        return javm_fail(err, JAVM_E_STATE, JAVM_NOWHERE, "no invocation is paused");
+    begin(vm, dir, call, err);
+    add_gas(vm, call->gas);
+    vm->paused = false;
+    value_drop(&vm->payload);
+    return drive(vm, kernel_refuse(vm), call, result, err);
 }
 
 enum javm_status javm_vm_drop_paused(struct javm_vm *vm, struct javm_error *err)

@@ -44,6 +44,26 @@ enum javm_status javm_directory_get_ref(struct javm_dir_thread *self,
                                         const struct javm_ref_cell *ref, struct javm_cap **cap,
                                         struct javm_error *err);
 
+/* An annex: published caps that only its holder sees, beside the directory, so that they can go
+ * again. While a thread has one open, what it puts that the directory has not goes into the annex,
+ * and what it gets is looked for there, too. One thread at a time uses an annex; who hands it to
+ * another one orders that. */
+struct javm_annex;
+
+struct javm_annex *javm_annex_new(void); /* NULL: out of memory */
+void javm_annex_free(struct javm_annex *annex);
+/* Open it for this thread in place of any other; NULL: none is open. Borrowed until then. */
+void javm_annex_open(struct javm_dir_thread *self, struct javm_annex *annex);
+/* Is the cap in the open annex? What the directory has is in none. */
+bool javm_annex_has(const struct javm_dir_thread *self, const struct javm_hash *hash);
+/* Drop all but what `root` names, at any depth. Time is that of what stays and goes. NOMEM: nothing
+ * changed. */
+enum javm_status javm_annex_keep(struct javm_annex *annex, const struct javm_hash *root);
+/* Everything in `from` goes to `to`. NOMEM: nothing changed. */
+enum javm_status javm_annex_move(struct javm_annex *to, struct javm_annex *from);
+/* How many caps it has; *bytes (may be NULL) as javm_cap_bytes() gives them. */
+uint64_t javm_annex_count(const struct javm_annex *annex, uint64_t *bytes);
+
 /* Make a live entry of `cap`, whose reference passes to the directory on success; *ref is a target
  * of kind REF with one count for the caller. Images and Types: KIND. A CapRef of another directory
  * inside: FOREIGN. */

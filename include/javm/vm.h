@@ -83,6 +83,7 @@ struct javm_call_result {
     int64_t selector;               /* HOST_CALL: an operation above 63, and the host serves none */
     bool selector_is_ecall;         /* it came from ecall.jar: selector is φ[11] */
     uint64_t gas_used;              /* by all frames, whatever meter paid; over all resumes */
+    uint64_t gas_before;            /* of gas_used: what it was when this call began */
     uint64_t pc;                    /* where it ended, for reports */
     struct javm_key yield_key;      /* PAUSED */
     struct javm_cap *post_instance; /* HALT with want_post: an Idle Instance, owned by the caller */
@@ -110,13 +111,23 @@ enum javm_status javm_vm_invoke(struct javm_vm *vm, struct javm_dir_thread *dir,
 enum javm_status javm_vm_call_resume(struct javm_vm *vm, struct javm_dir_thread *dir,
                                      const struct javm_call *call, struct javm_call_result *result,
                                      struct javm_error *err);
+/* Go on without an answer: the frame that yielded faults, as it would have if nothing could pause,
+ * and its caller goes on. As resuming with no scratchpad. */
+enum javm_status javm_vm_call_refuse(struct javm_vm *vm, struct javm_dir_thread *dir,
+                                     const struct javm_call *call, struct javm_call_result *result,
+                                     struct javm_error *err);
+/* Set what a paused invocation has: the gas meter of that key, or for NULL the budget. Meant for
+ * yields of JAVM_YK_OOG, whose slot[0] has the handle of the meter that ran out, or nothing when it
+ * was the budget. STATE: nothing is paused. NOMEM, and what the host's assist functions return. */
+enum javm_status javm_vm_set_gas(struct javm_vm *vm, const struct javm_key *meter, uint64_t gas,
+                                 struct javm_error *err);
 /* Give it up: every frame, handle and reservation. STATE: nothing is paused. */
 enum javm_status javm_vm_drop_paused(struct javm_vm *vm, struct javm_error *err);
 
 /* Take it off the Vm as a value: a Paused Instance, published as *hash with all it names, which can
  * be kept in a file, loaded elsewhere and attached to any Vm of any engine. The meters and quotas
- * that the Vm keeps itself go along, files and attestations do not. STATE: nothing is paused.
- * NOMEM, and what publishing gives: the invocation is lost. */
+ * that the Vm keeps itself go along, and so do its files and attestations. STATE: nothing is
+ * paused. NOMEM, and what publishing gives: the invocation is lost. */
 enum javm_status javm_vm_detach_paused(struct javm_vm *vm, struct javm_dir_thread *dir,
                                        struct javm_hash *hash, struct javm_error *err);
 /* The Vm holds that invocation as after PAUSED: javm_vm_call_resume goes on with it, and gas_used

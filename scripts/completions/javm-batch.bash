@@ -6,13 +6,13 @@ _javm_batch() {
     --numa) COMPREPLY=($(compgen -W "auto off" -- "$cur")) && return ;;
     --isolation) COMPREPLY=($(compgen -W "thread" -- "$cur")) && return ;;
     --progress) COMPREPLY=($(compgen -W "auto bar plain none" -- "$cur")) && return ;;
-    --gas-model) COMPREPLY=($(compgen -W "exec" -- "$cur")) && return ;;
+    --gas-model) COMPREPLY=($(compgen -W "exec full" -- "$cur")) && return ;;
     --cache) COMPREPLY=($(compgen -d -- "$cur")) && return ;;
     --gas | --timeout | --workers | --max-in-flight) return ;;
     esac
     if [[ $cur == -* ]]; then
         COMPREPLY=($(compgen -W "--gas --timeout --engine --gas-model --post --output --ordered
-            --reproducible --stats --keep-going --fail-fast --workers --max-in-flight --numa --isolation
+            --reproducible --stats --save-chains --keep-going --fail-fast --workers --max-in-flight --numa --isolation
             --cache --perf-map --progress --asm --help --version" -- "$cur"))
     else
         COMPREPLY=($(compgen -f -- "$cur"))

@@ -13,13 +13,13 @@
 static struct javm_directory *directory;
 static struct javm_dir_thread *self;
 static struct reader *reader;
+static struct chains *chains;
 static struct chunk *chunks[KEPT];
 static uint64_t number;
 
 void jobs_set_up(void)
 {
     static const char big[10000];
-    const struct reader_options options = {.gas = 1000};
     struct javm_bundle bundle;
     uint8_t *bytes;
     size_t len;
@@ -37,6 +37,9 @@ void jobs_set_up(void)
     need(javm_directory_create(1, 0, &directory, NULL) == JAVM_OK);
     self = javm_directory_join(directory);
     need(self != NULL);
+    chains = chains_new();
+    need(chains != NULL);
+    const struct reader_options options = {.gas = 1000, .chains = chains};
     reader = reader_new(self, base, &options);
     need(reader != NULL);
     number = 0;
@@ -48,6 +51,7 @@ void jobs_tear_down(void)
         chunk_release(chunks[i]);
     memset(chunks, 0, sizeof chunks);
     reader_free(reader);
+    chains_free(chains);
     javm_directory_leave(self);
     javm_directory_destroy(directory);
     scratch_remove();

@@ -6,7 +6,7 @@
 #   CONTENT is the jobs file, for printf %b; @D stands for the line that defines the image "d".
 #   MESSAGE is the first line on standard error, without the name of the jobs file.
 
-EXPECTED_JOB='a job has id, invoke, endpoint, args, gas, input, output, repeat, expect, x-...'
+EXPECTED_JOB='a job has id, invoke, endpoint, args, gas, input, output, repeat, expect, chain, post, on_pause, x-...'
 
 bad_cases() {
 section 'Text that is not JSON'
@@ -42,8 +42,7 @@ section 'Fields'
 bad 'neither definition nor job' '@D{"id":"j"}' '2:1: expected a definition (image, instance) or a job with a field invoke'
 bad 'an unknown field of a job' '@D{"invoke":"d","argz":[1]}' '2:15: unknown field "argz"; '"$EXPECTED_JOB"
 bad 'an unknown field of an image' '{"image":"d","load":"demo.jimg","root":"x"}' '1:33: unknown field "root"; known here: image, load, x-...'
-bad 'an unknown field of an instance' '@D{"instance":"i","image":"d","slot":{}}' '2:29: unknown field "slot"; known here: instance, image, slots, x-...'
-bad 'the field chain' '@D{"invoke":"d","chain":"c"}' '2:15: chain: not in this version'
+bad 'an unknown field of an instance' '@D{"instance":"i","image":"d","slot":{}}' '2:29: unknown field "slot"; known here: instance, image, slots, load, root, x-...'
 bad 'the field program' '@D{"program":"svc.pvm","v2":{}}' '2:2: program: not in this version'
 bad 'an id of the wrong type' '@D{"id":[1],"invoke":"d"}' '2:7: id: expected a string or an integer'
 bad 'an id that is no integer' '@D{"id":1.5,"invoke":"d"}' '2:7: id: expected a string or an integer'
@@ -65,6 +64,19 @@ bad 'an unknown output mode' '@D{"invoke":"d","output":"hex"}' '2:24: output: ex
 bad 'repeat of 0' '@D{"invoke":"d","repeat":0}' '2:24: repeat: expected at least 1'
 bad 'a negative repeat' '@D{"invoke":"d","repeat":-3}' '2:24: repeat: integer outside 0..9223372036854775807'
 bad 'repeat of 2^63' '@D{"invoke":"d","repeat":9223372036854775808}' '2:24: repeat: integer outside 0..9223372036854775807'
+
+section 'Chains and pauses'
+bad 'a chain of the wrong type' '@D{"invoke":"d","chain":5}' '2:23: chain: expected a string'
+bad 'a chain without a name' '@D{"invoke":"d","chain":""}' '2:23: chain: expected a name of 1 to 255 bytes, no NUL'
+bad 'a chain with a NUL in its name' '@D{"invoke":"d","chain":"a\\u0000b"}' '2:23: chain: expected a name of 1 to 255 bytes, no NUL'
+bad 'a chain that begins with nothing' '@D{"chain":"c"}' '2:1: invoke: the first job of a chain has to name what it runs on'
+bad 'post of the wrong type' '@D{"invoke":"d","post":1}' '2:22: post: expected true or false'
+bad 'an unknown word for on_pause' '@D{"invoke":"d","on_pause":"drop"}' '2:26: on_pause: expected "report", "resume" or {"set_gas": gas, "times": how often}'
+bad 'on_pause without gas' '@D{"invoke":"d","on_pause":{"times":3}}' '2:26: on_pause: expected "report", "resume" or {"set_gas": gas, "times": how often}'
+bad 'on_pause with something unknown' '@D{"invoke":"d","on_pause":{"set_gas":1,"key":"0x01"}}' '2:39: on_pause: expected "report", "resume" or {"set_gas": gas, "times": how often}'
+bad 'gas on pause below 0' '@D{"invoke":"d","on_pause":{"set_gas":-1}}' '2:37: on_pause.set_gas: integer outside 0..18446744073709551615'
+bad 'a paused instance with arguments' '{"instance":"p","load":"paused.jbundle"}\n{"invoke":"p","args":[1]}' '2:15: the instance is paused: it is resumed, without endpoint and args'
+bad 'a paused instance with an endpoint' '{"instance":"p","load":"paused.jbundle"}\n{"invoke":"p","endpoint":0,"chain":"c"}' '2:15: the instance is paused: it is resumed, without endpoint and args'
 
 section 'Input'
 bad 'input of the wrong type' '@D{"invoke":"d","input":5}' '2:23: input: expected a string: "0x..", "@file" or plain text'
@@ -101,7 +113,7 @@ bad 'a bundle without a root named image' '{"image":"d","load":"two.jbundle"}' '
 bad 'a bundle whose root is no image' '{"image":"d","load":"data.jbundle"}' '1:21: expected an Image, found Data'
 
 section 'Instances and slots'
-bad 'an instance without an image' '@D{"instance":"i"}' '2:1: instance: expected a field image with a defined image'"'"'s name'
+bad 'an instance without an image' '@D{"instance":"i"}' '2:1: instance: expected a field image with a defined image'"'"'s name, or load with a file'"'"'s'
 bad 'an image name that is not defined' '@D{"instance":"i","image":"e"}' '2:25: image: the name "e" is not defined before this line'
 bad 'an instance where an image is expected' '@D{"instance":"i","image":"d"}\n{"instance":"k","image":"i"}' '3:25: image: "i" names an instance'
 bad 'an instance that holds itself' '@D{"instance":"i","image":"d","slots":{"6":{"instance":"i"}}}' '2:54: instance: the name "i" is not defined before this line'
@@ -122,6 +134,15 @@ bad 'data with a bad hex digit' '@D{"instance":"i","image":"d","slots":{"6":{"da
 bad 'a slot that the image pins' '@D{"instance":"i","image":"d","slots":{"9":{"data":"0x00"}}}' '2:38: slots: the image pins this slot; it cannot be filled here'
 bad 'data longer than its mapping' '@D{"instance":"i","image":"d","slots":{"5":{"data":"big.bin"}}}' '2:42: slots: 3 pages of data; the image maps 1 for this slot'
 bad 'an image where memory is mapped' '@D{"instance":"i","image":"d","slots":{"5":{"image":"d"}}}' '2:42: slots: the image maps this slot as memory; expected data'
+
+bad 'a loaded instance with an image' '@D{"instance":"i","load":"demo.jimg","image":"d"}' '2:36: instance: what is loaded has its image and slots; expected load alone'
+bad 'a loaded instance with slots' '{"instance":"i","slots":{},"load":"demo.jimg"}' '1:17: instance: what is loaded has its image and slots; expected load alone'
+bad 'a root without a file' '@D{"instance":"i","image":"d","root":"r"}' '2:29: root: expected with a field load'
+bad 'a root of the wrong type' '{"instance":"i","load":"two.jbundle","root":2}' '1:45: root: expected a string'
+bad 'a root that is not there' '{"instance":"i","load":"two.jbundle","root":"c"}' '1:24: load: two.jbundle: expected a root named c, found 2 others'
+bad 'a root to choose' '{"instance":"i","load":"two.jbundle"}' '1:24: load: two.jbundle: expected a root named instance, found 2 others'
+bad 'an image loaded as an instance' '{"instance":"i","load":"demo.jimg"}' '1:24: load: expected an Instance, found an Image'
+bad 'data loaded as an instance' '{"instance":"i","load":"data.jbundle"}' '1:24: load: expected an Instance, found a Data'
 
 section 'Expectations'
 bad 'expect of the wrong type' '@D{"invoke":"d","expect":1}' '2:24: expect: expected an object of result fields'

@@ -49,6 +49,10 @@ esac
 . "$HERE/lib.sh"
 head -c 10000 /dev/zero | tr '\0' x >big.bin
 : >empty.bin
+echo '{"image":"p","load":"pause.jimg"}
+{"instance":"y","image":"p","slots":{"4":{"sender":"0x0701"}}}
+{"chain":"c","invoke":"y","args":[1],"on_pause":"report"}' >jobs.ndjson
+run 0 --output out --save-chains paused.jbundle jobs.ndjson
 COUNT=0
 
 section() { :; }

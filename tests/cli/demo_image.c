@@ -22,7 +22,7 @@ static void op(struct assembler *as, enum pvm2_op operation, uint8_t rd, uint8_t
 }
 
 /* Every endpoint begins after a terminator, so that it is a block start. */
-static void entry(struct assembler *as, enum demo_endpoint endpoint)
+static void entry(struct assembler *as, uint32_t endpoint)
 {
     as->endpoints[endpoint].index = endpoint;
     as->endpoints[endpoint].entry_pc = 4 * (uint64_t)as->used;
@@ -95,6 +95,70 @@ struct javm_cap *demo_image(struct javm_cap **pinned)
                                       .pinned = &pin,
                                       .pinned_count = 1};
     return javm_image_new(&fields, &image, NULL) == JAVM_OK ? image : NULL;
+}
+
+static void yield(struct assembler *as)
+{
+    op(as, PVM2_ADDI, 10, 0, 0, 4);
+    op(as, PVM2_ECALLI, 0, 0, 0, 16);
+}
+
+static void assemble_pause(struct assembler *as)
+{
+    entry(as, PAUSE_SUM);
+    op(as, PVM2_ADDI, 8, 10, 0, 0);
+    op(as, PVM2_ADDI, 9, 0, 0, 0);
+    op(as, PVM2_FALLTHROUGH, 0, 0, 0, 0);
+    op(as, PVM2_BEQ, 0, 8, 0, 9 * 4);
+    op(as, PVM2_LUI, 13, 0, 0, 0x10000000);
+    op(as, PVM2_SD, 0, 13, 8, 0);
+    yield(as);
+    op(as, PVM2_LD, 14, 13, 0, 0);
+    op(as, PVM2_ADD, 9, 9, 14, 0);
+    op(as, PVM2_ADDI, 8, 8, 0, -1);
+    op(as, PVM2_JAL, 0, 0, 0, -8 * 4);
+    op(as, PVM2_LUI, 13, 0, 0, 0x10010000);
+    op(as, PVM2_LD, 10, 13, 0, 0);
+    op(as, PVM2_ADD, 10, 10, 9, 0);
+    op(as, PVM2_SD, 0, 13, 10, 0);
+    halt(as);
+    entry(as, PAUSE_TOTAL);
+    op(as, PVM2_LUI, 13, 0, 0, 0x10010000);
+    op(as, PVM2_LD, 10, 13, 0, 0);
+    halt(as);
+    entry(as, PAUSE_FOREVER);
+    yield(as);
+    op(as, PVM2_JAL, 0, 0, 0, -2 * 4);
+}
+
+struct javm_cap *pause_image(void)
+{
+    struct assembler as = {.used = 0};
+    struct javm_cap *image = NULL;
+    assemble_pause(&as);
+    const struct javm_mapping mappings[] = {
+        {.start = 0x10000000, .size = 4096, .depth = 1, .path = {javm_key_from_u64(0)}},
+        {.start = 0x10010000, .size = 4096, .depth = 1, .path = {javm_key_from_u64(3)}}};
+    const struct javm_image fields = {.isa = JAVM_ISA_PVM2,
+                                      .code = (const uint8_t *)as.code,
+                                      .code_len = 4 * (uint64_t)as.used,
+                                      .endpoints = as.endpoints,
+                                      .endpoint_count = PAUSE_ENDPOINTS,
+                                      .mappings = mappings,
+                                      .mapping_count = 2};
+    return javm_image_new(&fields, &image, NULL) == JAVM_OK ? image : NULL;
+}
+
+bool pause_bundle(struct javm_bundle *bundle)
+{
+    memset(bundle, 0, sizeof *bundle);
+    bundle->caps = calloc(1, sizeof(struct javm_cap *));
+    bundle->roots = calloc(1, sizeof *bundle->roots);
+    if (bundle->caps == NULL || bundle->roots == NULL || (bundle->caps[0] = pause_image()) == NULL)
+        return false;
+    bundle->cap_count = bundle->root_count = 1;
+    bundle->roots[0].name = strdup("image");
+    return bundle->roots[0].name != NULL;
 }
 
 bool demo_bundle(const char *root, struct javm_bundle *bundle)

@@ -20,10 +20,22 @@ enum demo_endpoint {
     DEMO_ENDPOINTS
 };
 
+/* A second image, for jobs that pause. Slots: 0 one page read-write at 0x10000000, 3 one page
+ * read-write at 0x10010000, 4 the YieldSender. */
+enum pause_endpoint {
+    PAUSE_SUM = 0, /* n times: slot[0] := what is left of n, yield, add up slot[0]; adds the sum to
+                      slot 3 and halts with that */
+    PAUSE_TOTAL = 1,   /* halts with slot 3 */
+    PAUSE_FOREVER = 2, /* yields, again and again */
+    PAUSE_ENDPOINTS
+};
+
 /* Slots: 0 two pages read-write, 5 one page read-write, 9 pinned: one page, 0x11 first. NULL:
  * something failed. */
 struct javm_cap *demo_image(struct javm_cap **pinned);
+struct javm_cap *pause_image(void);
 /* As a bundle with the root "image" (or `root`). False: something failed. */
 bool demo_bundle(const char *root, struct javm_bundle *bundle);
+bool pause_bundle(struct javm_bundle *bundle);
 
 #endif

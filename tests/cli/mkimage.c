@@ -3,6 +3,7 @@
  *   named.jbundle   the same under the root name "demo", the only one
  *   two.jbundle     two roots, none named image
  *   data.jbundle    the only root is a Data
+ *   pause.jimg      the image of jobs that pause
  *   cut.jimg        the first half of demo.jimg
  *   flipped.jimg    demo.jimg with one byte of the code changed */
 #include <stdio.h>
@@ -51,6 +52,10 @@ int main(int argc, char **argv)
     struct javm_bundle bundle;
     require(demo_bundle("image", &bundle), "the image is not admitted");
     save_bundle("demo.jimg", &bundle);
+    javm_bundle_clear(&bundle);
+
+    require(pause_bundle(&bundle), "the image is not admitted");
+    save_bundle("pause.jimg", &bundle);
     javm_bundle_clear(&bundle);
 
     require(demo_bundle("demo", &bundle), "the image is not admitted");

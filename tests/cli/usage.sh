@@ -1,6 +1,7 @@
 #!/bin/sh
 # Defects that this would catch: an option that is accepted without effect or refused without a reason, a wrong exit code for bad
-# usage, help or version on the wrong stream, and options of later versions that look as if they worked.
+# usage, help or version on the wrong stream, options of later versions that look as if they worked, and an info that leaves out or
+# repeats what a bundle holds.
 HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/lib.sh"
 printf '%s\n' '{"image":"d","load":"demo.jimg"}' '{"invoke":"d"}' >jobs.ndjson
@@ -80,6 +81,33 @@ check "info of an image" cmp out "$HERE/golden/info.txt"
 run 0 info two.jbundle
 check "all roots" sh -c 'grep -q "root \"a\"" out && grep -q "root \"b\"" out'
 check "no disassembly unless asked for" sh -c '! grep -q ecalli out'
+# Instances: handles with their keys, tables, what is paused; each cap once, references by the beginning of a hash.
+awk 'BEGIN {
+    print "{\"image\":\"p\",\"load\":\"pause.jimg\"}"
+    print "{\"instance\":\"in\",\"image\":\"p\"}"
+    printf "{\"instance\":\"y\",\"image\":\"p\",\"slots\":{\"4\":{\"sender\":\"0x0701\"},\"5\":{\"gas\":\"0x0a\"},\"6\":{\"quota\":\"0x0b0c\"},"
+    printf "\"7\":{\"receiver\":[\"0xce10\",\"0x01\"]},\"8\":{\"instance\":\"in\"},\"9\":{\"image\":\"p\"},\"11\":{\"receiver\":[]}"
+    for (i = 0; i < 200; i++)
+        printf ",\"%d\":{\"data\":\"0x%02x\"}", 256 + i, i + 1
+    print "}}"
+    print "{\"chain\":\"paused\",\"invoke\":\"y\",\"args\":[2],\"gas\":500,\"on_pause\":\"report\"}"
+    print "{\"chain\":\"idle\",\"invoke\":\"y\",\"endpoint\":1}"
+}' >caps.ndjson
+run 0 --output - --save-chains caps.jbundle caps.ndjson
+run 0 info caps.jbundle
+check "a root" grep -q '^Instance 0x[0-9a-f]*  root "paused"$' out
+check "paused" has out '  status        paused, yielded 0x0701'
+check "with what gas" has out '  gas left      359'
+for handle in 'slot 4        YieldSender 0x0701' 'slot 5        Gas 0x0a' 'slot 6        Quota 0x0b0c' \
+    'slot 7        YieldReceiver 0x01 0xce10' 'slot 11       YieldReceiver of nothing'; do
+    check "$handle" has out "  $handle"
+done
+check "an instance in a slot" grep -q '^  slot 8        Instance 0x[0-9a-f]\{12\}  idle$' out
+check "data in a slot" grep -q '^  slot 0x100    Data 0x[0-9a-f]\{12\}  1 pages$' out
+check "a long table is cut" grep -q '^  \.\.\.           [0-9]* more slots$' out
+check "so is what it would have told" grep -q '^\.\.\. and [0-9]* more Data$' out
+check "no more rows than that" [ "$(lines out)" -lt 400 ]
+check "no cap twice" [ "$(grep -c '^[A-Z][A-Za-z]* 0x' out)" -eq "$(grep '^[A-Z][A-Za-z]* 0x' out | sort -u | wc -l)" ]
 run 2 info jobs.ndjson
 check "not an image" has err 'jobs.ndjson: neither a bundle (.jimg, .jbundle) nor a linked RISC-V ELF file'
 run 2 info cut.jimg

@@ -181,7 +181,7 @@ static void check_result(const struct job *job, uint64_t rep, const struct resul
 static void check_bad_job(const struct job *job)
 {
     struct result result;
-    execute(NULL, NULL, job, 0, 0, &result); /* reports and runs nothing */
+    execute(NULL, NULL, job, NULL, 0, 0, &result); /* reports and runs nothing */
     require(result.outcome == OUTCOME_ERROR && strlen(result.error) == job->error_len);
     check_clean(result.error, strlen(result.error));
     check_result(job, 0, &result, 0);
@@ -290,7 +290,9 @@ static void read_all(struct reader *reader)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct javm_directory *dir;
-    const struct reader_options options = {.gas = 1000, .post = size % 2 == 1};
+    struct chains *chains = chains_new();
+    const struct reader_options options = {.gas = 1000, .post = size % 2 == 1, .chains = chains};
+    require(chains != NULL);
     if (input_file < 0)
         set_up();
     require(ftruncate(input_file, 0) == 0);
@@ -302,6 +304,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(reader != NULL);
     read_all(reader);
     reader_free(reader);
+    chains_free(chains);
     javm_directory_leave(self);
     javm_directory_destroy(dir);
     return 0;

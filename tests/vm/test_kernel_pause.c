@@ -376,6 +376,234 @@ KERNEL_TEST(pause, meters_go_along)
     }
 }
 
+/* So do its files and what it asked to attest. */
+KERNEL_TEST(pause, files_and_attestations_go_along)
+{
+    static const struct javm_key quota = {1, {7}};
+    struct code c = {.count = 0};
+    endpoint(&c);
+    OP(&c, YIELD, 20, javm_key_pack(&quota), quota.len, 9);
+    OP(&c, FILE_SAVE, 5, 7, 8);
+    OP(&c, YIELD, 21, 5);
+    OP(&c, YIELD, 4);
+    OP(&c, FILE_SAVE, 6, 7, 9);
+    OP(&c, YIELD, 21, 6);
+    OP(&c, YIELD, 4);
+    OP(&c, FILE_OPEN, 8, 10);
+    OP(&c, FILE_OPEN, 9, 11);
+    reply(&c, 1);
+    const struct slot slots[] = {sender(4, &key1),
+                                 {5, number_data(50)},
+                                 {6, number_data(60)},
+                                 {7, handle(javm_quota_handle(&quota))},
+                                 sender(20, &JAVM_YK_SET_STORAGE_QUOTA),
+                                 sender(21, &JAVM_YK_ATTEST)};
+    const struct javm_hash image = image_of(&c);
+    const struct javm_hash instance = publish_instance(w.dir, &image, slots, CODE(slots));
+    struct javm_call call = usual_call(&instance);
+    call.can_pause = true;
+    invoke(&call);
+    for (int i = 0; i < 2; i++) {
+        struct javm_hash hash;
+        cr_assert_eq(result.end, JAVM_END_PAUSED);
+        cr_assert_eq(javm_vm_detach_paused(w.vm, w.dir, &hash, &err), JAVM_OK, "%s", err.text);
+        const struct javm_hash other = constant_image(2);
+        run_with(&other, NULL, 0); /* forgets what the Vm kept */
+        cr_expect_eq(javm_vm_attestations(w.vm), 0);
+        cr_assert_eq(javm_vm_attach_paused(w.vm, w.dir, &hash, &err), JAVM_OK, "%s", err.text);
+        call.gas = 0;
+        javm_call_result_clear(&result);
+        cr_assert_eq(javm_vm_call_resume(w.vm, w.dir, &call, &result, &err), JAVM_OK);
+    }
+    expect_halt(1);
+    cr_expect_eq(first_word(POST(10)), 50);
+    cr_expect_eq(first_word(POST(11)), 60);
+    cr_assert_eq(javm_vm_attestations(w.vm), 2);
+    for (size_t i = 0; i < 2; i++) {
+        struct javm_key key;
+        const struct javm_cap *data;
+        cr_assert(javm_vm_attestation(w.vm, i, &key, &data));
+        cr_expect_eq(javm_key_compare(&key, &JAVM_YK_ATTEST), 0);
+        cr_expect_eq(data_u64(data, 0), 50 + 10 * i);
+    }
+}
+
+/* What each invocation leaves goes into an annex and is all that stays of it; another Vm, which has
+ * seen nothing of that, goes on from there. */
+KERNEL_TEST(pause, from_annex_to_annex)
+{
+    struct code c = {.count = 0};
+    endpoint(&c);
+    load(&c, 9, STATE);
+    emit(&c, ADDI(9, 9, 1));
+    store(&c, STATE, 9);
+    OP(&c, SWAP, 0x0705, 6); /* below the root, so that only the annex has it */
+    OP(&c, YIELD, 4);
+    emit(&c, ADDI(A0, 9, 0));
+    emit(&c, REPLY);
+    const struct javm_hash image = image_with(&c, WITH_STATE, NULL);
+    const struct slot slots[] = {
+        sender(4, &key1), {6, number_data(6)}, {7, publish_cnode(w.dir, NULL, 0)}};
+    const struct javm_hash first = publish_instance(w.dir, &image, slots, CODE(slots));
+    struct javm_directory_stats before, after;
+    javm_directory_stats(w.dir, &before);
+    struct javm_vm *other = NULL, *at = w.vm;
+    const struct javm_vm_options options = {.engine = engine};
+    cr_assert_eq(javm_vm_create(&options, &other, &err), JAVM_OK);
+    struct javm_annex *annexes[2] = {javm_annex_new(), javm_annex_new()};
+    for (unsigned chain = 0; chain < 2; chain++) {
+        struct javm_hash state = first;
+        struct javm_call call = usual_call(&first);
+        uint64_t caps = 0;
+        javm_annex_open(w.dir, annexes[chain]);
+        for (unsigned i = 1; i <= 20; i++) {
+            call.instance = state;
+            call.can_pause = true;
+            call.gas = PLENTY;
+            javm_call_result_clear(&result);
+            cr_assert_eq(javm_vm_invoke(at, w.dir, &call, &result, &err), JAVM_OK, "%s", err.text);
+            cr_assert_eq(result.end, JAVM_END_PAUSED);
+            cr_assert_eq(javm_vm_detach_paused(at, w.dir, &state, &err), JAVM_OK, "%s", err.text);
+            at = at == other ? w.vm : other;
+            cr_assert_eq(javm_annex_keep(annexes[chain], &state), JAVM_OK);
+            cr_assert_eq(javm_vm_attach_paused(at, w.dir, &state, &err), JAVM_OK, "%s", err.text);
+            javm_call_result_clear(&result);
+            cr_assert_eq(javm_vm_call_resume(at, w.dir, &call, &result, &err), JAVM_OK);
+            expect_halt(i);
+            cr_assert_eq(javm_directory_put(w.dir, result.post_instance, &state, &err), JAVM_OK,
+                         "%s", err.text);
+            cr_assert_eq(javm_annex_keep(annexes[chain], &state), JAVM_OK);
+            cr_expect_eq(result.gas_used - result.gas_before < result.gas_used, true);
+            if (i <= 2) /* the Data comes and goes with every second one */
+                caps += javm_annex_count(annexes[chain], NULL);
+        }
+        cr_expect_leq(javm_annex_count(annexes[chain], NULL), caps);
+        javm_annex_open(w.dir, NULL);
+        cr_expect_eq(javm_directory_get(w.dir, &state), NULL);
+    }
+    javm_directory_stats(w.dir, &after);
+    cr_expect_eq(before.blobs, after.blobs);
+    javm_annex_free(annexes[0]);
+    javm_annex_free(annexes[1]);
+    javm_vm_destroy(other);
+}
+
+/* The host sets what ran out, the budget or a meter, and the invocation goes on from there. */
+KERNEL_TEST(pause, the_host_sets_gas)
+{
+    struct code inner = {.count = 0};
+    endpoint(&inner);
+    for (int i = 0; i < 8; i++)
+        emit(&inner, FALLTHROUGH);
+    reply(&inner, 1);
+    const struct javm_hash image = image_with(&inner, 0, &metered);
+    const struct slot in = {20, handle(javm_gas_handle(&meter))};
+    struct code c = {.count = 0};
+    endpoint(&c);
+    OP(&c, CALL, 5, 0);
+    expect(&c, A1, 0);
+    emit(&c, REPLY);
+    const struct slot slot = {5, publish_instance(w.dir, &image, &in, 1)};
+    const struct javm_hash root = image_of(&c);
+    const struct javm_hash instance = publish_instance(w.dir, &root, &slot, 1);
+    struct javm_call call = usual_call(&instance);
+    uint64_t meters = 0, budgets = 0, last = 0;
+    cr_expect_eq(javm_vm_set_gas(w.vm, NULL, 1, &err), JAVM_E_STATE);
+    call.can_pause = true;
+    call.gas = 0;
+    invoke(&call);
+    while (result.end == JAVM_END_PAUSED) {
+        struct javm_key key;
+        cr_assert_eq(javm_key_compare(&result.yield_key, &JAVM_YK_OOG), 0);
+        cr_expect_geq(result.gas_used, last);
+        last = result.gas_used;
+        if (result.slot0 == NULL) {
+            cr_assert_eq(javm_vm_set_gas(w.vm, NULL, 150, &err), JAVM_OK);
+            budgets++;
+        } else {
+            cr_assert(javm_gas_meter_key(result.slot0, &key));
+            cr_expect_eq(javm_key_compare(&key, &meter), 0);
+            cr_assert_eq(javm_vm_set_gas(w.vm, &key, 110, &err), JAVM_OK);
+            meters++;
+        }
+        cr_assert_lt(meters + budgets, 100);
+        javm_call_result_clear(&result);
+        cr_assert_eq(javm_vm_call_resume(w.vm, w.dir, &call, &result, &err), JAVM_OK);
+        cr_expect_eq(result.gas_before, last);
+    }
+    expect_halt(1);
+    cr_expect_gt(meters, 0);
+    cr_expect_gt(budgets, 1);
+}
+
+/* Refused: all is as if nothing could pause, at the bottom and below, also on another Vm. */
+KERNEL_TEST(pause, refused)
+{
+    static const struct javm_key quota = {1, {7}};
+    struct code yields = {.count = 0}, mints = {.count = 0}, spends = {.count = 0};
+    endpoint(&yields);
+    OP(&yields, YIELD, 4);
+    reply(&yields, 1);
+    endpoint(&mints);
+    OP(&mints, MINT_DATA, SCRAP, 8, 7, 9);
+    reply(&mints, 1);
+    endpoint(&spends);
+    reply(&spends, 1);
+    const struct slot in_yields[] = {sender(4, &key1)};
+    const struct slot in_mints[] = {{7, handle(javm_quota_handle(&quota))}};
+    const struct slot in_spends[] = {{20, handle(javm_gas_handle(&meter))}};
+    const struct javm_hash images[] = {image_of(&yields), image_with(&mints, WITH_SCRAP, NULL),
+                                       image_with(&spends, 0, &metered)};
+    const struct javm_hash children[] = {publish_instance(w.dir, &images[0], in_yields, 1),
+                                         publish_instance(w.dir, &images[1], in_mints, 1),
+                                         publish_instance(w.dir, &images[2], in_spends, 1)};
+    struct code c = {.count = 0}; /* adds up what they faulted with */
+    endpoint(&c);
+    li(&c, 9, 0);
+    for (uint64_t slot = 5; slot <= 7; slot++) {
+        OP(&c, CALL, slot, 0);
+        expect(&c, A1, 2);
+        emit(&c, ADD(9, 9, A0));
+    }
+    emit(&c, ADDI(A0, 9, 0));
+    emit(&c, REPLY);
+    const struct slot slots[] = {{5, children[0]}, {6, children[1]}, {7, children[2]}};
+    const struct javm_hash image = image_of(&c);
+    const struct javm_hash all[] = {publish_instance(w.dir, &image, slots, 3), children[0],
+                                    children[1], children[2]};
+    cr_expect_eq(javm_vm_call_refuse(w.vm, w.dir, &(struct javm_call){0}, &result, &err),
+                 JAVM_E_STATE);
+    for (size_t i = 0; i < CODE(all); i++) {
+        struct javm_call call = usual_call(&all[i]);
+        invoke(&call);
+        const enum javm_end end = result.end;
+        const uint64_t value = result.value, gas = result.gas_used;
+        const enum javm_fault fault = result.fault;
+        cr_expect_eq(end, i == 0 ? JAVM_END_HALT : JAVM_END_FAULTED);
+        call.can_pause = true;
+        invoke(&call);
+        unsigned pauses = 0;
+        call.gas = 0;
+        for (; result.end == JAVM_END_PAUSED; pauses++) {
+            struct javm_hash hash;
+            if (pauses % 2 == 0) {
+                cr_assert_eq(javm_vm_detach_paused(w.vm, w.dir, &hash, &err), JAVM_OK);
+                cr_assert_eq(javm_vm_attach_paused(w.vm, w.dir, &hash, &err), JAVM_OK);
+            }
+            javm_call_result_clear(&result);
+            cr_assert_eq(javm_vm_call_refuse(w.vm, w.dir, &call, &result, &err), JAVM_OK);
+        }
+        cr_expect_eq(pauses, i == 0 ? 3 : 1);
+        cr_expect_eq(result.end, end);
+        cr_expect_eq(result.value, value);
+        cr_expect_eq(result.fault, fault);
+        cr_expect_eq(result.gas_used, gas);
+        if (i == 0)
+            cr_expect_eq(value, (uint64_t)JAVM_FAULT_YIELD_UNHANDLED + JAVM_FAULT_STORAGE +
+                                    JAVM_FAULT_OUT_OF_GAS);
+    }
+}
+
 KERNEL_TEST(pause, misuse)
 {
     static const uint64_t wrong[] = {5, 6, 8, 0};
