@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "tests/loaders/bad_containers.h"
 #include "tests/loaders/bad_inputs.h"
 #include "tests/loaders/bundle_maker.h"
 #include "tests/loaders/elf_maker.h"
@@ -118,8 +119,44 @@ static void load(const struct bad *bad)
     free(input.bytes);
 }
 
+static void load_container(const struct bad_container *bad)
+{
+    struct blob blob = bad_container_make(bad);
+    struct javm_error err = {0};
+    requested = 0;
+    const enum javm_status status = bad_container_load(bad, blob.bytes, blob.len, &err);
+    cr_expect_eq(status, bad->status, "%s: %s, %s", bad->what, javm_status_name(status), err.text);
+    cr_expect_leq(requested, (uint64_t)blob.len * BYTES_PER_BYTE, "%s: %" PRIu64 " bytes allocated",
+                  bad->what, requested);
+    blob_free(&blob);
+}
+
+/* 3 GiB of variables in 21 bytes, and a jump table of 16 million entries of no bytes. */
+static void load_claims(void)
+{
+    static const uint8_t memory[] = {0, 0xF0, 0, 0, 0, 0xC0, 0};
+    static const uint8_t code[] = {0xE1, 0, 0, 0, 0, 1, 0, 1};
+    struct blob blob = polkavm_begin(0);
+    struct javm_pvm_program program;
+    struct javm_error err = {0};
+    polkavm_section(&blob, 1, memory, sizeof memory);
+    polkavm_section(&blob, 6, code, sizeof code);
+    polkavm_end(&blob);
+    requested = 0;
+    cr_expect_eq(javm_pvm_load(blob.bytes, blob.len, JAVM_PVM_ANY, &program, &err), JAVM_OK, "%s",
+                 err.text);
+    cr_expect_eq(program.rw_size, 0xC0000000u);
+    cr_expect_eq(program.code.jump_len, 0);
+    cr_expect_leq(requested, 64);
+    javm_pvm_clear(&program);
+    blob_free(&blob);
+}
+
 static void load_all(void)
 {
+    for (unsigned i = 0; i < bad_container_count; i++)
+        load_container(&bad_containers[i]);
+    load_claims();
     for (unsigned i = 0; i < bad_elf_count; i++)
         load(&bad_elf[i]);
     for (unsigned i = 0; i < bad_bundle_count; i++)
