@@ -81,7 +81,7 @@ run 0 info two.jbundle
 check "all roots" sh -c 'grep -q "root \"a\"" out && grep -q "root \"b\"" out'
 check "no disassembly unless asked for" sh -c '! grep -q ecalli out'
 run 2 info jobs.ndjson
-check "not an image" has err 'jobs.ndjson: neither a bundle (.jimg, .jbundle) nor a linked RISC-V ELF file'
+check "not an image" has err 'jobs.ndjson: neither a bundle nor an ELF file; read as a '
 run 2 info cut.jimg
 run 2 info flipped.jimg
 run 2 info nowhere.jimg

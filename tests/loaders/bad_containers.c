@@ -96,6 +96,17 @@ const struct bad_container bad_containers[] = {
 /* clang-format on */
 const unsigned bad_container_count = sizeof bad_containers / sizeof *bad_containers;
 
+const struct bad_container good_containers[] = {
+    {"", JAVM_OK, JAVM_PVM_CODE_JAR1, JAR1, 0, "", 0},
+    {"", JAVM_OK, JAVM_PVM_ANY, JAR1, 0, "", 0},
+    {"", JAVM_OK, JAVM_PVM_CODE_GP, GP, 0, "", 0},
+    {"", JAVM_OK, JAVM_PVM_SPI, SPI, 0, "", 0},
+    {"", JAVM_OK, JAVM_PVM_ANY, SERVICE, 0, "", 0},
+    {"", JAVM_OK, JAVM_PVM_ANY, POLKAVM, 0, "", 0},
+    {"", JAVM_OK, JAVM_PVM_JAR, JAR, 0, "", 0},
+};
+const unsigned good_container_count = sizeof good_containers / sizeof *good_containers;
+
 static struct blob make_polkavm(int base)
 {
     static const char *const imports[] = {"read", "write", NULL};

@@ -17,6 +17,10 @@ struct bad_container {
 extern const struct bad_container bad_containers[];
 extern const unsigned bad_container_count;
 
+/* The bases as they are, each in its own form and to be found out. */
+extern const struct bad_container good_containers[];
+extern const unsigned good_container_count;
+
 struct blob bad_container_make(const struct bad_container *bad);
 /* What loading gives; nothing is kept. */
 enum javm_status bad_container_load(const struct bad_container *bad, const uint8_t *bytes,
