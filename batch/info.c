@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "batch/container_info.h"
 #include "batch/diag.h"
 #include "batch/info_caps.h"
 #include "batch/listing.h"
@@ -27,15 +28,27 @@ static uint64_t tier_of(uint64_t pages)
 
 /* ---- code ------------------------------------------------------------------------------- */
 
+static bool print_pvm(const struct javm_image *image, bool assembly)
+{
+    const struct javm_pvm_code code = {.code = image->code,
+                                       .code_len = image->code_len,
+                                       .bitmask = image->bitmask,
+                                       .jump_table = image->jump_table,
+                                       .jump_len = image->jump_count,
+                                       .profile = JAVM_PROFILE_JAR1,
+                                       .features = JAVM_PVM_UNLIKELY | JAVM_PVM_ECALL};
+    return container_info_code(&code, assembly);
+}
+
 /* One image's. jit NULL: no native code. */
 static bool print_code(const struct javm_image *image, bool assembly, struct javm_jit *jit)
 {
     struct javm_program *program;
     struct javm_error err;
     char a[32];
-    info_row("code", "%s bytes", text_grouped(a, image->code_len));
     if (image->isa != JAVM_ISA_PVM2)
-        return true;
+        return print_pvm(image, assembly);
+    info_row("code", "%s bytes", text_grouped(a, image->code_len));
     const struct javm_program_key key = {javm_image_footprint(image), 0};
     if (javm_program_decode_pvm2(image->code, image->code_len, &key, &program, &err) != JAVM_OK) {
         complain("%s", err.text);
@@ -199,10 +212,9 @@ int info_file(const struct options *options)
     }
     const enum javm_file_kind kind = javm_file_sniff(bytes, len);
     if (kind == JAVM_FILE_UNKNOWN) {
+        const int result = container_info(options, bytes, len);
         free(bytes);
-        complain("%s: neither a bundle (.jimg, .jbundle) nor a linked RISC-V ELF file",
-                 options->path);
-        return 2;
+        return result;
     }
     const enum javm_status status = javm_load(bytes, len, &bundle, &err);
     free(bytes);

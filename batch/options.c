@@ -15,7 +15,7 @@ static const char HELP[] =
     "Usage:\n"
     "  javm-batch [run] [OPTIONS] JOBS.ndjson   run the jobs; '-' reads standard input\n"
     "  javm-batch check [OPTIONS] JOBS.ndjson   report every problem, run nothing\n"
-    "  javm-batch info [--asm] FILE             what an image, bundle or ELF file holds;\n"
+    "  javm-batch info [--asm] FILE             what an image, bundle, ELF or PVM file holds;\n"
     "                                           --asm: its code, guest and native\n"
     "\n"
     "JOBS and results may be compressed (.gz, .zst).\n"

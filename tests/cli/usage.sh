@@ -109,7 +109,7 @@ check "so is what it would have told" grep -q '^\.\.\. and [0-9]* more Data$' ou
 check "no more rows than that" [ "$(lines out)" -lt 400 ]
 check "no cap twice" [ "$(grep -c '^[A-Z][A-Za-z]* 0x' out)" -eq "$(grep '^[A-Z][A-Za-z]* 0x' out | sort -u | wc -l)" ]
 run 2 info jobs.ndjson
-check "not an image" has err 'jobs.ndjson: neither a bundle (.jimg, .jbundle) nor a linked RISC-V ELF file'
+check "not an image" has err 'jobs.ndjson: neither a bundle nor an ELF file; read as a '
 run 2 info cut.jimg
 run 2 info flipped.jimg
 run 2 info nowhere.jimg

@@ -1,6 +1,7 @@
-/* Small files that claim to be huge. Catches: an allocation that follows a number in the file
- * instead of the bytes that are there, and a sum of parts (sections over the same bytes, pages,
- * lists) that nobody bounds.
+/* Small files that claim to be huge, and PVM programs without memory. Catches: an allocation that
+ * follows a number in the file instead of the bytes that are there, and a sum of parts (sections
+ * over the same bytes, pages, lists) that nobody bounds; an allocation whose failure is not looked
+ * at, or leaks.
  *
  * Two ways of looking: the linker hands every malloc, calloc and realloc of libjavm to the counters
  * below, and the whole process, libelf included, gets a limit on its address space. */
@@ -12,6 +13,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "tests/loaders/bad_containers.h"
 #include "tests/loaders/bad_inputs.h"
 #include "tests/loaders/bundle_maker.h"
 #include "tests/loaders/elf_maker.h"
@@ -22,6 +24,13 @@
 enum { BYTES_PER_BYTE = 128, BYTES_ALWAYS = 128 << 10 };
 
 static uint64_t requested;
+/* The allocation counted down to gets nothing; 0: none. */
+static unsigned fails;
+
+static bool fails_now(void)
+{
+    return fails > 0 && --fails == 0;
+}
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
@@ -33,19 +42,19 @@ void *__wrap_realloc(void *old, size_t size);
 void *__wrap_malloc(size_t size)
 {
     requested += size;
-    return __real_malloc(size);
+    return fails_now() ? NULL : __real_malloc(size);
 }
 
 void *__wrap_calloc(size_t count, size_t size)
 {
     requested += count * size;
-    return __real_calloc(count, size);
+    return fails_now() ? NULL : __real_calloc(count, size);
 }
 
 void *__wrap_realloc(void *old, size_t size)
 {
     requested += size;
-    return __real_realloc(old, size);
+    return fails_now() ? NULL : __real_realloc(old, size);
 }
 
 /* ---- files that are right, and claim much ------------------------------------------------ */
@@ -118,8 +127,44 @@ static void load(const struct bad *bad)
     free(input.bytes);
 }
 
+static void load_container(const struct bad_container *bad)
+{
+    struct blob blob = bad_container_make(bad);
+    struct javm_error err = {0};
+    requested = 0;
+    const enum javm_status status = bad_container_load(bad, blob.bytes, blob.len, &err);
+    cr_expect_eq(status, bad->status, "%s: %s, %s", bad->what, javm_status_name(status), err.text);
+    cr_expect_leq(requested, (uint64_t)blob.len * BYTES_PER_BYTE, "%s: %" PRIu64 " bytes allocated",
+                  bad->what, requested);
+    blob_free(&blob);
+}
+
+/* 3 GiB of variables in 21 bytes, and a jump table of 16 million entries of no bytes. */
+static void load_claims(void)
+{
+    static const uint8_t memory[] = {0, 0xF0, 0, 0, 0, 0xC0, 0};
+    static const uint8_t code[] = {0xE1, 0, 0, 0, 0, 1, 0, 1};
+    struct blob blob = polkavm_begin(0);
+    struct javm_pvm_program program;
+    struct javm_error err = {0};
+    polkavm_section(&blob, 1, memory, sizeof memory);
+    polkavm_section(&blob, 6, code, sizeof code);
+    polkavm_end(&blob);
+    requested = 0;
+    cr_expect_eq(javm_pvm_load(blob.bytes, blob.len, JAVM_PVM_ANY, &program, &err), JAVM_OK, "%s",
+                 err.text);
+    cr_expect_eq(program.rw_size, 0xC0000000u);
+    cr_expect_eq(program.code.jump_len, 0);
+    cr_expect_leq(requested, 64);
+    javm_pvm_clear(&program);
+    blob_free(&blob);
+}
+
 static void load_all(void)
 {
+    for (unsigned i = 0; i < bad_container_count; i++)
+        load_container(&bad_containers[i]);
+    load_claims();
     for (unsigned i = 0; i < bad_elf_count; i++)
         load(&bad_elf[i]);
     for (unsigned i = 0; i < bad_bundle_count; i++)
@@ -140,6 +185,38 @@ Test(allocation, is_bounded_by_what_is_there)
     cr_expect_leq(requested, len * BYTES_PER_BYTE + BYTES_ALWAYS);
     javm_bundle_clear(&bundle);
     free(bytes);
+}
+
+/* With the first allocation failing, the second, and so on until none does. */
+static void load_without_memory(const struct bad_container *good)
+{
+    struct blob blob = bad_container_make(good);
+    enum javm_status status = JAVM_E_NOMEM;
+    unsigned nth = 0;
+    while (status == JAVM_E_NOMEM) {
+        struct javm_pvm_program program = {0};
+        struct javm_jar jar = {0};
+        struct javm_error err = {0};
+        fails = ++nth;
+        status = good->as == JAVM_PVM_JAR
+                     ? javm_jar_load(blob.bytes, blob.len, &jar, &err)
+                     : javm_pvm_load(blob.bytes, blob.len, good->as, &program, &err);
+        cr_assert_eq(err.status, status);
+        cr_assert((status == JAVM_OK) == (program.owned != NULL || jar.owned != NULL));
+        fails = 0;
+        javm_pvm_clear(&program);
+        javm_jar_clear(&jar);
+    }
+    cr_assert_eq(status, JAVM_OK);
+    cr_assert_gt(nth, 1);
+    blob_free(&blob);
+}
+
+Test(allocation, failures_of_containers)
+{
+    for (unsigned i = 0; i < good_container_count; i++)
+        load_without_memory(&good_containers[i]);
+    REQUIRE_NO_LEAKS();
 }
 
 /* Sanitizers keep terabytes of shadow addresses: there the limit would stop the process itself. */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "loaders/bytes.h"
+#include "tests/loaders/bad_containers.h"
 #include "tests/loaders/bad_inputs.h"
 
 /* ---- the table -------------------------------------------------------------------------- */
@@ -34,6 +35,24 @@ static void check(const struct bad *bad, struct writer *table)
     free(input.bytes);
 }
 
+static void check_container(const struct bad_container *bad, struct writer *table)
+{
+    struct blob blob = bad_container_make(bad);
+    uint8_t *exact = malloc(blob.len);
+    cr_assert_not_null(exact);
+    memcpy(exact, blob.bytes, blob.len);
+    struct javm_error err = {.where = JAVM_NOWHERE};
+    const enum javm_status status = bad_container_load(bad, exact, blob.len, &err);
+    cr_expect_eq(status, bad->status, "%s: %s, %s", bad->what, javm_status_name(status), err.text);
+    cr_expect(status == err.status && err.where <= blob.len, "%s: at %llu", bad->what,
+              (unsigned long long)err.where);
+    cr_expect_not_null(strstr(err.text, " at byte "), "%s: %s", bad->what, err.text);
+    cr_expect_null(strchr(err.text, '\n'));
+    writer_text(table, "| %s | %s | %s |\n", bad->what, javm_status_name(status), err.text);
+    free(exact);
+    blob_free(&blob);
+}
+
 static const char begin[] =
     "<!-- loaders: this part is written by tests/loaders/test_bad_input.c -->\n";
 static const char end[] = "<!-- loaders: end -->\n";
@@ -46,6 +65,9 @@ static void make_table(struct writer *table)
     writer_text(table, "\n## Bundles and images\n\n| input | status | message |\n|---|---|---|\n");
     for (unsigned i = 0; i < bad_bundle_count; i++)
         check(&bad_bundles[i], table);
+    writer_text(table, "\n## PVM programs\n\n| input | status | message |\n|---|---|---|\n");
+    for (unsigned i = 0; i < bad_container_count; i++)
+        check_container(&bad_containers[i], table);
     writer_text(table, "\n");
     cr_assert(!table->failed);
 }
@@ -106,20 +128,23 @@ Test(bad_input, messages_differ)
 {
     struct writer table = {0};
     make_table(&table);
-    char *lines[256];
+    char *lines[512];
     unsigned count = 0;
     for (char *line = strtok((char *)table.bytes, "\n"); line != NULL; line = strtok(NULL, "\n")) {
         char *bar = line[0] == '|' ? strchr(line + 1, '|') : NULL;
         if (bar != NULL && strstr(bar, "---") == NULL && strstr(bar, "| message |") == NULL)
             lines[count++] = bar;
     }
-    cr_assert_eq(count, bad_elf_count + bad_bundle_count);
+    cr_assert_eq(count, bad_elf_count + bad_bundle_count + bad_container_count);
     for (unsigned i = 0; i < count; i++) {
         bool again = false;
         for (unsigned k = 0; k < i; k++)
             again = again || strcmp(lines[i], lines[k]) == 0;
-        const struct bad *row = i < bad_elf_count ? &bad_elf[i] : &bad_bundles[i - bad_elf_count];
-        cr_expect_eq(again, is_again(row), "row %u: %s", i, lines[i]);
+        const struct bad *row = i < bad_elf_count ? &bad_elf[i]
+                                : i < bad_elf_count + bad_bundle_count
+                                    ? &bad_bundles[i - bad_elf_count]
+                                    : NULL;
+        cr_expect_eq(again, row != NULL && is_again(row), "row %u: %s", i, lines[i]);
     }
     writer_free(&table);
 }

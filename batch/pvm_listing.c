@@ -1,0 +1,114 @@
+#include "batch/pvm_listing.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { NAME_SHOWN = 200, BYTES_SHOWN = 10 };
+
+void listing_name(const uint8_t *name, uint64_t len)
+{
+    putchar('"');
+    for (uint64_t i = 0; i < len && i < NAME_SHOWN; i++)
+        if (name[i] == '"' || name[i] == '\\')
+            printf("\\%c", name[i]);
+        else if (name[i] >= 0x20 && name[i] < 0x7F)
+            putchar(name[i]);
+        else
+            printf("\\x%02x", name[i]);
+    printf("\"%s", len > NAME_SHOWN ? "..." : "");
+}
+
+static int by_pc(const void *a, const void *b)
+{
+    const struct javm_pvm_symbol *x = *(const struct javm_pvm_symbol *const *)a;
+    const struct javm_pvm_symbol *y = *(const struct javm_pvm_symbol *const *)b;
+    return x->pc != y->pc ? (x->pc > y->pc) - (x->pc < y->pc) : (x > y) - (x < y);
+}
+
+static const struct javm_pvm_symbol **sorted(const struct listing_names *names)
+{
+    const struct javm_pvm_symbol **order =
+        malloc(((size_t)names->export_count + 1) * sizeof *order);
+    for (uint32_t i = 0; order != NULL && i < names->export_count; i++)
+        order[i] = &names->exports[i];
+    if (order != NULL)
+        qsort(order, names->export_count, sizeof *order, by_pc);
+    return order;
+}
+
+static void print_bytes(const struct javm_pvm_code *code, uint64_t at, uint64_t end)
+{
+    char text[2 * BYTES_SHOWN + 1] = "";
+    for (uint64_t i = at; i < end && i < at + BYTES_SHOWN; i++)
+        snprintf(text + 2 * (i - at), 3, "%02x", code->code[i]);
+    printf("  %-*s%s  ", 2 * BYTES_SHOWN, text, end - at > BYTES_SHOWN ? "+" : " ");
+}
+
+/* What jumps would find at their target, when that is nothing good. */
+static const char *target_problem(const struct javm_pvm_code *code,
+                                  const struct javm_pvm_insn *insn)
+{
+    const bool jumps =
+        insn->format == JAVM_PVM_O || insn->format == JAVM_PVM_RIO || insn->format == JAVM_PVM_RRO;
+    if (!jumps || javm_pvm_is_start(code, insn->target))
+        return "";
+    return insn->target < code->code_len ? " ; no instruction there" : " ; outside the code";
+}
+
+static void print_insn(const struct javm_pvm_code *code, const struct javm_pvm_insn *insn,
+                       bool starts, const struct listing_names *names)
+{
+    char text[96];
+    const uint64_t end = insn->next < code->code_len ? insn->next : code->code_len;
+    printf("%c %06" PRIx64, starts ? '*' : ' ', insn->pc);
+    print_bytes(code, insn->pc, end);
+    javm_pvm_format_insn(insn, text, sizeof text);
+    printf("%s%s", text, target_problem(code, insn));
+    if (insn->format == JAVM_PVM_I && (uint32_t)insn->x < names->import_count) {
+        const struct javm_pvm_symbol *import = &names->imports[(uint32_t)insn->x];
+        printf(" ; ");
+        listing_name(import->name, import->name_len);
+    }
+    putchar('\n');
+}
+
+/* The code up to the next start has no instruction: what stands there never runs. */
+static uint64_t print_gap(const struct javm_pvm_code *code, uint64_t at)
+{
+    uint64_t end = at;
+    while (end < code->code_len && !javm_pvm_is_start(code, end))
+        end++;
+    if (end > at) {
+        printf("  %06" PRIx64, at);
+        print_bytes(code, at, end);
+        printf("(%" PRIu64 " byte%s outside all instructions)\n", end - at,
+               end - at == 1 ? "" : "s");
+    }
+    return end;
+}
+
+bool listing_pvm(const struct javm_pvm_code *code, const struct listing_names *names)
+{
+    static const struct listing_names none;
+    bool starts = true;
+    uint32_t label = 0;
+    names = names == NULL ? &none : names;
+    const struct javm_pvm_symbol **order = sorted(names);
+    if (order == NULL)
+        return false;
+    puts("\n  code (* starts a block)");
+    for (uint64_t at = print_gap(code, 0); at < code->code_len; at = print_gap(code, at)) {
+        for (; label < names->export_count && order[label]->pc <= at; label++) {
+            printf("export ");
+            listing_name(order[label]->name, order[label]->name_len);
+            puts(":");
+        }
+        const struct javm_pvm_insn insn = javm_pvm_decode(code, at);
+        print_insn(code, &insn, starts, names);
+        starts = insn.terminator;
+        at = insn.next;
+    }
+    free(order);
+    return true;
+}
