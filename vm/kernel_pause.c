@@ -152,9 +152,7 @@ static void begin_state(const struct entry *e, uint32_t base, bool bottom, struc
 static bool freeze_frame(const struct javm_vm *vm, struct entry *e, struct words *state,
                          struct node *frame)
 {
-    frame_forget_shown(e);
-    if (frame_flush_slot0(e) != JAVM_OK)
-        return false;
+    frame_forget_shown(e); /* what its window shows else is among the pages */
     struct javm_cap *pages = collect_pages(vm, e, state);
     for (uint64_t k = 0; k < state->words[STATE_REPLACED_MORE]; k++)
         add(state, e->replaced_more[64 + k]);

@@ -212,7 +212,6 @@ struct fuzz_world {
     } frames[FUZZ_DEPTH]; /* after the last operation */
     uint32_t frame_count;
     uint32_t after_depth; /* entries after the last operation */
-    bool moved_alone;     /* to the other Vm, when other worlds did not */
     bool counted;         /* the fault of the last operation */
     struct {
         uint32_t index, depth;

@@ -195,7 +195,6 @@ static bool go_on(struct fuzz_world *world, struct javm_call *call, unsigned pau
     const bool all = k < 55;
     world->coverage->detached += all;
     const bool alone = !all && world->moves && world->now->host_files;
-    world->moved_alone |= alone;
     if ((all || alone) && !move(world))
         return false;
     call->gas = choose(&world->choices, likely(&world->choices, 60) ? 4000 : 300);
@@ -279,7 +278,7 @@ void run_case(struct fuzz_world *world, const struct fuzz_case *c)
     world->trace.count = 0;
     world->wrong[0] = '\0';
     world->differs = SIZE_MAX;
-    world->keeps = world->counted = world->moved_alone = false;
+    world->keeps = world->counted = false;
     world->used = 0;
     world->frame_count = world->after_depth = 0;
     forget(world);

@@ -20,20 +20,6 @@ const char *fuzz_operation_name(uint32_t op)
 
 /* ---- records ---------------------------------------------------------------------------- */
 
-/* Does it agree with what the first world saw? An invocation that moved on its own has its slot[0]
- * as a Data where others have it in a mapping still: the same to a guest, not in digests. */
-static bool agrees(const struct fuzz_world *world, size_t at, const struct record *record)
-{
-    if (at >= world->against->count)
-        return false;
-    struct record other = world->against->records[at];
-    if (world->moved_alone && other.phase != PHASE_RESULT) {
-        other.state = record->state;
-        other.memory = record->memory;
-    }
-    return memcmp(record, &other, sizeof other) == 0;
-}
-
 void trace_add(struct fuzz_world *world, const struct record *record)
 {
     struct trace *trace = &world->trace;
@@ -45,7 +31,8 @@ void trace_add(struct fuzz_world *world, const struct record *record)
     }
     trace->records[at] = *record;
     if (world->against != NULL && world->differs == SIZE_MAX && world->wrong[0] == '\0' &&
-        !agrees(world, at, record)) {
+        (at >= world->against->count ||
+         memcmp(record, &world->against->records[at], sizeof *record) != 0)) {
         world->differs = world->show = at;
         check_fail(world, "the engines differ at record %zu", at);
     }

@@ -673,6 +673,34 @@ static struct javm_hash damaged(const struct javm_hash *hash, uint64_t entry, ui
 }
 
 /* Any word, any value: refused, or a run that ends somehow; never anything left behind. */
+/* What a mapped slot[0] holds is decided when somebody names it: zeros again by then are nothing,
+ * also when it left the Vm in between. */
+KERNEL_TEST(pause, a_window_that_nobody_looked_at)
+{
+    struct code c = {.count = 0};
+    endpoint(&c);
+    li(&c, 9, 5);
+    store(&c, WINDOW, 9);
+    emit(&c, FALLTHROUGH);
+    store(&c, WINDOW, 0);
+    OP(&c, MINT_CNODE, 7); /* names other slots */
+    OP(&c, COPY, 0, 9);
+    emit(&c, REPLY);
+    const struct javm_hash image = image_with(&c, WITH_WINDOW, NULL);
+    const struct javm_hash instance = publish_instance(w.dir, &image, NULL, 0);
+    for (uint64_t gas = 1; gas < 80; gas++) {
+        for (int detach = 0; detach < 2; detach++) {
+            struct javm_call call = usual_call(&instance);
+            call.can_pause = true;
+            call.gas = gas;
+            invoke(&call);
+            cr_assert_eq(result.end, JAVM_END_PAUSED);
+            resume_elsewhere(detach);
+            expect_fault(JAVM_FAULT_BAD_OPERAND);
+        }
+    }
+}
+
 /* A mapping whose source lies in a CNode: the CNode is a value like any other after the move, and
  * what was written has to come into it. The CNode moves away when `away`. */
 static void pause_with_deep_mapping(bool away, struct javm_hash *hash)
