@@ -271,6 +271,16 @@ static bool collect_natives(struct run *run, struct summary *summary, struct jav
     return saved;
 }
 
+/* After the workers were stopped. What is live then was counted by somebody who forgot it. */
+static void collect_caps(struct javm_dir_thread *dir, struct summary *summary)
+{
+    javm_directory_sweep(dir);
+    javm_directory_stats(dir, &summary->caps);
+    if (summary->caps.instances != 0)
+        complain("warning: internal error: %llu live entries are left after the batch",
+                 (unsigned long long)summary->caps.instances);
+}
+
 static int exit_code(const struct summary *summary, enum pipeline_end end)
 {
     if (summary->halt == HALT_SIGNAL)
@@ -308,6 +318,7 @@ static int finish(struct parts *parts, enum pipeline_end end)
     javm_sched_destroy(run->sched);
     run->sched = NULL;
     collect_vms(run, &summary);
+    collect_caps(parts->dir, &summary);
     const bool saved = collect_natives(run, &summary, &cache_err);
     run_totals(run, &summary.totals, true);
     summary.announced = atomic_load_explicit(&run->announced, memory_order_relaxed);

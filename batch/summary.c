@@ -144,6 +144,8 @@ static void print_stats(FILE *to, const struct summary *s, const struct run *run
             s->native.programs, s->native.regions, s->native.code_bytes, s->native.compiled_bytes,
             (double)s->native.compile_ns / 1e9, s->native.files_loaded, s->native.files_saved,
             s->native.files_refused, s->native.files_failed);
+    fprintf(to, ",\"caps\":{\"published\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"live\":%" PRIu64 "}",
+            s->caps.blobs, s->caps.blob_bytes, s->caps.instances);
     fprintf(to, ",\"peak_memory_bytes\":%" PRIu64 "}\n", s->peak_bytes);
 }
 

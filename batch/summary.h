@@ -14,10 +14,11 @@ struct summary {
     bool input_ended;   /* the whole file was read */
     enum halt halt;
     unsigned workers;
-    struct javm_worker_stats sched; /* summed over workers; cpu and node unused */
-    struct javm_vm_stats vm;        /* summed over workers */
-    struct javm_jit_stats native;   /* summed over nodes */
-    uint64_t peak_bytes;            /* resident, of the whole process */
+    struct javm_worker_stats sched;   /* summed over workers; cpu and node unused */
+    struct javm_vm_stats vm;          /* summed over workers */
+    struct javm_directory_stats caps; /* when nobody needed any more */
+    struct javm_jit_stats native;     /* summed over nodes */
+    uint64_t peak_bytes;              /* resident, of the whole process */
     int exit_code;
 };
 

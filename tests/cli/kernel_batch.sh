@@ -43,7 +43,8 @@ check "most come to their end" [ "$(grep -c '"exit":"halt"' one)" -gt 1600 ]
 check "some do not" grep -q '"exit":"out_of_gas"' one
 run 0 --ordered --reproducible --post --engine interp --workers 4 --output four jobs.ndjson
 check "the same with four workers" cmp one four
-run 0 --ordered --reproducible --post --workers 4 --output native jobs.ndjson
+run 0 --ordered --reproducible --post --workers 4 --stats stats --output native jobs.ndjson
+check "nothing is live at the end" has stats '"live":0}'
 check "the same with the engine of this machine" cmp one native
 run 0 --ordered --reproducible --post --workers 1 --output again jobs.ndjson
 check "the same again" cmp one again

@@ -32,6 +32,7 @@ run() {
     "$PROGRAM" "$@" >out 2>err
     code=$?
     [ "$code" -eq "$want" ] || { fail "${PROGRAM##*/} $*: exit code $code, expected $want"; cat out err; }
+    ! grep -q 'live entries are left' err || { fail "${PROGRAM##*/} $*: $(cat err)"; } # after every batch
 }
 
 # has FILE TEXT : the file contains the fixed text

@@ -227,7 +227,7 @@ check "whole lines then, too" whole limited
 # -- figures
 run 0 --stats stats.json --output - many.ndjson
 check "stats: jobs" has stats.json '{"jobs":300000,"exits":{"halt":300000,'
-for field in mismatches not_run gas seconds latency_us p50 p99 workers engine steals_l3 programs peak_memory_bytes exit_code; do
+for field in mismatches not_run gas seconds latency_us p50 p99 workers engine steals_l3 programs caps peak_memory_bytes exit_code; do
     check "stats: $field" has stats.json "\"$field\":"
 done
 run 2 --stats stats.json --output - cut.gz
