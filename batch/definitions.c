@@ -570,7 +570,7 @@ static const struct target *find_hash(struct definitions *defs, const struct jso
     const struct definition *known = *place(defs, text, len);
     if (known != NULL)
         return &known->target;
-    struct target target;
+    struct target target = {0};
     struct javm_cap *cap = javm_directory_get(defs->dir, &hash);
     struct javm_hash image_hash = hash;
     if (cap == NULL) {

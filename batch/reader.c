@@ -272,13 +272,15 @@ static bool read_target(struct reader *reader, const struct fields *fields,
         return false;
     const struct target *first = job->chain == NULL ? NULL : job->chain->target;
     job->target = first;
-    if (members->invoke == NULL)
-        return first != NULL ||
-               problem_at(problem, fields->nodes[0].offset,
-                          job->chain != NULL
-                              ? "invoke: the first job of a chain has to name what it runs on"
-                              : "expected a definition (image, instance) or a job with a field "
-                                "invoke");
+    if (members->invoke == NULL && first != NULL)
+        return true;
+    if (members->invoke == NULL) {
+        problem_at(problem, fields->nodes[0].offset,
+                   job->chain != NULL
+                       ? "invoke: the first job of a chain has to name what it runs on"
+                       : "expected a definition (image, instance) or a job with a field invoke");
+        return false;
+    }
     job->target = definitions_find(reader->definitions, members->invoke, problem);
     if (job->target == NULL)
         return false;

@@ -120,9 +120,11 @@ void code_read(struct field_reader *r, enum code_numbers numbers, struct code_pa
     if (limited && parts->code_len > MAX_CODE)
         field_bad(r, JAVM_E_LIMIT, "code_len", parts->code_at,
                   "%" PRIu64 " bytes, at most %d are allowed", parts->code_len, MAX_CODE);
-    if (parts->entry_size > 4 || (!limited && parts->entry_size == 0))
+    /* A gp blob without a table is written with entries of 0 bytes, whatever the text says. */
+    const bool none = limited || (numbers == CODE_NATURAL && parts->jump_len == 0);
+    if (parts->entry_size > 4 || (!none && parts->entry_size == 0))
         field_bad(r, JAVM_E_FORMAT, "entry_size", size_at, "%u where %d to 4 is expected",
-                  parts->entry_size, limited ? 0 : 1);
+                  parts->entry_size, none ? 0 : 1);
     /* below 2^35 * 4 */
     parts->table = part(r, parts->jump_len * parts->entry_size, "jump table", "jump_len", table_at);
     parts->code = part(r, parts->code_len, "code", "code_len", parts->code_at);

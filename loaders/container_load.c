@@ -134,7 +134,8 @@ static enum javm_status load_any(const uint8_t *bytes, size_t len, struct javm_p
             nearest = FORMS[i];
         }
     }
-    return javm_fail(err, best.status, best.where, "neither a bundle nor an ELF file; read as a %s: %.160s",
+    return javm_fail(err, best.status, best.where,
+                     "neither a bundle nor an ELF file; read as a %s: %.160s",
                      javm_pvm_container_name(nearest), best.text);
 }
 

@@ -55,7 +55,7 @@ static enum javm_status numbers_set(struct number_table *table, const struct jav
 {
     struct number *n = table->room != 0 ? find(table, key) : NULL;
     if (n == NULL || n->key.len == 0) {
-        if (table->used >= table->room / 2) {
+        if (n == NULL || table->used >= table->room / 2) {
             if (!grow(table))
                 return JAVM_E_NOMEM;
             n = find(table, key);

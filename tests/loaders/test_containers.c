@@ -92,6 +92,26 @@ Test(containers, code_blobs)
     REQUIRE_NO_LEAKS();
 }
 
+/* Without a jump table there is nothing to have a size: other toolchains say 0 in gp blobs then. */
+Test(containers, no_table)
+{
+    static const uint8_t code[] = {0}, starts[] = {1};
+    struct pvm_source source = {.code = code, .starts = starts, .code_len = 1};
+    struct blob jar1 = {0}, gp = {0};
+    struct javm_pvm_program program;
+    struct javm_error err;
+    blob_code(&jar1, &source, false);
+    blob_code(&gp, &source, true);
+    load(&gp, JAVM_PVM_CODE_GP, &program);
+    check_code(&program.code, &source);
+    javm_pvm_clear(&program);
+    cr_assert_eq(javm_pvm_load(jar1.bytes, jar1.len, JAVM_PVM_CODE_JAR1, &program, &err),
+                 JAVM_E_FORMAT);
+    blob_free(&jar1);
+    blob_free(&gp);
+    REQUIRE_NO_LEAKS();
+}
+
 Test(containers, standard_programs)
 {
     static uint8_t bytes[70000];
