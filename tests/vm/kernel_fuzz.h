@@ -212,6 +212,7 @@ struct fuzz_world {
     } frames[FUZZ_DEPTH]; /* after the last operation */
     uint32_t frame_count;
     uint32_t after_depth; /* entries after the last operation */
+    bool published;       /* it was detached */
     bool counted;         /* the fault of the last operation */
     struct {
         uint32_t index, depth;

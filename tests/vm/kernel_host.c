@@ -166,6 +166,7 @@ static bool move(struct fuzz_world *world)
     struct javm_error err;
     enum javm_status status = javm_vm_detach_paused(world->vm, world->base.dir, &hash, &err);
     world->vm = other_vm(world);
+    world->published = true;
     if (status == JAVM_OK)
         status = javm_vm_attach_paused(world->vm, world->base.dir, &hash, &err);
     if (status != JAVM_OK)
@@ -278,7 +279,7 @@ void run_case(struct fuzz_world *world, const struct fuzz_case *c)
     world->trace.count = 0;
     world->wrong[0] = '\0';
     world->differs = SIZE_MAX;
-    world->keeps = world->counted = false;
+    world->keeps = world->counted = world->published = false;
     world->used = 0;
     world->frame_count = world->after_depth = 0;
     forget(world);
@@ -295,7 +296,7 @@ void run_case(struct fuzz_world *world, const struct fuzz_case *c)
         check_fail(world, "entries are left");
     const struct record *last = &world->trace.records[world->trace.count - 1];
     if (world->trace.count != 0 && last->phase == PHASE_RESULT && last->depth == JAVM_END_FAULTED &&
-        !c->can_pause && !c->want_slot0 && after.blobs != before.blobs)
+        !world->published && !c->want_slot0 && after.blobs != before.blobs)
         check_fail(world, "a fault left %llu blobs behind",
                    (unsigned long long)(after.blobs - before.blobs));
     if (after.instances != 0)
