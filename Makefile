@@ -9,7 +9,7 @@ SHELL := /bin/sh
 BUILD ?= build
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 30
-CTEST = ctest --test-dir $(1) --output-on-failure --no-tests=error
+CTEST = ctest --test-dir $(1) -j $(JOBS) --output-on-failure --no-tests=error
 
 .PHONY: help deps tools build demo test bench asan tsan fuzz valgrind docs guests format tidy install clean
 
