@@ -32,6 +32,15 @@ static void plan_slot(struct jit_plan *plan, uint8_t slot, uint32_t *busy)
     plan->host[plan->count++] = stand_ins[pick];
 }
 
+/* An access that is encoded as it is, x0 too. */
+static bool in_access(const struct ir_insn *insn, enum ir_shape shape)
+{
+    if (is_cold(insn->ra))
+        return false;
+    return (shape == IR_STORE && !is_cold(insn->rb)) || shape == IR_STORE_IMM ||
+           (shape == IR_LOAD && insn->rd < HOT_REGS);
+}
+
 void jit_plan_of(const struct ir_insn *insn, struct jit_plan *plan)
 {
     const enum ir_shape shape = ir_shape_of(insn->op);
@@ -39,8 +48,8 @@ void jit_plan_of(const struct ir_insn *insn, struct jit_plan *plan)
     const bool d = has & IR_HAS_D, a = has & IR_HAS_A, b = has & IR_HAS_B;
     uint32_t busy = 0;
     plan->count = 0;
-    if (shape == IR_STORE && !is_cold(insn->ra) && !is_cold(insn->rb))
-        return; /* x0 is encoded in the store */
+    if (in_access(insn, shape))
+        return; /* x0 is encoded in the access */
     if (d && insn->rd < HOT_REGS)
         busy |= 1u << jit_host_reg[insn->rd];
     if (a && insn->ra < HOT_REGS)
@@ -161,7 +170,7 @@ static void shift_imm(struct jit_compiler *c, bool w, enum x64_shift op, unsigne
         x64_shift_imm(e, w, op, d, n);
 }
 
-static void set_flag(struct x64 *e, enum x64_cond cond, unsigned d)
+void jit_set_flag(struct x64 *e, enum x64_cond cond, unsigned d)
 {
     x64_setcc(e, cond, HOST_TEMP);
     x64_movzx8(e, d, HOST_TEMP);
@@ -320,8 +329,7 @@ static void divide(struct x64 *e, bool w, bool is_signed, bool quotient, unsigne
 
 /* ---- operations that some processors lack ----------------------------------------------- */
 
-/* Leave generated code for one instruction. */
-static void step(struct jit_compiler *c)
+void jit_step(struct jit_compiler *c)
 {
     struct x64 *e = &c->e;
     x64_store_context_imm(e, false, CONTEXT_AT(step_pc), (int32_t)c->pc);
@@ -336,7 +344,7 @@ static void count(struct jit_compiler *c, uint32_t feature, unsigned op, bool w,
     if (c->features & feature)
         x64_f30f(&c->e, w, op, d, a);
     else
-        step(c);
+        jit_step(c);
 }
 
 /* Each byte that is not zero becomes FF: compare with zero, then invert. */
@@ -417,7 +425,8 @@ static void ask_touched(struct jit_compiler *c, const struct address *at, uint32
     }
 }
 
-static void store(struct jit_compiler *c, uint16_t op, bool zero, unsigned value,
+/* Of a register, or of what the instruction says. */
+static void store(struct jit_compiler *c, uint16_t op, const int32_t *imm, unsigned value,
                   const struct address *at)
 {
     struct x64 *e = &c->e;
@@ -425,9 +434,9 @@ static void store(struct jit_compiler *c, uint16_t op, bool zero, unsigned value
     if (c->cow)
         ask_touched(c, at, width);
     jit_note_pair(c, &c->sites, c->pc);
-    if (zero) {
+    if (imm != NULL) {
         guest(e, width == 8, width == 2, width == 1 ? 0xC6 : 0xC7, 0, at);
-        x64_put(e, 0, width == 1 ? 1 : width == 2 ? 2 : 4);
+        x64_put(e, (uint32_t)*imm, width == 1 ? 1 : width == 2 ? 2 : 4);
     } else {
         guest(e, width == 8, width == 2, width == 1 ? 0x88 : 0x89, value, at);
     }
@@ -446,7 +455,7 @@ static void alu_wide_imm(struct x64 *e, enum x64_alu op, unsigned d, int64_t imm
     }
 }
 
-static void compare_imm(struct x64 *e, unsigned a, int64_t imm)
+void jit_compare_imm(struct x64 *e, unsigned a, int64_t imm)
 {
     if (imm == 0)
         x64_test(e, true, a, a);
@@ -466,11 +475,11 @@ static void set_on_imm(struct x64 *e, bool is_signed, unsigned d, unsigned a, in
     const enum x64_cond cond = is_zero ? X64_E : is_signed ? X64_L : X64_B;
     if (d != a)
         x64_zero(e, d);
-    compare_imm(e, a, is_zero ? 0 : imm);
+    jit_compare_imm(e, a, is_zero ? 0 : imm);
     if (d != a)
         x64_setcc(e, cond, d);
     else
-        set_flag(e, cond, d);
+        jit_set_flag(e, cond, d);
 }
 
 /* One operation, whatever it is: one switch, so that generating costs one hard-to-predict jump. */
@@ -519,7 +528,7 @@ static void emit_one(struct jit_compiler *c, const struct ir_insn *insn, unsigne
             x64_setcc(e, cond, d);
         } else {
             x64_alu(e, true, X64_CMP, a, b);
-            set_flag(e, cond, d);
+            jit_set_flag(e, cond, d);
         }
         break;
     }
@@ -624,7 +633,7 @@ static void emit_one(struct jit_compiler *c, const struct ir_insn *insn, unsigne
         break;
     case IR_BEXT:
         x64_0f(e, true, 0xA3, b, a);
-        set_flag(e, X64_B, d);
+        jit_set_flag(e, X64_B, d);
         break;
     case IR_CZERO_EQZ:
         conditional_zero(e, X64_NE, d, a, b);
@@ -801,8 +810,20 @@ static void emit_one(struct jit_compiler *c, const struct ir_insn *insn, unsigne
     case IR_LWU:
         load(c, op, d, &(const struct address){.base = a, .disp = (int32_t)imm}, c->pc);
         break;
-    default: /* stores */
-        store(c, op, false, b, &(const struct address){.base = a, .disp = (int32_t)imm});
+    case IR_SB:
+    case IR_SH:
+    case IR_SW:
+    case IR_SD:
+        store(c, op, NULL, b, &(const struct address){.base = a, .disp = (int32_t)imm});
+        break;
+    case IR_SBI:
+    case IR_SHI:
+    case IR_SWI:
+    case IR_SDI:
+        store(c, op, &insn->hi, 0, &(const struct address){.base = a, .disp = insn->lo});
+        break;
+    default:
+        jit_emit_imm(c, insn, d, a, b);
         break;
     }
 }
@@ -882,7 +903,7 @@ static bool fuse_carry(struct jit_compiler *c, const struct ir_insn *insn,
         x64_setcc(e, X64_B, t);
     } else {
         commutative(e, X64_ADD, true, d, a, b);
-        set_flag(e, X64_B, t);
+        jit_set_flag(e, X64_B, t);
     }
     return true;
 }
@@ -894,7 +915,7 @@ static bool fuse_constant(struct jit_compiler *c, const struct ir_insn *insn,
     if (insn->op != IR_LI || (next->op != IR_ADDI && next->op != IR_ADDIW) ||
         !only_feeds(insn, next))
         return false;
-    x64_mov_imm(&c->e, jit_host_reg[insn->rd], ir_eval(next, (uint64_t)insn->imm, 0));
+    x64_mov_imm(&c->e, jit_host_reg[insn->rd], ir_eval(next, 0, (uint64_t)insn->imm, 0));
     return true;
 }
 
@@ -931,14 +952,19 @@ static bool emit_with_zero(struct jit_compiler *c, const struct ir_insn *insn)
 {
     struct x64 *e = &c->e;
     const enum ir_shape shape = ir_shape_of(insn->op);
-    if (shape == IR_STORE) {
-        if (is_cold(insn->ra) || is_cold(insn->rb))
-            return false;
+    if (in_access(insn, shape)) {
+        static const int32_t zero;
         const struct address at = {.base = insn->ra == IR_ZERO ? 0 : jit_host_reg[insn->ra],
                                    .absolute = insn->ra == IR_ZERO,
-                                   .disp = (int32_t)insn->imm};
-        store(c, insn->op, insn->rb == IR_ZERO, insn->rb == IR_ZERO ? 0 : jit_host_reg[insn->rb],
-              &at);
+                                   .disp = (int32_t)ir_displacement(insn)};
+        if (shape == IR_LOAD)
+            load(c, insn->op, jit_host_reg[insn->rd], &at, c->pc);
+        else if (shape == IR_STORE_IMM)
+            store(c, insn->op, &insn->hi, 0, &at);
+        else if (insn->rb == IR_ZERO)
+            store(c, insn->op, &zero, 0, &at);
+        else
+            store(c, insn->op, NULL, jit_host_reg[insn->rb], &at);
         return true;
     }
     if (shape != IR_R3 || insn->rd >= HOT_REGS)
@@ -963,7 +989,7 @@ static bool emit_with_zero(struct jit_compiler *c, const struct ir_insn *insn)
             if (d != b)
                 x64_setcc(e, insn->op == IR_SLT ? X64_G : X64_NE, d);
             else
-                set_flag(e, insn->op == IR_SLT ? X64_G : X64_NE, d);
+                jit_set_flag(e, insn->op == IR_SLT ? X64_G : X64_NE, d);
             return true;
         default:
             return false;
@@ -1020,7 +1046,8 @@ const uint8_t jit_pairs_second[IR_OP_COUNT] = {
     [IR_LBU] = JIT_PAIR_ADDRESS,    [IR_LHU] = JIT_PAIR_ADDRESS,    [IR_LWU] = JIT_PAIR_ADDRESS,
     [IR_SRLI] = JIT_PAIR_EXTENSION, [IR_SRAI] = JIT_PAIR_EXTENSION, [IR_MULHU] = JIT_PAIR_LOW_HIGH,
     [IR_MUL] = JIT_PAIR_HIGH_LOW,   [IR_SLTU] = JIT_PAIR_CARRY,     [IR_JALR] = JIT_PAIR_FAR_JUMP,
-    [IR_BEQ] = JIT_PAIR_BRANCH,     [IR_BNE] = JIT_PAIR_BRANCH,
+    [IR_BEQ] = JIT_PAIR_BRANCH,     [IR_BNE] = JIT_PAIR_BRANCH,     [IR_BEQI] = JIT_PAIR_BRANCH,
+    [IR_BNEI] = JIT_PAIR_BRANCH,
 };
 
 unsigned jit_emit(struct jit_compiler *c, const struct ir_insn *insn, const struct ir_insn *next)
@@ -1037,7 +1064,7 @@ unsigned jit_emit(struct jit_compiler *c, const struct ir_insn *insn, const stru
         return 1;
     }
     if (steps(c, insn->op)) {
-        step(c);
+        jit_step(c);
         return 1;
     }
     if (emit_with_zero(c, insn))
@@ -1062,18 +1089,24 @@ enum x64_cond jit_set(struct jit_compiler *c, const struct ir_insn *insn)
         x64_test(e, true, a, a);
         cond = X64_E;
     } else {
-        compare_imm(e, a, insn->imm);
+        jit_compare_imm(e, a, insn->imm);
     }
-    set_flag(e, cond, d);
+    jit_set_flag(e, cond, d);
     return cond;
 }
 
 enum x64_cond jit_compare(struct jit_compiler *c, const struct ir_insn *branch)
 {
+    static const uint8_t with_imm[] = {X64_E,  X64_NE, X64_L, X64_GE, X64_B,
+                                       X64_AE, X64_LE, X64_G, X64_BE, X64_A};
     static const uint8_t conds[] = {X64_E, X64_NE, X64_L, X64_GE, X64_B, X64_AE};
     /* 0 against b: the same relation from b's side. */
     static const uint8_t swapped[] = {X64_E, X64_NE, X64_G, X64_LE, X64_A, X64_BE};
     struct x64 *e = &c->e;
+    if (ir_shape_of(branch->op) == IR_BRANCH_IMM) {
+        jit_compare_imm(e, jit_host_reg[branch->ra], branch->lo);
+        return (enum x64_cond)with_imm[branch->op - IR_BEQI];
+    }
     const unsigned k = branch->op - IR_BEQ;
     if (branch->ra < HOT_REGS && branch->rb == IR_ZERO) {
         x64_test(e, true, jit_host_reg[branch->ra], jit_host_reg[branch->ra]);
