@@ -33,7 +33,8 @@ Test(pvm, every_opcode_of_both_profiles_runs_and_no_other)
 {
     static const struct javm_region page = {.first_page = 16, .pages = 4, .writable = true};
     static const uint64_t regs[JAVM_NUM_REGS] = {
-        0x10008, 0x10100, 0x11000, UINT64_MAX, 0, 1, UINT64_C(1) << 63, 31, 33, 0x80000000, 5, 6, 9};
+        0x10008, 0x10100, 0x11000,    UINT64_MAX, 0, 1, UINT64_C(1) << 63,
+        31,      33,      0x80000000, 5,          6, 9};
     for (unsigned i = 0; i < 512; i++) {
         const enum javm_pvm profile = i < 256 ? JAVM_PVM_JAR1 : JAVM_PVM_GP;
         const unsigned op = i % 256;
