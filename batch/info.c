@@ -35,7 +35,7 @@ static bool print_pvm(const struct javm_image *image, bool assembly)
                                        .bitmask = image->bitmask,
                                        .jump_table = image->jump_table,
                                        .jump_len = image->jump_count,
-                                       .profile = JAVM_PROFILE_JAR1,
+                                       .profile = JAVM_PVM_JAR1,
                                        .features = JAVM_PVM_UNLIKELY | JAVM_PVM_ECALL};
     return container_info_code(&code, assembly);
 }

@@ -1,18 +1,18 @@
 /* Any bytes as a PVM code blob of either profile: refused with a message, or taken; what is taken
- * is validated and run on both engines, which have to agree.
+ * runs on both engines, which have to agree.
  *
  * Input: gas (1 byte), flags (1; bit 0: profile gp), then the blob. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "javm/pvm.h"
+#include "javm/container.h"
 #include "tests/require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct javm_region region = {.first_page = 16, .pages = 2, .writable = true};
 
-static struct javm_exec run(const struct javm_pvm_blob *blob, enum javm_engine engine, uint64_t gas)
+static struct javm_exec run(const struct javm_pvm_code *blob, enum javm_engine engine, uint64_t gas)
 {
     static struct javm_memory *memory;
     static struct javm_jit *jit;
@@ -49,7 +49,7 @@ static struct javm_exec run(const struct javm_pvm_blob *blob, enum javm_engine e
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct javm_pvm_blob blob;
+    struct javm_pvm_program program;
     struct javm_error err = {.status = JAVM_OK};
     if (size < 2)
         return 0;
@@ -57,15 +57,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t *copy = malloc(size - 2 != 0 ? size - 2 : 1);
     REQUIRE(copy != NULL);
     memcpy(copy, data + 2, size - 2);
-    if (javm_pvm_open(copy, size - 2, (data[1] & 1) != 0 ? JAVM_PVM_GP : JAVM_PVM_JAR1, &blob,
-                      &err) == JAVM_OK) {
-        if (javm_pvm_validate(&blob, &err) != JAVM_OK)
-            REQUIRE(err.text[0] != 0);
-        const struct javm_exec a = run(&blob, JAVM_ENGINE_INTERP, data[0]);
-        const struct javm_exec b = run(&blob, JAVM_ENGINE_JIT, data[0]);
+    const enum javm_pvm_container as = (data[1] & 1) != 0 ? JAVM_PVM_CODE_GP : JAVM_PVM_CODE_JAR1;
+    if (javm_pvm_load(copy, size - 2, as, &program, &err) == JAVM_OK) {
+        const struct javm_exec a = run(&program.code, JAVM_ENGINE_INTERP, data[0]);
+        const struct javm_exec b = run(&program.code, JAVM_ENGINE_JIT, data[0]);
         REQUIRE(a.exit == b.exit && a.exit_arg == b.exit_arg && a.pc == b.pc && a.gas == b.gas &&
                 a.heap.top == b.heap.top && memcmp(a.regs, b.regs, sizeof a.regs) == 0);
-        javm_pvm_close(&blob);
+        javm_pvm_clear(&program);
     } else {
         REQUIRE(err.text[0] != 0);
     }

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "javm/pvm.h"
+#include "javm/engine.h"
 #include "tests/require.h"
 
 #define PVM_CODE 2048u

@@ -1,10 +1,10 @@
 /* PVM on both engines, beyond what the vectors say.
  *
- * Would catch: an opcode that is missing, invented or only in the wrong profile; a code blob that
- * is taken though a part does not fit, or refused without naming the part; gp gas that depends on
- * where blocks begin; sbrk that grows beyond its limit or makes the wrong pages writable; accesses
- * at the ends of the address space that wrap; a halt address in one engine only; costs of entries
- * into the middle of a block that differ from those of the block that begins there. */
+ * Would catch: an opcode that is missing, invented or only in the wrong profile; gp gas that
+ * depends on where blocks begin; sbrk that grows beyond its limit or makes the wrong pages
+ * writable; accesses at the ends of the address space that wrap; a halt address in one engine only;
+ * costs of entries into the middle of a block that differ from those of the block that begins
+ * there. */
 #include <criterion/criterion.h>
 
 #include "tests/vm/pvm_support.h"
@@ -68,92 +68,7 @@ Test(pvm, every_opcode_of_both_profiles_runs_and_no_other)
     }
 }
 
-/* ---- blobs ------------------------------------------------------------------------------ */
-
-static void refused(enum javm_pvm profile, const uint8_t *bytes, size_t len,
-                    enum javm_status status, const char *field)
-{
-    struct javm_pvm_blob blob;
-    struct javm_error err;
-    cr_expect_eq(javm_pvm_open(bytes, len, profile, &blob, &err), status, "%s", field);
-    cr_expect_not_null(strstr(err.text, field), "%s", err.text);
-    cr_expect_eq(javm_pvm_open(bytes, len, profile, &blob, NULL), status);
-}
-
-Test(pvm, a_blob_cut_anywhere_is_refused)
-{
-    static const uint8_t jar1[] = {2, 0, 0, 0, 2, 3, 0, 0, 0, 1, 0, 2, 1, 7, 8, 9, 0x05};
-    static const uint8_t gp[] = {2, 2, 3, 1, 0, 2, 1, 7, 8, 9, 0x05};
-    struct javm_pvm_blob blob;
-    struct javm_error err;
-    cr_assert_eq(javm_pvm_open(jar1, sizeof jar1, JAVM_PVM_JAR1, &blob, &err), JAVM_OK, "%s",
-                 err.text);
-    cr_expect_eq(blob.code_len, 3);
-    cr_expect_eq(blob.code[0], 7);
-    cr_expect_eq(blob.bitmask[0], 5);
-    cr_assert_eq(blob.jump_count, 2);
-    cr_expect_eq(blob.jump_table[0], 1);
-    cr_expect_eq(blob.jump_table[1], 0x102);
-    javm_pvm_close(&blob);
-    cr_assert_eq(javm_pvm_open(gp, sizeof gp, JAVM_PVM_GP, &blob, &err), JAVM_OK, "%s", err.text);
-    cr_expect_eq(blob.jump_table[1], 0x102);
-    javm_pvm_close(&blob);
-    for (size_t len = 0; len < sizeof jar1; len++)
-        refused(JAVM_PVM_JAR1, jar1, len, JAVM_E_FORMAT, "are left");
-    for (size_t len = 0; len < sizeof gp; len++)
-        refused(JAVM_PVM_GP, gp, len, JAVM_E_FORMAT, "are left");
-}
-
-Test(pvm, blobs_are_refused_by_what_is_wrong_with_them)
-{
-    static const uint8_t size_0[] = {0, 0, 0, 0, 0, 0, 0, 0, 0};
-    static const uint8_t size_5[] = {0, 0, 0, 0, 5, 0, 0, 0, 0};
-    static const uint8_t long_code[] = {0, 0, 0, 0, 1, 1, 0, 0, 2};
-    static const uint8_t long_table[] = {1, 0, 0, 1, 4, 0, 0, 0, 0};
-    static const uint8_t most_table[] = {0, 0, 0, 1, 4, 0, 0, 0, 0};
-    static const uint8_t trailing[] = {0, 1, 1, 0, 1, 0};
-    static const uint8_t wide[] = {0xF8, 0, 0, 0, 0, 0};
-    static const uint8_t two_bytes[] = {0x80, 0, 1, 0x80, 1, 0, 1};
-    struct javm_pvm_blob blob;
-    refused(JAVM_PVM_JAR1, size_0, sizeof size_0, JAVM_E_FORMAT, "entry_size: 0");
-    refused(JAVM_PVM_JAR1, size_5, sizeof size_5, JAVM_E_FORMAT, "entry_size: 5");
-    refused(JAVM_PVM_JAR1, long_code, sizeof long_code, JAVM_E_LIMIT, "code_len: 33554433");
-    refused(JAVM_PVM_JAR1, long_table, sizeof long_table, JAVM_E_LIMIT, "jump_len: 16777217");
-    refused(JAVM_PVM_JAR1, most_table, sizeof most_table, JAVM_E_FORMAT, "jump table");
-    refused(JAVM_PVM_GP, trailing, sizeof trailing, JAVM_E_FORMAT, "behind the bitmask");
-    refused(JAVM_PVM_GP, wide, sizeof wide, JAVM_E_FORMAT, "jump_len");
-    cr_assert_eq(javm_pvm_open(two_bytes, sizeof two_bytes, JAVM_PVM_GP, &blob, NULL), JAVM_OK);
-    cr_expect_eq(blob.code_len, 1);
-    javm_pvm_close(&blob);
-}
-
-static enum javm_status validate(const uint8_t *code, uint64_t len, uint8_t bitmask, uint32_t jump,
-                                 struct javm_error *err)
-{
-    const struct javm_pvm_blob blob = {.code = code,
-                                       .code_len = len,
-                                       .bitmask = &bitmask,
-                                       .jump_table = &jump,
-                                       .jump_count = 1,
-                                       .profile = JAVM_PVM_JAR1};
-    return javm_pvm_validate(&blob, err);
-}
-
-Test(pvm, validation_names_the_field)
-{
-    static const uint8_t code[] = {100, 0, 0};
-    struct javm_error err;
-    cr_expect_eq(validate(code, 3, 5, 2, &err), JAVM_OK);
-    cr_expect_eq(validate(code, 3, 5, 3, &err), JAVM_OK, "behind the code");
-    cr_expect_eq(validate(code, 3, 5, 1, &err), JAVM_E_FORMAT);
-    cr_expect_not_null(strstr(err.text, "jump_table[0]: 1"), "%s", err.text);
-    cr_expect_eq(validate(code, 3, 1, 0, &err), JAVM_E_FORMAT);
-    cr_expect_not_null(strstr(err.text, "code: the last instruction, at 0"), "%s", err.text);
-    cr_expect_eq(validate(code, 3, 0, 0, &err), JAVM_E_FORMAT);
-    cr_expect_not_null(strstr(err.text, "bitmask"), "%s", err.text);
-    cr_expect_eq(validate(code, 0, 0, 0, &err), JAVM_E_FORMAT);
-    cr_expect_not_null(strstr(err.text, "code: empty"), "%s", err.text);
-}
+/* ---- limits ----------------------------------------------------------------------------- */
 
 Test(pvm, more_than_an_engine_takes_is_refused_by_its_length)
 {
