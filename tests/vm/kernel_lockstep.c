@@ -98,10 +98,13 @@ int main(int argc, char **argv)
         fputs(usage, stderr);
         return 2;
     }
+    setvbuf(stdout, NULL, _IOLBF, 0);
     start_watching(); /* before the recompiler: what is not its guest's comes here */
+    /* Every round has images of its own: little is worth keeping. */
+    const struct javm_jit_options jit_options = {.code_bytes = UINT64_C(64) << 20};
     struct javm_jit *jit = NULL;
     if (javm_engine_available(JAVM_ENGINE_JIT))
-        REQUIRE(javm_jit_create(NULL, &jit, NULL) == JAVM_OK);
+        REQUIRE(javm_jit_create(&jit_options, &jit, NULL) == JAVM_OK);
     printf("kernel_lockstep: first seed %" PRIu64 "\n", first_seed);
     for (uint64_t i = 0; i < threads; i++)
         sessions[i].jit = jit;
