@@ -5,7 +5,8 @@
 #include "batch/text.h"
 #include "batch/vectors_parse.h"
 
-#define SPACE (UINT64_C(1) << 32)
+#define SPACE      (UINT64_C(1) << 32)
+#define STORED_MAX (1u << 26) /* bytes of memory, from the begin of each range to its last run */
 
 static bool parse_jumps(struct vector *v, const struct fields *json, const struct json_node *node,
                         struct problem *problem)
@@ -193,9 +194,15 @@ bool vector_parse_pvm(struct vector *v, const struct fields *json, const struct 
     memset(v->expected.regs, 0, sizeof v->expected.regs);
     if (!parse_regions(v, json, memory, problem) || !measure(v, json, init, problem))
         return false;
-    size_t need = vector_hex_digits(json, node) / 2 + 1, used = 0;
+    uint64_t stored = 0;
     for (size_t i = 0; i < v->region_count; i++)
-        need += (size_t)v->regions[i].len;
+        stored += v->regions[i].len;
+    if (stored > STORED_MAX)
+        return problem_at(problem, init->offset,
+                          "init: what it fills reaches over %llu bytes, at most %u",
+                          (unsigned long long)stored, STORED_MAX);
+    const size_t need = vector_hex_digits(json, node) / 2 + 1 + (size_t)stored;
+    size_t used = 0;
     v->bytes = vector_room(v->bytes, &v->bytes_room, need, 1);
     if (v->bytes == NULL)
         return problem_at(problem, node->offset, "out of memory");
