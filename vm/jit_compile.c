@@ -631,14 +631,13 @@ static bool may_follow(const struct jit_compiler *c, uint64_t pc)
     return !c->pvm || pc >= c->native->front.len || !pvm_bit(c->native->targets.middle, pc);
 }
 
-static void count_gas(struct jit_compiler *c, const struct ir_step *step)
+static inline void count_gas(struct jit_compiler *c, const struct ir_step *step)
 {
-    if (c->pvm) {
+    c->count++;
+    if (__builtin_expect(c->pvm, 0))
         front_add(&c->gas, step);
-        c->count++;
-    } else {
+    else
         gas_add(&c->gas, &step->row);
-    }
 }
 
 static const struct ir_step *pair_of(const struct jit_compiler *c, const struct ir_step *step,
