@@ -12,16 +12,25 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct javm_region region = {.first_page = 16, .pages = 2, .writable = true};
 
+static struct javm_memory *memory;
+static struct javm_jit *jit;
+
+static void close_engines(void)
+{
+    javm_jit_destroy(jit);
+    javm_memory_destroy(memory);
+}
+
 static struct javm_exec run(const struct javm_pvm_code *blob, enum javm_engine engine, uint64_t gas)
 {
-    static struct javm_memory *memory;
-    static struct javm_jit *jit;
     const struct javm_program_key key = javm_pvm_key(blob, 0);
     struct javm_program *program = NULL;
     struct javm_native *native = NULL;
     if (memory == NULL) {
         REQUIRE(javm_memory_create(&memory, NULL) == JAVM_OK);
         REQUIRE(javm_jit_create(NULL, &jit, NULL) == JAVM_OK);
+        atexit(
+            close_engines); /* else the leak checker finds what libgcc keeps for the recompiler */
     }
     if (engine == JAVM_ENGINE_JIT)
         REQUIRE(javm_native_open(jit, NULL, blob->code, blob->code_len, &key, NULL, &native,
