@@ -35,7 +35,7 @@ static bool print_code(const struct javm_pvm_code *code, const struct listing_na
     uint64_t instructions, blocks;
     char a[32];
     info_row("code", "%s bytes, %s rules", text_grouped(a, code->code_len),
-             code->profile == JAVM_PROFILE_JAR1 ? "jar1" : "gp");
+             code->profile == JAVM_PVM_JAR1 ? "jar1" : "gp");
     print_features(code->features);
     info_row("jump table", "%s entries", text_grouped(a, code->jump_len));
     javm_pvm_count(code, &instructions, &blocks);

@@ -35,7 +35,7 @@ static bool print_pvm(const struct javm_image *image, bool assembly)
                                        .bitmask = image->bitmask,
                                        .jump_table = image->jump_table,
                                        .jump_len = image->jump_count,
-                                       .profile = JAVM_PROFILE_JAR1,
+                                       .profile = JAVM_PVM_JAR1,
                                        .features = JAVM_PVM_UNLIKELY | JAVM_PVM_ECALL};
     return container_info_code(&code, assembly);
 }
@@ -49,7 +49,7 @@ static bool print_code(const struct javm_image *image, bool assembly, struct jav
     if (image->isa != JAVM_ISA_PVM2)
         return print_pvm(image, assembly);
     info_row("code", "%s bytes", text_grouped(a, image->code_len));
-    const struct javm_program_key key = {javm_image_footprint(image), 0};
+    const struct javm_program_key key = {.footprint_pages = javm_image_footprint(image)};
     if (javm_program_decode_pvm2(image->code, image->code_len, &key, &program, &err) != JAVM_OK) {
         complain("%s", err.text);
         return false;

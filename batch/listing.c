@@ -312,7 +312,7 @@ enum javm_status listing_native(struct javm_jit *jit, const struct javm_image *i
 {
     struct javm_native *native;
     struct listing l = {0};
-    const struct javm_program_key key = {javm_image_footprint(image), 0};
+    const struct javm_program_key key = {.footprint_pages = javm_image_footprint(image)};
     enum javm_status status =
         javm_native_open(jit, NULL, image->code, image->code_len, &key, NULL, &native, err);
     if (status != JAVM_OK)

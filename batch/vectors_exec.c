@@ -22,7 +22,8 @@ static void compare_state(const struct vector *v, const struct javm_exec *exec,
             report_mismatch(report, "regs[%u] (x%u): got 0x%llx, want 0x%llx", i, slot_to_x[i],
                             (unsigned long long)exec->regs[i],
                             (unsigned long long)v->expected.regs[i]);
-    if (v->expected.exit != JAVM_EXIT_PAGE_FAULT || exec->exit != JAVM_EXIT_PAGE_FAULT)
+    if (v->expected.exit != JAVM_EXIT_PAGE_FAULT || exec->exit != JAVM_EXIT_PAGE_FAULT ||
+        !v->expected.fault_known)
         return;
     report_compare(report, "fault_addr", exec->fault_addr, v->expected.fault_addr);
     if (exec->fault_write != v->expected.fault_write)
@@ -119,13 +120,16 @@ static bool prepare(const struct vector_runner *runner, struct javm_exec *exec,
 {
     const struct vector *v = &runner->vector;
     struct javm_program *program;
-    *exec = (struct javm_exec){
-        .memory = runner->memory, .engine = runner->engine, .pc = v->entry_pc, .gas = v->gas};
+    *exec = (struct javm_exec){.memory = runner->memory,
+                               .engine = runner->engine,
+                               .pc = v->entry_pc,
+                               .gas = v->gas,
+                               .heap = v->heap};
     memcpy(exec->regs, v->regs, sizeof exec->regs);
     if (exec->engine == JAVM_ENGINE_JIT)
         return javm_native_open(runner->jit, NULL, v->code, v->code_len, &v->key, NULL,
                                 &exec->native, err) == JAVM_OK;
-    if (javm_program_decode_pvm2(v->code, v->code_len, &v->key, &program, err) != JAVM_OK)
+    if (javm_program_decode(v->code, v->code_len, &v->key, &program, err) != JAVM_OK)
         return false;
     exec->program = program;
     return true;
@@ -145,7 +149,8 @@ bool vector_execute(struct vector_runner *runner, const struct fields *json,
     struct vector *v = &runner->vector;
     struct javm_exec exec;
     struct javm_error err;
-    if (!vector_parse(v, json, node, problem))
+    const bool pvm = json_member(json->nodes, node, "bitmask") != NULL;
+    if (!(pvm ? vector_parse_pvm(v, json, node, problem) : vector_parse(v, json, node, problem)))
         return false;
     if (!prepare(runner, &exec, &err))
         return problem_at(problem, node->offset, "%s", err.text);

@@ -73,9 +73,6 @@ static bool check(struct session *s, const struct fields *json, const struct jso
 static bool check_object(struct session *s, const struct fields *json, const struct json_node *node,
                          struct problem *problem)
 {
-    if (json_member(json->nodes, node, "bitmask") != NULL)
-        return problem_at(problem, node->offset,
-                          "a vector of instruction set PVM, which is not in this build");
     if (json_member(json->nodes, node, "blob") != NULL)
         return problem_at(problem, node->offset,
                           "a vector of the JAR v2 kernel, which is not in this build");

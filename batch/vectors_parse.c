@@ -36,15 +36,15 @@ const struct json_node *vector_member(const struct fields *json, const struct js
     return node;
 }
 
-static bool member_u64(const struct fields *json, const struct json_node *object, const char *key,
-                       uint64_t max, uint64_t *value, struct problem *problem)
+bool vector_u64(const struct fields *json, const struct json_node *object, const char *key,
+                uint64_t max, uint64_t *value, struct problem *problem)
 {
     const struct json_node *node = vector_member(json, object, key, problem);
     return node != NULL && field_u64(node, key, max, value, problem);
 }
 
-static bool member_bool(const struct fields *json, const struct json_node *object, const char *key,
-                        bool *value, struct problem *problem)
+bool vector_bool(const struct fields *json, const struct json_node *object, const char *key,
+                 bool *value, struct problem *problem)
 {
     const struct json_node *node = vector_member(json, object, key, problem);
     if (node == NULL)
@@ -54,9 +54,8 @@ static bool member_bool(const struct fields *json, const struct json_node *objec
            problem_at(problem, node->offset, "%s: expected true or false", key);
 }
 
-static const struct json_node *member_array(const struct fields *json,
-                                            const struct json_node *object, const char *key,
-                                            struct problem *problem)
+const struct json_node *vector_array(const struct fields *json, const struct json_node *object,
+                                     const char *key, struct problem *problem)
 {
     const struct json_node *node = vector_member(json, object, key, problem);
     if (node != NULL && node->type != JSON_ARRAY) {
@@ -66,25 +65,23 @@ static const struct json_node *member_array(const struct fields *json,
     return node;
 }
 
-static bool member_regs(const struct fields *json, const struct json_node *object,
-                        uint64_t regs[JAVM_NUM_SLOTS], struct problem *problem)
+bool vector_regs(const struct fields *json, const struct json_node *object, unsigned count,
+                 uint64_t *regs, struct problem *problem)
 {
-    const struct json_node *list = member_array(json, object, "regs", problem);
+    const struct json_node *list = vector_array(json, object, "regs", problem);
     if (list == NULL)
         return false;
-    if (list->count != JAVM_NUM_SLOTS)
+    if (list->count != count)
         return problem_at(problem, list->offset, "regs: %u values, expected %u", list->count,
-                          JAVM_NUM_SLOTS);
+                          count);
     const struct json_node *node = &json->nodes[list->first];
-    for (unsigned i = 0; i < JAVM_NUM_SLOTS; i++, node = &json->nodes[node->next])
+    for (unsigned i = 0; i < count; i++, node = &json->nodes[node->next])
         if (!field_u64(node, "regs", UINT64_MAX, &regs[i], problem))
             return false;
     return true;
 }
 
-/* An array with room for `count` elements, count > 0; the content need not survive. NULL: out of
- * memory, and `array` is gone. */
-static void *make_room(void *array, size_t *room, size_t count, size_t size)
+void *vector_room(void *array, size_t *room, size_t count, size_t size)
 {
     if (count <= *room)
         return array;
@@ -94,8 +91,7 @@ static void *make_room(void *array, size_t *room, size_t count, size_t size)
     return array;
 }
 
-/* Hex digits of the whole vector, as an upper bound of what its byte strings need. */
-static size_t count_hex(const struct fields *json, const struct json_node *list)
+size_t vector_hex_digits(const struct fields *json, const struct json_node *list)
 {
     size_t total = 0;
     if (list == NULL || (list->type != JSON_ARRAY && list->type != JSON_OBJECT))
@@ -105,7 +101,7 @@ static size_t count_hex(const struct fields *json, const struct json_node *list)
         if (node->type == JSON_STRING)
             total += node->text_len;
         else
-            total += count_hex(json, node); /* at most JSON_MAX_DEPTH deep */
+            total += vector_hex_digits(json, node); /* at most JSON_MAX_DEPTH deep */
     }
     return total;
 }
@@ -122,27 +118,46 @@ static int by_addr(const void *a, const void *b)
     return x->addr < y->addr ? -1 : x->addr > y->addr;
 }
 
-static bool parse_region(const struct fields *json, const struct json_node *node,
-                         struct javm_region *region, uint8_t *to, size_t *used,
-                         struct problem *problem)
+bool vector_sort_regions(struct vector *v, const struct json_node *list, struct problem *problem)
+{
+    qsort(v->regions, v->region_count, sizeof *v->regions, by_page);
+    for (size_t i = 1; i < v->region_count; i++)
+        if (v->regions[i].first_page - v->regions[i - 1].first_page < v->regions[i - 1].pages)
+            return problem_at(problem, list->offset, "memory: ranges overlap at 0x%llx",
+                              (unsigned long long)v->regions[i].first_page << JAVM_PAGE_SHIFT);
+    return true;
+}
+
+bool vector_extent(const struct fields *json, const struct json_node *node,
+                   struct javm_region *region, struct problem *problem)
 {
     uint64_t addr, len;
-    size_t filled;
-    const struct json_node *hex;
     memset(region, 0, sizeof *region);
-    if (!member_u64(json, node, "addr", SPACE - 1, &addr, problem) ||
-        !member_u64(json, node, "len", SPACE, &len, problem) ||
-        !member_bool(json, node, "writable", &region->writable, problem))
+    if (!vector_u64(json, node, "addr", SPACE - 1, &addr, problem) ||
+        !vector_u64(json, node, "len", SPACE, &len, problem) ||
+        !vector_bool(json, node, "writable", &region->writable, problem))
         return false;
     if (addr % JAVM_PAGE_SIZE != 0 || len % JAVM_PAGE_SIZE != 0 || len > SPACE - addr)
         return problem_at(problem, node->offset,
                           "memory: addr and len have to be multiples of %u below 4 GiB",
                           JAVM_PAGE_SIZE);
-    if (addr == 0 && len != 0)
-        return problem_at(problem, node->offset, "memory: page 0 is never mapped");
     region->first_page = (uint32_t)(addr >> JAVM_PAGE_SHIFT);
     region->pages = (uint32_t)(len >> JAVM_PAGE_SHIFT);
     region->kind = JAVM_REGION_ZERO;
+    return true;
+}
+
+static bool parse_region(const struct fields *json, const struct json_node *node,
+                         struct javm_region *region, uint8_t *to, size_t *used,
+                         struct problem *problem)
+{
+    size_t filled;
+    const struct json_node *hex;
+    if (!vector_extent(json, node, region, problem))
+        return false;
+    const uint64_t len = (uint64_t)region->pages << JAVM_PAGE_SHIFT;
+    if (region->first_page == 0 && len != 0)
+        return problem_at(problem, node->offset, "memory: page 0 is never mapped");
     hex = json_member(json->nodes, node, "hex");
     if (hex == NULL || len == 0)
         return true;
@@ -176,12 +191,7 @@ static bool parse_memory(struct vector *v, const struct fields *json, const stru
         if (region->pages != 0)
             v->region_count++;
     }
-    qsort(v->regions, v->region_count, sizeof *v->regions, by_page);
-    for (size_t i = 1; i < v->region_count; i++)
-        if (v->regions[i].first_page - v->regions[i - 1].first_page < v->regions[i - 1].pages)
-            return problem_at(problem, list->offset, "memory: ranges overlap at 0x%llx",
-                              (unsigned long long)v->regions[i].first_page << JAVM_PAGE_SHIFT);
-    return true;
+    return vector_sort_regions(v, list, problem);
 }
 
 /* Does every byte of the run lie in writable memory? */
@@ -198,18 +208,22 @@ static bool is_writable(const struct vector *v, const struct vector_run *run)
     return at >= end;
 }
 
-static bool parse_runs(struct vector *v, const struct fields *json, const struct json_node *list,
-                       size_t *used, struct problem *problem)
+bool vector_runs(struct vector *v, const struct fields *json, const struct json_node *list,
+                 const char *bytes, size_t *used, struct problem *problem)
 {
+    v->expected.runs = vector_room(v->expected.runs, &v->runs_room, (size_t)list->count + 1,
+                                   sizeof *v->expected.runs);
+    if (v->expected.runs == NULL)
+        return problem_at(problem, list->offset, "out of memory");
     v->expected.run_count = 0;
     for (uint32_t i = list->first; i != 0; i = json->nodes[i].next) {
         struct vector_run *run = &v->expected.runs[v->expected.run_count++];
         const struct json_node *node = &json->nodes[i];
         uint64_t addr;
         size_t len;
-        const struct json_node *hex = vector_member(json, node, "hex", problem);
-        if (hex == NULL || !member_u64(json, node, "addr", SPACE - 1, &addr, problem) ||
-            !vector_hex(hex, "hex", v->bytes + *used, &len, problem))
+        const struct json_node *hex = vector_member(json, node, bytes, problem);
+        if (hex == NULL || !vector_u64(json, node, "addr", SPACE - 1, &addr, problem) ||
+            !vector_hex(hex, bytes, v->bytes + *used, &len, problem))
             return false;
         *run = (struct vector_run){(uint32_t)addr, (uint32_t)len, v->bytes + *used};
         *used += len;
@@ -227,11 +241,11 @@ static bool parse_runs(struct vector *v, const struct fields *json, const struct
     return true;
 }
 
-static bool parse_exit(const struct json_node *node, enum javm_exit *exit, struct problem *problem)
+bool vector_exit(const struct json_node *node, enum javm_exit *exit, struct problem *problem)
 {
     if (!field_string(node, "exit", problem))
         return false;
-    for (int e = JAVM_EXIT_HOST_CALL; e <= JAVM_EXIT_PAGE_FAULT; e++) {
+    for (int e = JAVM_EXIT_HOST_CALL; e <= JAVM_EXIT_HALT; e++) {
         const char *name = javm_exit_name((enum javm_exit)e);
         if (strlen(name) == node->text_len && memcmp(name, node->text, node->text_len) == 0) {
             *exit = (enum javm_exit)e;
@@ -247,49 +261,47 @@ static bool parse_expected(struct vector *v, const struct fields *json,
                            const struct json_node *node, size_t *used, struct problem *problem)
 {
     const struct json_node *exit = vector_member(json, node, "exit", problem);
-    if (exit == NULL || !parse_exit(exit, &v->expected.exit, problem))
+    if (exit == NULL || !vector_exit(exit, &v->expected.exit, problem))
         return false;
     const struct json_node *arg = vector_member(json, node, "exit_arg", problem);
     if (arg == NULL || !field_i64(arg, "exit_arg", &v->expected.exit_arg, problem) ||
-        !member_u64(json, node, "pc", UINT64_MAX, &v->expected.pc, problem) ||
-        !member_u64(json, node, "gas", UINT64_MAX, &v->expected.gas, problem) ||
-        !member_regs(json, node, v->expected.regs, problem))
+        !vector_u64(json, node, "pc", UINT64_MAX, &v->expected.pc, problem) ||
+        !vector_u64(json, node, "gas", UINT64_MAX, &v->expected.gas, problem) ||
+        !vector_regs(json, node, JAVM_NUM_SLOTS, v->expected.regs, problem))
         return false;
-    const struct json_node *runs = member_array(json, node, "memory", problem);
+    const struct json_node *runs = vector_array(json, node, "memory", problem);
     if (runs == NULL)
         return false;
-    v->expected.runs = make_room(v->expected.runs, &v->runs_room, (size_t)runs->count + 1,
-                                 sizeof *v->expected.runs);
-    if (v->expected.runs == NULL)
-        return problem_at(problem, node->offset, "out of memory");
-    if (!parse_runs(v, json, runs, used, problem))
+    if (!vector_runs(v, json, runs, "hex", used, problem))
         return false;
+    v->expected.fault_known = true;
     if (v->expected.exit != JAVM_EXIT_PAGE_FAULT)
         return true;
-    return member_u64(json, node, "fault_addr", UINT64_MAX, &v->expected.fault_addr, problem) &&
-           member_bool(json, node, "fault_write", &v->expected.fault_write, problem);
+    return vector_u64(json, node, "fault_addr", UINT64_MAX, &v->expected.fault_addr, problem) &&
+           vector_bool(json, node, "fault_write", &v->expected.fault_write, problem);
 }
 
 bool vector_parse(struct vector *v, const struct fields *json, const struct json_node *node,
                   struct problem *problem)
 {
     const struct json_node *code = vector_member(json, node, "code", problem);
-    const struct json_node *memory = member_array(json, node, "memory", problem);
+    const struct json_node *memory = vector_array(json, node, "memory", problem);
     const struct json_node *expected = vector_member(json, node, "expected", problem);
     const struct json_node *cow = json_member(json->nodes, node, "cow_cost");
     if (code == NULL || memory == NULL || expected == NULL)
         return false;
-    v->bytes = make_room(v->bytes, &v->bytes_room, count_hex(json, node) / 2 + 1, 1);
+    v->bytes = vector_room(v->bytes, &v->bytes_room, vector_hex_digits(json, node) / 2 + 1, 1);
     v->regions =
-        make_room(v->regions, &v->regions_room, (size_t)memory->count + 1, sizeof *v->regions);
+        vector_room(v->regions, &v->regions_room, (size_t)memory->count + 1, sizeof *v->regions);
     if (v->bytes == NULL || v->regions == NULL)
         return problem_at(problem, node->offset, "out of memory");
-    v->key.cow_cost = 0;
-    if (!member_u64(json, node, "entry_pc", UINT64_MAX, &v->entry_pc, problem) ||
-        !member_u64(json, node, "gas", UINT64_MAX, &v->gas, problem) ||
-        !member_u64(json, node, "footprint_pages", UINT64_MAX, &v->key.footprint_pages, problem) ||
+    v->key = (struct javm_program_key){.pvm = JAVM_PVM_NONE};
+    v->heap = (struct javm_heap){.top = 0};
+    if (!vector_u64(json, node, "entry_pc", UINT64_MAX, &v->entry_pc, problem) ||
+        !vector_u64(json, node, "gas", UINT64_MAX, &v->gas, problem) ||
+        !vector_u64(json, node, "footprint_pages", UINT64_MAX, &v->key.footprint_pages, problem) ||
         (cow != NULL && !field_u64(cow, "cow_cost", UINT64_MAX, &v->key.cow_cost, problem)) ||
-        !member_regs(json, node, v->regs, problem) ||
+        !vector_regs(json, node, JAVM_NUM_SLOTS, v->regs, problem) ||
         !vector_hex(code, "code", v->bytes, &v->code_len, problem))
         return false;
     if (v->code_len > JAVM_CODE_MAX)
@@ -306,5 +318,6 @@ void vector_clear(struct vector *vector)
     free(vector->bytes);
     free(vector->regions);
     free(vector->expected.runs);
+    free(vector->jumps);
     memset(vector, 0, sizeof *vector);
 }

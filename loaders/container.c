@@ -5,7 +5,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MAX_CODE = 32 << 20, MAX_TABLE = 16 << 20 };
+enum { MAX_CODE = JAVM_PVM_CODE_MAX, MAX_TABLE = JAVM_PVM_JUMPS_MAX };
+
+struct javm_program_key javm_pvm_key(const struct javm_pvm_code *code, uint64_t memory_pages)
+{
+    return (struct javm_program_key){.footprint_pages = memory_pages,
+                                     .pvm = code->profile,
+                                     .bitmask = code->bitmask,
+                                     .jump_table = code->jump_table,
+                                     .jump_count = code->jump_len};
+}
 
 /* ---- fields ----------------------------------------------------------------------------- */
 

@@ -78,7 +78,7 @@ static void read_blob(struct field_reader *r, enum javm_pvm_container as,
 {
     const bool jar1 = as == JAVM_PVM_CODE_JAR1;
     program->container = as;
-    program->code.profile = jar1 ? JAVM_PROFILE_JAR1 : JAVM_PROFILE_GP;
+    program->code.profile = jar1 ? JAVM_PVM_JAR1 : JAVM_PVM_GP;
     program->code.features = jar1 ? JAVM_PVM_UNLIKELY | JAVM_PVM_ECALL : JAVM_PVM_SBRK;
     code_read(r, jar1 ? CODE_FIXED : CODE_NATURAL, parts);
     if (jar1)

@@ -189,7 +189,7 @@ static bool own(struct jar_reader *j)
     const size_t data_len = j->r.in.len - j->data;
     uint8_t *rest;
     for (unsigned i = 0; i < jar->code_count; i++) {
-        jar->codes[i].profile = JAVM_PROFILE_JAR1;
+        jar->codes[i].profile = JAVM_PVM_JAR1;
         jar->codes[i].features = JAVM_PVM_UNLIKELY | JAVM_PVM_ECALL;
         jar->owned_code[i] = code_own(bytes, &j->parts[i], NULL, 0, &jar->codes[i], &rest);
         if (jar->owned_code[i] == NULL)

@@ -278,6 +278,6 @@ void polkavm_read(struct field_reader *r, struct javm_pvm_program *program,
                   field_left(r));
     if (r->error.status == JAVM_OK)
         check_exports(r, program, parts, parts->exports);
-    program->code.profile = JAVM_PROFILE_GP;
+    program->code.profile = JAVM_PVM_GP;
     program->code.features = features_of(program->version);
 }

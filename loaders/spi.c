@@ -11,7 +11,7 @@ static void read_plain(struct field_reader *r, struct javm_pvm_program *program,
 {
     const size_t start = r->in.at;
     program->container = JAVM_PVM_SPI;
-    program->code.profile = JAVM_PROFILE_GP;
+    program->code.profile = JAVM_PVM_GP;
     program->code.features = JAVM_PVM_SBRK;
     program->ro_len = program->ro_size = (uint32_t)field_fixed(r, 3, "length of o");
     program->rw_len = program->rw_size = (uint32_t)field_fixed(r, 3, "length of w");

@@ -13,7 +13,7 @@ allow() {
 }
 allow caps 'caps/|javm/(status|hash|cap|image|handle)\.h'
 allow cache 'cache/|javm/(status|hash|cap|image|handle|directory)\.h'
-allow vm 'vm/|javm/(status|hash|cap|image|handle|directory|engine|vm|assist|version)\.h'
+allow vm 'vm/|javm/(status|hash|cap|image|handle|directory|engine|pvm|vm|assist|version)\.h'
 allow sched 'sched/|javm/(status|sched)\.h'
 allow loaders 'loaders/|vm/pvm2\.h|javm/(status|hash|cap|image|handle|directory|engine|load|container|version)\.h'
 allow batch 'batch/|vm/pvm2\.h|javm/'

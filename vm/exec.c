@@ -4,6 +4,7 @@
 #include "vm/interp.h"
 #include "vm/jit.h"
 #include "vm/memory.h"
+#include "vm/pvm_exec.h"
 
 /* With a deadline the gas is handed to the engine in slices, so that engines need no clock: some
  * ten microseconds of interpreted work, or, at two stores to new pages for a unit of gas, the time
@@ -35,6 +36,15 @@ static void run(struct javm_exec *exec)
     }
 #endif
     interp_run(exec);
+}
+
+static const struct front *exec_front(const struct javm_exec *exec)
+{
+#if defined(__x86_64__)
+    if (exec->engine == JAVM_ENGINE_JIT)
+        return &exec->native->front;
+#endif
+    return &exec->program->front;
 }
 
 static uint64_t now_ns(void)
@@ -72,7 +82,10 @@ static bool run_sliced(struct javm_exec *exec, uint64_t deadline_ns)
 
 void javm_exec_run(struct javm_exec *exec, uint64_t deadline_ns)
 {
+    const struct front *front = exec_front(exec);
     exec->failed = false;
+    if (front_is_pvm(front) && !pvm_exec_begin(exec, front))
+        return;
     if (deadline_ns == 0) {
         run(exec);
     } else if (!run_sliced(exec, deadline_ns)) {
@@ -80,6 +93,10 @@ void javm_exec_run(struct javm_exec *exec, uint64_t deadline_ns)
         return;
     }
     exec->failed |= exec->memory->failed;
+    if (front_is_pvm(front)) {
+        pvm_exec_end(exec, front);
+        return;
+    }
     if (exec->exit != JAVM_EXIT_HOST_CALL && exec->exit != JAVM_EXIT_ECALL_JAR)
         return;
     const uint64_t floor = JAVM_HOST_CALL_FLOOR;

@@ -63,6 +63,17 @@ static inline void gas_add(struct gas_pipeline *p, const struct gas_row *row)
     gas_step(p->ready, &p->clock, row);
 }
 
+/* PVM's move_reg: its result is ready when its source is; nothing waits for it. */
+static inline void gas_move(struct gas_pipeline *p, const struct gas_row *row)
+{
+    struct gas_clock *clock = &p->clock;
+    const uint32_t full = clock->used >= 4;
+    clock->used = (clock->used & (full - 1)) + row->slots;
+    clock->cycle += full;
+    p->ready[row->dst] = p->ready[row->src1];
+    p->ready[GAS_NONE] = 0;
+}
+
 static inline uint64_t gas_cost(const struct gas_pipeline *p)
 {
     uint64_t span = p->clock.max_done - p->base;

@@ -15,6 +15,7 @@
 
 #include "vm/interp_ops.h"
 #include "vm/memory.h"
+#include "vm/pvm.h"
 
 #ifdef INTERP_PROFILE
 /* bench/profile.c counts how often each place is run, with nothing fused. */
@@ -58,26 +59,6 @@ enum {
 _Static_assert(RUN_COUNT <= UINT16_MAX, "run is 16 bits wide");
 
 void INTERP_RUN(struct javm_exec *exec);
-
-static uint32_t access_width(uint16_t op)
-{
-    switch (op) {
-    case IR_LB:
-    case IR_LBU:
-    case IR_SB:
-        return 1;
-    case IR_LH:
-    case IR_LHU:
-    case IR_SH:
-        return 2;
-    case IR_LW:
-    case IR_LWU:
-    case IR_SW:
-        return 4;
-    default:
-        return 8;
-    }
-}
 
 /* What a load makes of the low bytes it read. */
 static uint64_t extend(uint16_t op, uint64_t raw)
@@ -126,27 +107,36 @@ static uint64_t extend(uint16_t op, uint64_t raw)
 #define OPERANDS_M(name, I) BODY_##name(I, r[(I)->rd], r[(I)->rb])
 #define OPERANDS_C(name, I) BODY_##name(I, r[(I)->rd], acc)
 
+#define OLD(I) r[(I)->rd]
+
 #define HANDLER(name, variant)                         \
     do_##name##variant : OPERANDS_##variant(name, ip); \
     ip++;                                              \
     NEXT;
 
 /* For the rare branch to no block start, where the answer decides between going on and a panic. */
-static bool branch_taken(uint16_t op, uint64_t a, uint64_t b)
+static bool branch_taken(const struct ir_insn *insn, uint64_t a, uint64_t b)
 {
-    switch (op) {
-    case IR_BEQ:
-        return TEST_BEQ(a, b);
-    case IR_BNE:
-        return TEST_BNE(a, b);
-    case IR_BLT:
-        return TEST_BLT(a, b);
-    case IR_BGE:
-        return TEST_BGE(a, b);
-    case IR_BLTU:
-        return TEST_BLTU(a, b);
-    default:
-        return TEST_BGEU(a, b);
+    switch (insn->op) {
+#define CASE_BR(name) \
+    case IR_##name:   \
+        return TEST_##name(a, b);
+#define CASE_BI(name) \
+    case IR_##name:   \
+        return TEST_##name(insn, a);
+#define CASE_R3(name)
+#define CASE_R2(name)
+#define CASE_RI(name)
+#define CASE_LI(name)
+#define CASE_LD(name)
+#define CASE_ST(name)
+#define CASE_SI(name)
+#define CASE_CTL(name)
+#define X(name, shape) CASE_##shape(name)
+        IR_OPS(X)
+#undef X
+    default: /* jumps */
+        return true;
     }
 }
 
@@ -159,6 +149,8 @@ static bool branch_taken(uint16_t op, uint64_t a, uint64_t b)
 #define VARIANTS_LD(name)  HANDLER(name, N) HANDLER(name, A)
 #define VARIANTS_ST(name)  HANDLER(name, N) HANDLER(name, A) HANDLER(name, B)
 #define VARIANTS_BR(name)  HANDLER(name, N) HANDLER(name, A) HANDLER(name, B)
+#define VARIANTS_SI(name)  HANDLER(name, N) HANDLER(name, A)
+#define VARIANTS_BI(name)  VARIANTS_SI(name)
 #define VARIANTS_CTL(name) /* written out below */
 
 #define LABEL(name, variant) [RUN_##variant + IR_##name] = &&do_##name##variant,
@@ -169,6 +161,8 @@ static bool branch_taken(uint16_t op, uint64_t a, uint64_t b)
 #define LABELS_LD(name)      LABEL(name, N) LABEL(name, A)
 #define LABELS_ST(name)      LABEL(name, N) LABEL(name, A) LABEL(name, B)
 #define LABELS_BR(name)      LABELS_ST(name)
+#define LABELS_SI(name)      LABELS_LD(name)
+#define LABELS_BI(name)      LABELS_LD(name)
 #define LABELS_CTL(name)     LABEL(name, N)
 
 #if defined(__clang__)
@@ -198,6 +192,8 @@ void INTERP_RUN(struct javm_exec *exec)
     const struct ir_insn *const insns = program->insns;
     const uint32_t *const landing = program->landing;
     const uint32_t landing_count = (uint32_t)program->landing_count;
+    const uint32_t *const jumps = program->jumps;
+    const uint32_t jump_count = program->front.key.jump_count;
     uint8_t *const base = exec->memory->base;
     const uint8_t *const access = exec->memory->access;
 #ifdef INTERP_PROFILE
@@ -210,12 +206,18 @@ void INTERP_RUN(struct javm_exec *exec)
     r[IR_ZERO] = r[IR_SINK] = 0;
 
     const struct ir_insn *ip = insns + program_landing(program, exec->pc);
+    uint32_t target; /* of a jump through the table */
     exec->exit_arg = 0;
     exec->fault_addr = 0;
     exec->fault_write = false;
-    if (ip == insns) { /* not a block start: nothing is charged, pc stays */
-        exec->exit = JAVM_EXIT_PANIC;
-        return;
+    if (ip == insns) {
+        const uint32_t at = interp_enter(exec);
+        if (at == 0)
+            return;
+        gas = exec->gas;
+        ip = insns + at;
+        acc = r[interp_held(program, at)];
+        NEXT;
     }
     ENTER(ip);
 #ifdef INTERP_CHECKED
@@ -252,10 +254,43 @@ dispatch:
 
 do_JUMPN:
     BODY_JUMP(ip, 0, 0);
+do_LI_JUMPN:
+    BODY_LI_JUMP(ip, 0, 0);
 do_JALN:
     BODY_JAL(ip, 0, 0);
 do_JALRN:
     BODY_JALR(ip, r[ip->ra], 0);
+do_DJUMPN:
+    target = (uint32_t)(r[ip->ra] + U64((int64_t)ip->lo));
+    goto djump;
+do_LI_DJUMPN:
+    target = (uint32_t)(r[ip->ra] + U64((int64_t)ip->hi));
+    if (target == PVM_HALT)
+        goto halt;
+    r[ip->rd] = U64((int64_t)ip->lo);
+djump : {
+    /* An odd one becomes a very large one, and so does 0. */
+    const uint32_t at = (target - 2) >> 1 | (target - 2) << 31;
+    uint32_t header = 0;
+    if (at < jump_count)
+        header = jumps[at];
+    if (__builtin_expect(header == 0, 0)) {
+        if (target == PVM_HALT)
+            goto halt;
+        goto panic;
+    }
+    ENTER(insns + header);
+}
+do_SBRKN:
+    D(ip, memory_grow(exec->memory, &exec->heap, r[ip->ra]));
+    if (exec->memory->failed)
+        goto leave;
+    ip++;
+    NEXT;
+do_GOTON:
+    acc = r[ip->ra];
+    ip = TARGET(ip);
+    NEXT;
 do_BLOCKN:
     ENTER(ip);
 do_RESERVEN:
@@ -264,25 +299,30 @@ do_RESERVEN:
     NEXT;
 
 bad_branch : {
-    const bool taken = ip->op == IR_JAL || branch_taken(ip->op, r[ip->ra], r[ip->rb]);
+    const bool taken = branch_taken(ip, r[ip->ra], r[ip->rb]);
     if (ip->op == IR_JAL)
         D(ip, (uint32_t)ip->lo);
+    else if (ip->op == IR_LI_JUMP)
+        D(ip, U64((int64_t)ip->lo));
     if (!taken)
         ENTER(ip + 1);
     goto panic;
 }
 
 touch : {
-    const bool write = ip->op >= IR_SB && ip->op <= IR_SD;
-    const uint32_t width = access_width(ip->op);
-    const uint64_t address = r[ip->ra] + IMM(ip);
+    const bool write = ir_writes_memory(ip->op);
+    const uint32_t width = ir_access_width(ip->op);
+    const uint64_t address = r[ip->ra] + U64(ir_displacement(ip));
     uint64_t cost;
-    if (memory_touch_charged(exec->memory, (uint32_t)address, width, write, program->key.cow_cost,
-                             &cost)) {
+    if (memory_touch_charged(exec->memory, (uint32_t)address, width, write,
+                             program->front.key.cow_cost, &cost)) {
         gas -= cost; /* the block's reserve covers it */
         /* The pages are ready, and neighbours in the reservation as in the guest. */
         if (write) {
-            memcpy(base + (uint32_t)address, &r[ip->rb], width);
+            const int64_t imm = ip->hi;
+            const void *value =
+                ir_shape_of(ip->op) == IR_STORE_IMM ? (const void *)&imm : &r[ip->rb];
+            memcpy(base + (uint32_t)address, value, width);
         } else {
             uint64_t raw = 0;
             memcpy(&raw, base + (uint32_t)address, width);
@@ -307,6 +347,9 @@ do_ECALLIN:
     goto leave;
 do_ECALL_JARN:
     exec->exit = JAVM_EXIT_ECALL_JAR;
+    goto leave;
+halt:
+    exec->exit = JAVM_EXIT_HALT;
     goto leave;
 do_TRAPN:
     exec->exit = JAVM_EXIT_TRAP;
@@ -371,19 +414,7 @@ __attribute__((constructor)) static void fill_groups(void)
 #undef X4
 }
 
-static enum ir_shape shape_of(uint16_t op)
-{
-    enum { R3 = IR_R3, R2 = IR_R2, RI = IR_RI, LI = IR_SHAPE_LI, LD = IR_LOAD, ST = IR_STORE };
-    enum { BR = IR_BRANCH, CTL = IR_CTL };
-    static const uint8_t shapes[IR_OP_COUNT] = {
-#define X(name, shape) [IR_##name] = shape,
-        IR_OPS(X)
-#undef X
-    };
-    return (enum ir_shape)shapes[op];
-}
-
-#define NO_REG 255
+#define NO_REG IR_REGS
 
 /* The handler of one instruction, given the register whose value acc holds. */
 static uint16_t choose_variant(const struct ir_insn *insn, enum ir_shape shape, uint8_t held)
@@ -406,18 +437,40 @@ static bool writes(enum ir_shape shape)
     return shape <= IR_LOAD;
 }
 
+/* Tell each way into the middle of a block what to bring in acc. They are in the order of where
+ * they lead, so that each looks back no further than to the one before. */
+static void hold_for_entries(struct javm_program *program)
+{
+    struct ir_insn *insns = program->insns;
+    uint32_t last = 0;
+    uint8_t held = IR_ZERO;
+    for (uint32_t i = program->straight; i < program->count; i++) {
+        if (insns[i].op != IR_GOTO)
+            continue;
+        const uint32_t to = (uint32_t)((int64_t)i + insns[i].hi / (int32_t)sizeof *insns);
+        uint32_t at = to;
+        while (at > last && ir_writes_memory(insns[at - 1].op))
+            at--;
+        if (at > last)
+            held = writes(ir_shape_of(insns[at - 1].op)) ? insns[at - 1].rd : IR_ZERO;
+        insns[i].ra = held;
+        last = to;
+    }
+}
+
 void interp_prepare(struct javm_program *program)
 {
     struct ir_insn *insns = program->insns;
     uint8_t held = NO_REG;
     for (uint32_t i = 0; i < program->count; i++) {
-        const enum ir_shape shape = shape_of(insns[i].op);
+        const enum ir_shape shape = ir_shape_of(insns[i].op);
         insns[i].run = choose_variant(&insns[i], shape, held);
         if (writes(shape))
             held = insns[i].rd;
-        else if (shape != IR_STORE) /* stores leave acc alone; a header starts anew */
-            held = NO_REG;
+        else if (shape != IR_STORE && shape != IR_STORE_IMM)
+            held = NO_REG; /* stores leave acc alone; a header starts anew */
     }
+    hold_for_entries(program);
     /* Backwards: the fewest dispatches from each place to the end of its block. Each place keeps a
      * complete handler of its own, so a group may also begin in the middle of another. cost[k] and
      * single[k] are those of place i + 1 + k; single is 0 from the end of the block on. */

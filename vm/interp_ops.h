@@ -1,8 +1,9 @@
 /* What each operation does, as macros: BODY_<name>(I, a, b) executes instruction I with its
  * operands given as expressions. The interpreter instantiates each one with operands from the
  * register file and with the forwarded result of the instruction before, and puts two of them into
- * one handler for fused pairs. Included by interp.c only, which defines D (write the result),
- * LEAVE, NEXT and the locals base, access, ip, gas. */
+ * one handler for fused pairs. interp.c defines D (write the result), OLD (what the result's
+ * register holds), LEAVE, NEXT and the locals base, access, ip, gas; eval.c only what results need.
+ */
 #ifndef JAVM_VM_INTERP_OPS_H
 #define JAVM_VM_INTERP_OPS_H
 
@@ -159,6 +160,9 @@ static inline uint64_t op_ctzw(uint64_t v)
 #define BODY_CZERO_EQZ(I, a, b) D(I, (b) == 0 ? 0 : (a))
 #define BODY_CZERO_NEZ(I, a, b) D(I, (b) != 0 ? 0 : (a))
 
+#define BODY_CMOV_EQZ(I, a, b) D(I, (b) == 0 ? (a) : OLD(I))
+#define BODY_CMOV_NEZ(I, a, b) D(I, (b) != 0 ? (a) : OLD(I))
+
 #define BODY_ADDW(I, a, b)  D(I, W((a) + (b)))
 #define BODY_SUBW(I, a, b)  D(I, W((a) - (b)))
 #define BODY_SLLW(I, a, b)  D(I, W((uint32_t)(a) << ((b)&31)))
@@ -215,6 +219,23 @@ static inline uint64_t op_ctzw(uint64_t v)
 #define BODY_SLLI_UW(I, a, b) D(I, U64((uint32_t)(a)) << ((I)->lo & 63))
 #define BODY_LI(I, a, b)      D(I, IMM(I))
 
+#define BODY_SGTI(I, a, b)      D(I, S64((a)) > (I)->imm)
+#define BODY_SGTIU(I, a, b)     D(I, (a) > IMM(I))
+#define BODY_MULI(I, a, b)      D(I, (a)*IMM(I))
+#define BODY_MULIW(I, a, b)     D(I, W((uint32_t)(a) * (uint32_t)(I)->lo))
+#define BODY_ISUB(I, a, b)      D(I, IMM(I) - (a))
+#define BODY_ISUBW(I, a, b)     D(I, W(IMM(I) - (a)))
+#define BODY_ISLL(I, a, b)      D(I, IMM(I) << ((a)&63))
+#define BODY_ISRL(I, a, b)      D(I, IMM(I) >> ((a)&63))
+#define BODY_ISRA(I, a, b)      D(I, U64((I)->imm >> ((a)&63)))
+#define BODY_IROR(I, a, b)      D(I, op_ror(IMM(I), (a)))
+#define BODY_ISLLW(I, a, b)     D(I, W((uint32_t)(I)->lo << ((a)&31)))
+#define BODY_ISRLW(I, a, b)     D(I, W((uint32_t)(I)->lo >> ((a)&31)))
+#define BODY_ISRAW(I, a, b)     D(I, U64((int64_t)((I)->lo >> ((a)&31))))
+#define BODY_IRORW(I, a, b)     D(I, op_rorw(IMM(I), (a)))
+#define BODY_CMOVI_EQZ(I, a, b) D(I, (a) == 0 ? IMM(I) : OLD(I))
+#define BODY_CMOVI_NEZ(I, a, b) D(I, (a) != 0 ? IMM(I) : OLD(I))
+
 /* ---- memory ----------------------------------------------------------------------------- */
 
 /* The access lies on one page and that page is ready for it. Everything else, straddles included,
@@ -233,13 +254,14 @@ static inline uint64_t op_ctzw(uint64_t v)
         D(I, (uint64_t)(int64_t)value_);               \
     } while (0)
 
-#define STORE_AS(I, a, b, type, width)                 \
-    do {                                               \
-        const uint32_t at_ = (uint32_t)((a) + IMM(I)); \
-        const type value_ = (type)(b);                 \
-        if (!READY(at_, width, PAGE_WRITE))            \
-            LEAVE(I, touch);                           \
-        memcpy(base + at_, &value_, width);            \
+#define STORE_AS(I, a, b, type, width) STORE_TO(I, (a) + IMM(I), b, type, width)
+#define STORE_TO(I, address, b, type, width)      \
+    do {                                          \
+        const uint32_t at_ = (uint32_t)(address); \
+        const type value_ = (type)(b);            \
+        if (!READY(at_, width, PAGE_WRITE))       \
+            LEAVE(I, touch);                      \
+        memcpy(base + at_, &value_, width);       \
     } while (0)
 
 #define BODY_LB(I, a, b)  LOAD_AS(I, a, int8_t, 1)
@@ -253,6 +275,12 @@ static inline uint64_t op_ctzw(uint64_t v)
 #define BODY_SH(I, a, b)  STORE_AS(I, a, b, uint16_t, 2)
 #define BODY_SW(I, a, b)  STORE_AS(I, a, b, uint32_t, 4)
 #define BODY_SD(I, a, b)  STORE_AS(I, a, b, uint64_t, 8)
+
+#define STORE_IMM(I, a, type, width) STORE_TO(I, (a) + U64((int64_t)(I)->lo), (I)->hi, type, width)
+#define BODY_SBI(I, a, b)            STORE_IMM(I, a, uint8_t, 1)
+#define BODY_SHI(I, a, b)            STORE_IMM(I, a, uint16_t, 2)
+#define BODY_SWI(I, a, b)            STORE_IMM(I, a, uint32_t, 4)
+#define BODY_SDI(I, a, b)            STORE_IMM(I, a, int64_t, 8)
 
 /* ---- control ---------------------------------------------------------------------------- */
 
@@ -291,7 +319,34 @@ static inline uint64_t op_ctzw(uint64_t v)
 #define BODY_BLTU(I, a, b) BRANCH_IF(I, TEST_BLTU(a, b))
 #define BODY_BGEU(I, a, b) BRANCH_IF(I, TEST_BGEU(a, b))
 
+#define WITH_LO(I)          U64((int64_t)(I)->lo)
+#define TEST_BEQI(I, a)     ((a) == WITH_LO(I))
+#define TEST_BNEI(I, a)     ((a) != WITH_LO(I))
+#define TEST_BLTI(I, a)     (S64((a)) < (I)->lo)
+#define TEST_BGEI(I, a)     (S64((a)) >= (I)->lo)
+#define TEST_BLTUI(I, a)    ((a) < WITH_LO(I))
+#define TEST_BGEUI(I, a)    ((a) >= WITH_LO(I))
+#define TEST_BLEI(I, a)     (S64((a)) <= (I)->lo)
+#define TEST_BGTI(I, a)     (S64((a)) > (I)->lo)
+#define TEST_BLEUI(I, a)    ((a) <= WITH_LO(I))
+#define TEST_BGTUI(I, a)    ((a) > WITH_LO(I))
+#define BODY_BEQI(I, a, b)  BRANCH_IF(I, TEST_BEQI(I, a))
+#define BODY_BNEI(I, a, b)  BRANCH_IF(I, TEST_BNEI(I, a))
+#define BODY_BLTI(I, a, b)  BRANCH_IF(I, TEST_BLTI(I, a))
+#define BODY_BGEI(I, a, b)  BRANCH_IF(I, TEST_BGEI(I, a))
+#define BODY_BLTUI(I, a, b) BRANCH_IF(I, TEST_BLTUI(I, a))
+#define BODY_BGEUI(I, a, b) BRANCH_IF(I, TEST_BGEUI(I, a))
+#define BODY_BLEI(I, a, b)  BRANCH_IF(I, TEST_BLEI(I, a))
+#define BODY_BGTI(I, a, b)  BRANCH_IF(I, TEST_BGTI(I, a))
+#define BODY_BLEUI(I, a, b) BRANCH_IF(I, TEST_BLEUI(I, a))
+#define BODY_BGTUI(I, a, b) BRANCH_IF(I, TEST_BGTUI(I, a))
+
 #define BODY_JUMP(I, a, b) ENTER(TARGET(I))
+#define BODY_LI_JUMP(I, a, b)        \
+    do {                             \
+        D(I, U64((int64_t)(I)->lo)); \
+        ENTER(TARGET(I));            \
+    } while (0)
 #define BODY_JAL(I, a, b)        \
     do {                         \
         D(I, (uint32_t)(I)->lo); \

@@ -12,6 +12,7 @@
 
 #include "vm/ir.h"
 #include "vm/jit_arena.h"
+#include "vm/pvm.h"
 #include "vm/pvm2_scan.h"
 
 /* ---- regions ---------------------------------------------------------------------------- */
@@ -42,6 +43,7 @@ struct jit_region {
     uint32_t slot_count;
     uint32_t pc_first, pc_end; /* guest code that was compiled: [pc_first, pc_end) */
     uint32_t block_count, site_count;
+    uint32_t entry_count;    /* the last blocks are ways into the middle of others (PVM) */
     struct jit_site *blocks; /* entry of each block; one allocation with the region */
     struct jit_site *sites;  /* loads and stores */
 };
@@ -60,16 +62,18 @@ typedef _Atomic uint32_t *jit_table;
 struct javm_native {
     /* Constant. */
     struct javm_jit *jit;
-    const uint8_t *code;
-    uint64_t code_len;
-    struct javm_program_key key;
-    struct javm_cap *owner; /* a reference, or NULL */
-    /* Per halfword of code: arena offset of the block that starts there, 0: not compiled or no
-     * block. Written under `lock` with release after the code it leads to; generated code reads it
-     * plainly, which on x86-64 acquires. */
+    struct front front;         /* the code */
+    struct javm_cap *owner;     /* a reference, or NULL */
+    struct pvm_targets targets; /* PVM: of its jumps; owned */
+    /* PVM: where each entry of the jump table leads; to a place that the table never has if it may
+     * not. Owned. */
+    uint32_t *jumps;
+    /* Per place of code where instructions may begin: arena offset of the block that starts there,
+     * 0: not compiled or no block. Written under `lock` with release after the code it leads to;
+     * generated code reads it plainly, which on x86-64 acquires. */
     jit_table table;
     pthread_mutex_t lock;  /* everything below */
-    struct pvm2_walk walk; /* of the code, as far as somebody asked; its bitmaps are owned */
+    struct pvm2_walk walk; /* PVM2: of the code, as far as somebody asked; its bitmaps are owned */
     struct jit_region *regions;
     uint64_t region_count, code_bytes, compile_ns, compiled_bytes; /* guest bytes compiled */
     bool too_large;               /* a block cannot be compiled: nothing more is tried */
@@ -92,6 +96,23 @@ enum javm_status jit_native_new(struct javm_jit *jit, const uint8_t *code, uint6
                                 struct javm_native **native, struct javm_error *err);
 void jit_native_free(struct javm_native *native); /* regions go back to the arena */
 
+static inline _Atomic uint32_t *jit_place(const struct javm_native *native, uint64_t pc)
+{
+    return &native->table[pc >> native->front.shift];
+}
+
+/* Has the table a place for it? PVM: the trap at the code's end has one. */
+static inline bool jit_has_place(const struct front *front, uint64_t pc)
+{
+    return front_is_pvm(front) ? pc <= front->len : pc < front->len && pc % 2 == 0;
+}
+
+/* The length of PVM2 code that needs a table as large as this code. */
+static inline uint64_t jit_table_span(const struct front *front)
+{
+    return front_is_pvm(front) ? 2 * (front->len + 2) : front->len;
+}
+
 /* Tables, all zeros when they are taken and when they are given back; put takes NULL too. */
 uint64_t jit_table_entries(uint64_t code_len);
 jit_table jit_table_take(struct javm_jit *jit, uint64_t code_len); /* NULL: out of memory */
@@ -107,7 +128,7 @@ void jit_free_tables(struct javm_jit *jit); /* the idle ones */
 uint32_t jit_features(void); /* of this processor */
 
 /* Increase when generated code or a structure that it shares changes: cache files carry it. */
-#define JIT_VERSION 2u
+#define JIT_VERSION 3u
 
 /* ---- store ------------------------------------------------------------------------------ */
 

@@ -50,8 +50,8 @@ struct jit_compiler *jit_compiler_take(struct javm_jit *jit)
 static void free_compiler(struct jit_compiler *c)
 {
     jit_buffer_close(&c->buffer);
-    struct jit_list *const lists[] = {&c->blocks, &c->sites,   &c->gates, &c->forward,
-                                      &c->slots,  &c->returns, &c->jumps, &c->touches};
+    struct jit_list *const lists[] = {&c->blocks,  &c->sites, &c->gates,   &c->forward, &c->slots,
+                                      &c->returns, &c->jumps, &c->touches, &c->entries};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         free(lists[i]->items);
     free(c->labels);
@@ -125,7 +125,9 @@ static bool bit_at(const uint64_t *bits, uint64_t offset)
 
 bool jit_is_start(struct javm_native *n, uint64_t offset)
 {
-    if (offset >= n->code_len)
+    if (front_is_pvm(&n->front)) /* a block begins wherever somebody enters */
+        return offset <= n->front.len;
+    if (offset >= n->front.len)
         return false;
     pvm2_walk_to(&n->walk, offset + 1);
     return pvm2_starts_block(&n->walk, offset);
@@ -133,15 +135,17 @@ bool jit_is_start(struct javm_native *n, uint64_t offset)
 
 uint64_t jit_next_start(struct javm_native *n, uint64_t from)
 {
-    for (from += from & 1; from < n->code_len; from += 2)
-        if (jit_is_start(n, from))
+    const struct front *f = &n->front;
+    const bool pvm = front_is_pvm(f);
+    for (from += pvm ? 0 : from & 1; from < f->len; from += UINT64_C(1) << f->shift)
+        if (pvm ? pvm_begins(f, from) && pvm_starts_block(f, from) : jit_is_start(n, from))
             return from;
     return UINT64_MAX;
 }
 
 static bool is_there(const struct javm_native *n, uint64_t offset)
 {
-    return pvm2_is_whole(n->code, n->code_len, offset);
+    return front_is_pvm(&n->front) || pvm2_is_whole(n->front.code, n->front.len, offset);
 }
 
 /* Room for one more site. */
@@ -155,30 +159,32 @@ static inline bool room_for_site(struct jit_compiler *c)
     return true;
 }
 
-static bool add_label(struct jit_compiler *c, uint32_t pc)
+bool jit_add_label(struct jit_compiler *c, uint32_t pc)
 {
-    const uint32_t index = (pc - c->entry) / 2;
+    const uint32_t index = (pc - c->entry) >> c->native->front.shift;
     if (index >= c->label_room) {
         const uint32_t room = index * 2 + 1024;
         uint32_t *bigger = realloc(c->labels, room * sizeof *bigger);
         if (bigger == NULL) {
-            c->starved = true;
+            c->failed = c->starved = true;
             return false;
         }
         memset(bigger + c->label_room, 0, (room - c->label_room) * sizeof *bigger);
         c->labels = bigger;
         c->label_room = room;
     }
-    c->label_count = index + 1;
+    if (index >= c->label_count)
+        c->label_count = index + 1;
     c->labels[index] = jit_here(c) + 1;
     return true;
 }
 
-/* Where the block at `pc` was put in this region, 0: nowhere (yet). The value is the offset + 1. */
-static uint32_t label_of(const struct jit_compiler *c, uint32_t pc)
+uint32_t jit_label_of(const struct jit_compiler *c, uint32_t pc)
 {
-    const uint32_t index = (pc - c->entry) / 2;
-    return pc >= c->entry && pc % 2 == 0 && index < c->label_count ? c->labels[index] : 0;
+    const uint32_t shift = c->native->front.shift, index = (pc - c->entry) >> shift;
+    return pc >= c->entry && c->entry + (index << shift) == pc && index < c->label_count
+               ? c->labels[index]
+               : 0;
 }
 
 /* ---- ways out --------------------------------------------------------------------------- */
@@ -201,7 +207,7 @@ static void through_slot(struct jit_compiler *c, bool call, uint32_t target)
 static void jump_to(struct jit_compiler *c, uint32_t target)
 {
     struct x64 *e = &c->e;
-    const uint32_t label = label_of(c, target);
+    const uint32_t label = jit_label_of(c, target);
     if (label != 0) {
         x64_jmp(e);
         x64_patch(e->at, c->begin + label - 1);
@@ -218,7 +224,7 @@ static void jump_to(struct jit_compiler *c, uint32_t target)
 static void branch_to(struct jit_compiler *c, enum x64_cond cond, uint32_t target)
 {
     struct x64 *e = &c->e;
-    const uint32_t label = label_of(c, target);
+    const uint32_t label = jit_label_of(c, target);
     if (label != 0) {
         const int64_t distance = c->begin + label - 1 - (e->at + 2);
         if (distance >= -128) {
@@ -267,7 +273,7 @@ static void direct_call(struct jit_compiler *c, uint8_t rd, uint32_t link, uint3
         jump_to(c, target);
         return;
     }
-    const uint32_t label = label_of(c, target);
+    const uint32_t label = jit_label_of(c, target);
     if (label != 0) {
         x64_call(&c->e);
         x64_patch(c->e.at, c->begin + label - 1);
@@ -331,8 +337,7 @@ static void align_head(struct jit_compiler *c)
     }
 }
 
-/* The gate. Its number is filled in when the block ends. Returns where. */
-static uint8_t *open_gate(struct jit_compiler *c)
+uint8_t *jit_open_gate(struct jit_compiler *c)
 {
     struct x64 *e = &c->e;
     uint8_t *number;
@@ -356,7 +361,7 @@ static uint8_t *open_gate(struct jit_compiler *c)
     return number;
 }
 
-static void close_gate(struct jit_compiler *c, uint8_t *number, uint64_t cost, uint64_t stores)
+void jit_close_gate(struct jit_compiler *c, uint8_t *number, uint64_t cost, uint64_t stores)
 {
     if (!c->cow) {
         if (cost > INT32_MAX)
@@ -366,7 +371,7 @@ static void close_gate(struct jit_compiler *c, uint8_t *number, uint64_t cost, u
         return;
     }
     uint64_t reserve;
-    const uint64_t need = jit_need(&c->native->key, cost, stores, &reserve);
+    const uint64_t need = jit_need(&c->native->front.key, cost, stores, &reserve);
     memcpy(number, &need, 8);
     memcpy(number + 8 + 3 + 6 + 2, &reserve, 8);
 }
@@ -385,10 +390,9 @@ uint64_t jit_need(const struct javm_program_key *key, uint64_t cost, uint64_t st
     return need;
 }
 
-static bool decode(const struct jit_compiler *c, uint64_t offset, struct pvm2_step *step)
+static bool decode(const struct jit_compiler *c, uint64_t offset, struct ir_step *step)
 {
-    const struct javm_native *n = c->native;
-    return pvm2_next(n->code, n->code_len, offset, c->memory_cycles, step);
+    return front_next(&c->native->front, offset, step);
 }
 
 static bool is_set(uint16_t op)
@@ -397,11 +401,13 @@ static bool is_set(uint16_t op)
 }
 
 /* slt and the branch on its result share one comparison. */
-static bool fuse_set_branch(struct jit_compiler *c, const struct pvm2_step *step,
-                            const struct pvm2_step *next)
+static bool fuse_set_branch(struct jit_compiler *c, const struct ir_step *step,
+                            const struct ir_step *next)
 {
     const struct ir_insn *insn = &step->insn, *branch = &next->insn;
-    if ((branch->op != IR_BEQ && branch->op != IR_BNE) || branch->hi == IR_NO_TARGET)
+    const bool with_imm = branch->op == IR_BEQI || branch->op == IR_BNEI;
+    if ((branch->op != IR_BEQ && branch->op != IR_BNE && !with_imm) || branch->hi == IR_NO_TARGET ||
+        (with_imm && branch->lo != 0))
         return false;
     if (!(branch->ra == insn->rd && branch->rb == IR_ZERO) &&
         !(branch->rb == insn->rd && branch->ra == IR_ZERO))
@@ -410,7 +416,9 @@ static bool fuse_set_branch(struct jit_compiler *c, const struct pvm2_step *step
         return false;
     const enum x64_cond cond = jit_set(c, insn);
     c->pc += step->len;
-    branch_to(c, branch->op == IR_BNE ? cond : (enum x64_cond)((unsigned)cond ^ 1),
+    branch_to(c,
+              branch->op == IR_BNE || branch->op == IR_BNEI ? cond
+                                                            : (enum x64_cond)((unsigned)cond ^ 1),
               (uint32_t)branch->hi);
     return true;
 }
@@ -449,8 +457,22 @@ static void control(struct jit_compiler *c, const struct ir_insn *insn)
             jump_to(c, (uint32_t)insn->hi);
         }
         break;
+    case IR_LI_JUMP:
+        x64_mov_imm(&c->e, jit_host_reg[insn->rd], (uint64_t)(int64_t)insn->lo);
+        if (insn->hi == IR_NO_TARGET)
+            leave(c, JIT_BAD_JUMP, c->pc);
+        else
+            jump_to(c, (uint32_t)insn->hi);
+        break;
     case IR_JALR:
         indirect_jump(c, insn);
+        break;
+    case IR_DJUMP:
+    case IR_LI_DJUMP:
+        jit_table_jump(c, insn);
+        break;
+    case IR_SBRK:
+        jit_step(c);
         break;
     default: /* trap, reserved, ecalls */
         leave(c, JIT_STOP, c->pc);
@@ -459,8 +481,8 @@ static void control(struct jit_compiler *c, const struct ir_insn *insn)
 }
 
 /* auipc+jalr: the target is known. */
-static bool fuse_far_jump(struct jit_compiler *c, const struct pvm2_step *step,
-                          const struct pvm2_step *next)
+static bool fuse_far_jump(struct jit_compiler *c, const struct ir_step *step,
+                          const struct ir_step *next)
 {
     const struct ir_insn *insn = &step->insn, *jump = &next->insn;
     if (insn->op != IR_LI || jump->op != IR_JALR || jump->ra != insn->rd || jit_plan_needed(insn))
@@ -470,7 +492,7 @@ static bool fuse_far_jump(struct jit_compiler *c, const struct pvm2_step *step,
     if (jump->rd != insn->rd)
         x64_mov_imm(&c->e, jit_host_reg[insn->rd], (uint64_t)insn->imm);
     c->pc += step->len;
-    if (target >= c->native->code_len) {
+    if (target >= c->native->front.len) {
         set_link(c, jump->rd, (uint32_t)jump->hi);
         leave(c, JIT_BAD_JUMP, c->pc);
     } else if (jump->rd >= IR_ZERO) {
@@ -519,7 +541,7 @@ static inline bool may_pair(const struct jit_memo *first, const struct jit_memo 
 static inline uint32_t word_at(const struct javm_native *n, uint32_t at)
 {
     uint32_t word;
-    memcpy(&word, n->code + at, sizeof word);
+    memcpy(&word, n->front.code + at, sizeof word);
     return word & ((word & 3) == 3 ? UINT32_MAX : 0xFFFF);
 }
 
@@ -537,7 +559,7 @@ static void paste(struct jit_compiler *c, uint64_t *stores)
     uint32_t pc = c->pc;
     uint64_t count = 0;
     /* The word behind the one that is looked at has to be there too. */
-    while (n->code_len - pc >= 8 && at <= limit && site != full) {
+    while (n->front.len - pc >= 8 && at <= limit && site != full) {
         const uint32_t word = word_at(n, pc), len = (word & 3) == 3 ? 4 : 2;
         const struct jit_memo *const memo = remembered(c, word);
         if (memo == NULL)
@@ -564,17 +586,17 @@ static void paste(struct jit_compiler *c, uint64_t *stores)
 }
 
 /* Remember the instruction at c->pc, whose code begins at `native`, behind so many sites. */
-static void remember(struct jit_compiler *c, const struct pvm2_step *step, uint32_t native,
+static void remember(struct jit_compiler *c, const struct ir_step *step, uint32_t native,
                      uint32_t sites)
 {
     const uint32_t len = jit_here(c) - native, more = c->sites.count - sites;
     const struct jit_site *site = (const struct jit_site *)c->sites.items + sites;
     /* What leaves generated code in the middle names its pc; it is longer. */
     if (len > JIT_MEMO_CODE || more > 1 || (more == 1 && site->native != native) ||
-        (step->store && c->cow) || c->failed || c->native->code_len - c->pc < 4)
+        (step->store && c->cow) || c->failed || c->native->front.len - c->pc < 4)
         return;
     uint32_t word;
-    memcpy(&word, c->native->code + c->pc, sizeof word);
+    memcpy(&word, c->native->front.code + c->pc, sizeof word);
     word &= step->len == 4 ? UINT32_MAX : 0xFFFF;
     struct jit_memo *memo = jit_memo_place(c->memo, word);
     *memo = (struct jit_memo){.word = word,
@@ -603,11 +625,27 @@ static enum ending ending_of(const struct jit_compiler *c, const struct ir_insn 
 }
 
 /* The instruction behind `step`, if the two may become a pair. */
-static const struct pvm2_step *pair_of(const struct jit_compiler *c, const struct pvm2_step *step,
-                                       struct pvm2_step *next)
+/* May the instruction at `pc` be taken together with the one before it? */
+static bool may_follow(const struct jit_compiler *c, uint64_t pc)
+{
+    return !c->pvm || pc >= c->native->front.len || !pvm_bit(c->native->targets.middle, pc);
+}
+
+static inline void count_gas(struct jit_compiler *c, const struct ir_step *step)
+{
+    c->count++;
+    if (__builtin_expect(c->pvm, 0))
+        front_add(&c->gas, step);
+    else
+        gas_add(&c->gas, &step->row);
+}
+
+static const struct ir_step *pair_of(const struct jit_compiler *c, const struct ir_step *step,
+                                     struct ir_step *next)
 {
     const uint8_t first = step->executes ? jit_pairs_first[step->insn.op] : 0;
-    return first != 0 && decode(c, c->pc + step->len, next) && next->executes &&
+    return first != 0 && may_follow(c, (uint64_t)c->pc + step->len) &&
+                   decode(c, c->pc + step->len, next) && next->executes &&
                    (first & jit_pairs_second[next->insn.op]) != 0
                ? next
                : NULL;
@@ -615,26 +653,26 @@ static const struct pvm2_step *pair_of(const struct jit_compiler *c, const struc
 
 /* Compile the instruction at c->pc and move c->pc behind it, or behind the pair that it begins.
  * True: it is the block's last one. */
-static bool compile_insn(struct jit_compiler *c, const struct pvm2_step *step, uint64_t *stores,
+static bool compile_insn(struct jit_compiler *c, const struct ir_step *step, uint64_t *stores,
                          enum ending *ending)
 {
     const struct ir_insn *insn = &step->insn;
     const uint32_t native = jit_here(c), sites = c->sites.count;
-    struct pvm2_step behind;
-    const struct pvm2_step *next = pair_of(c, step, &behind);
+    struct ir_step behind;
+    const struct ir_step *next = pair_of(c, step, &behind);
     unsigned taken = 1;
-    gas_add(&c->gas, &step->row);
+    count_gas(c, step);
     *stores += step->store;
     *ending = FALLS;
     if (next != NULL && (fuse_far_jump(c, step, next) || fuse_set_branch(c, step, next))) {
-        gas_add(&c->gas, &next->row);
+        count_gas(c, next);
         c->pc += next->len;
         *ending = next->insn.op == IR_JALR && next->insn.rd != 0 ? LEAVES : FALLS;
         return true;
     }
     if (!step->executes) {
         ;
-    } else if (ir_shape_of(insn->op) == IR_BRANCH) {
+    } else if (ir_shape_of(insn->op) == IR_BRANCH || ir_shape_of(insn->op) == IR_BRANCH_IMM) {
         branch(c, insn);
     } else if (ir_shape_of(insn->op) == IR_CTL) {
         control(c, insn);
@@ -643,7 +681,7 @@ static bool compile_insn(struct jit_compiler *c, const struct pvm2_step *step, u
         taken = jit_emit(c, insn, next != NULL ? &next->insn : NULL);
     }
     if (next != NULL && taken == 2) {
-        gas_add(&c->gas, &next->row);
+        count_gas(c, next);
         *stores += next->store;
         c->pc += next->len;
     } else if (step->anywhere && !step->terminator) {
@@ -658,23 +696,26 @@ static enum ending compile_block(struct jit_compiler *c)
 {
     const struct javm_native *n = c->native;
     const uint32_t start = c->pc;
-    struct pvm2_step step;
+    struct ir_step step;
     uint64_t stores = 0;
     uint8_t *number = NULL;
     enum ending ending = FALLS;
-    bool ecall = false; /* none is remembered */
-    if (n->code_len - start < 4 || remembered(c, word_at(n, start)) == NULL)
+    bool ecall = false; /* none is remembered, PVM has none */
+    if (c->pvm)
+        ;
+    else if (n->front.len - start < 4 || remembered(c, word_at(n, start)) == NULL)
         ecall = decode(c, start, &step) && step.ecall;
     if (!ecall) {
-        number = open_gate(c);
+        number = jit_open_gate(c);
     } else { /* keeps the list in step with the blocks */
         uint32_t *none = jit_note(c, &c->gates);
         if (none != NULL)
             *none = 0;
     }
     gas_begin(&c->gas);
+    c->count = 0;
     for (bool last = false; !last;) {
-        if (room_for_site(c))
+        if (!c->pvm && room_for_site(c))
             paste(c, &stores);
         if (c->e.at + JIT_INSN_ROOM > c->limit)
             c->failed = true;
@@ -682,10 +723,12 @@ static enum ending compile_block(struct jit_compiler *c)
             return LEAVES;
         if (!decode(c, c->pc, &step) || (step.ecall && c->pc != start))
             break;
+        if (c->pc != start && !may_follow(c, c->pc))
+            jit_note_entry(c);
         last = compile_insn(c, &step, &stores, &ending);
     }
     if (number != NULL)
-        close_gate(c, number, gas_cost(&c->gas), stores);
+        jit_close_gate(c, number, n->front.flat ? c->count : gas_cost(&c->gas), stores);
     return ending;
 }
 
@@ -695,7 +738,8 @@ static enum ending compile_block(struct jit_compiler *c)
 static uint64_t tail_room(const struct jit_compiler *c)
 {
     return 256 + (uint64_t)c->gates.count * 10 + (uint64_t)c->touches.count * 15 +
-           (uint64_t)c->forward.count * (6 + 32) + (uint64_t)c->slots.count * 32;
+           (uint64_t)c->forward.count * (6 + 32) + (uint64_t)c->slots.count * 32 +
+           (uint64_t)c->entries.count * (JIT_ENTRY_ROOM + 10);
 }
 
 static void compile_blocks(struct jit_compiler *c)
@@ -712,21 +756,20 @@ static void compile_blocks(struct jit_compiler *c)
             leave(c, JIT_STOP, pc);
             return;
         }
-        if (pc != c->entry &&
-            (pc - c->entry > REGION_MAX ||
-             (uint64_t)(c->limit - c->e.at) < tail_room(c) + BLOCK_ROOM ||
-             atomic_load_explicit(&n->table[pc / 2], memory_order_relaxed) != 0)) {
+        if (pc != c->entry && (pc - c->entry > REGION_MAX ||
+                               (uint64_t)(c->limit - c->e.at) < tail_room(c) + BLOCK_ROOM ||
+                               atomic_load_explicit(jit_place(n, pc), memory_order_relaxed) != 0)) {
             through_slot(c, false, pc);
             return;
         }
-        if (noted < (uint64_t)pc + SCAN_AHEAD) {
+        if (!c->pvm && noted < (uint64_t)pc + SCAN_AHEAD) {
             pvm2_note_heads(&n->walk, noted, (uint64_t)pc + SCAN_AHEAD + SCAN_STEP);
             noted = (uint64_t)pc + SCAN_AHEAD + SCAN_STEP;
         }
-        if (bit_at(n->walk.heads, pc))
+        if (c->pvm ? pvm_bit(n->targets.heads, pc) : bit_at(n->walk.heads, pc))
             align_head(c);
         jit_note_pair(c, &c->blocks, pc);
-        if (c->failed || !add_label(c, pc)) {
+        if (c->failed || !jit_add_label(c, pc)) {
             c->failed = true;
             return;
         }
@@ -781,7 +824,7 @@ static void settle_forward(struct jit_compiler *c)
 {
     for (uint32_t i = 0; i < c->forward.count; i++) {
         const struct jit_fixup f = ((const struct jit_fixup *)c->forward.items)[i];
-        const uint32_t label = label_of(c, f.target);
+        const uint32_t label = jit_label_of(c, f.target);
         if (label != 0) {
             x64_patch(c->begin + f.after, c->begin + label - 1);
             continue;
@@ -822,6 +865,8 @@ static struct jit_region *finish_region(struct jit_compiler *c)
         c->failed = true;
         return NULL;
     }
+    const uint32_t natural = c->blocks.count;
+    jit_place_entries(c);
     gate_stubs(c);
     touch_stubs(c);
     tail_jump(c, &c->returns, CONTEXT_AT(return_stub));
@@ -834,8 +879,10 @@ static struct jit_region *finish_region(struct jit_compiler *c)
         c->failed = c->starved = true;
         return NULL;
     }
-    *r = (struct jit_region){
-        .pc_first = c->entry, .block_count = c->blocks.count, .site_count = c->sites.count};
+    *r = (struct jit_region){.pc_first = c->entry,
+                             .block_count = c->blocks.count,
+                             .site_count = c->sites.count,
+                             .entry_count = c->blocks.count - natural};
     r->blocks = (struct jit_site *)(r + 1);
     r->sites = r->blocks + r->block_count;
     if (c->blocks.count != 0)
@@ -856,6 +903,7 @@ static struct jit_region *attempt(struct jit_compiler *c, uint32_t entry)
     c->pc = c->entry = c->reach = entry;
     c->blocks.count = c->sites.count = c->gates.count = c->forward.count = 0;
     c->slots.count = c->returns.count = c->jumps.count = c->touches.count = 0;
+    c->entries.count = 0;
     if (c->label_count != 0)
         memset(c->labels, 0, c->label_count * sizeof *c->labels);
     c->label_count = 0;
@@ -883,9 +931,9 @@ struct jit_region *jit_compile(struct jit_compiler *c, struct javm_native *n, ui
     const uint64_t start = now_ns();
     c->native = n;
     c->features = n->jit->features;
-    c->cow = n->key.cow_cost != 0;
-    c->memory_cycles = gas_memory_cycles(n->key.footprint_pages);
-    c->memo_kind = jit_memo_kind(c->memory_cycles, c->cow);
+    c->cow = n->front.key.cow_cost != 0;
+    c->pvm = front_is_pvm(&n->front);
+    c->memo_kind = jit_memo_kind(n->front.memory_cycles, c->cow);
     for (uint32_t room = FIRST_ROOM; room <= MOST_ROOM;) {
         if (!jit_buffer_reserve(&c->buffer, room))
             return NULL;

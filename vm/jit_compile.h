@@ -3,10 +3,10 @@
 #ifndef JAVM_VM_JIT_COMPILE_H
 #define JAVM_VM_JIT_COMPILE_H
 
+#include "vm/front.h"
 #include "vm/jit.h"
 #include "vm/jit_context.h"
 #include "vm/jit_memo.h"
-#include "vm/lower_pvm2.h"
 #include "vm/x64.h"
 
 /* Bytes that the code of one instruction may take, of a fused pair, with the block's ends. */
@@ -29,8 +29,8 @@ struct jit_compiler {
     struct x64 e;
     uint8_t *begin, *limit; /* of the region, in the writable view */
     struct javm_native *native;
-    uint32_t features, memory_cycles;
-    bool cow;
+    uint32_t features;
+    bool cow, pvm;
     bool failed;            /* no room in the buffer, or no memory */
     bool starved;           /* it was memory: more room would not help */
     uint32_t pc;            /* of the instruction that is being compiled */
@@ -43,10 +43,14 @@ struct jit_compiler {
     struct jit_list returns; /* uint32_t: rel32 to the return stub */
     struct jit_list jumps;   /* uint32_t: rel32 to the exit JIT_JUMP */
     struct jit_list touches; /* struct jit_fixup: rel32 to a cold exit; target: where it resumes */
+    struct jit_list entries; /* struct pvm_entry: PVM jumps may lead there, in the middle of a
+                                block; place: native offset */
+    uint64_t count;          /* PVM: instructions of this block */
     struct gas_pipeline gas; /* goes on from block to block, see gas.h */
     struct jit_memo *memo;   /* 1 << JIT_MEMO_BITS places; owned */
     uint8_t memo_kind;
-    uint32_t *labels; /* per halfword from `entry` on: native offset + 1 of a block; owned */
+    uint32_t *labels; /* per place from `entry` on where instructions may begin: native offset + 1
+                         of a block; owned */
     uint32_t label_count, label_room; /* from label_count on all are 0 */
 };
 
@@ -57,6 +61,27 @@ void jit_compiler_put(struct javm_jit *jit, struct jit_compiler *compiler);
  * be compiled (the arena or memory is exhausted, or a block is too large). */
 struct jit_region *jit_compile(struct jit_compiler *compiler, struct javm_native *native,
                                uint32_t entry);
+
+/* ---- parts of it (jit_compile.c) -------------------------------------------------------- */
+
+/* Where the block at `pc` was put in this region, 0: nowhere (yet). The value is the offset + 1. */
+uint32_t jit_label_of(const struct jit_compiler *c, uint32_t pc);
+bool jit_add_label(struct jit_compiler *c, uint32_t pc);
+/* A block's check for gas; its number is filled in later. Returns where. */
+uint8_t *jit_open_gate(struct jit_compiler *c);
+void jit_close_gate(struct jit_compiler *c, uint8_t *number, uint64_t cost, uint64_t stores);
+
+/* ---- PVM (jit_pvm.c) -------------------------------------------------------------------- */
+
+/* Some jump may lead to the instruction at c->pc, in the middle of a block: control may arrive
+ * here. */
+void jit_note_entry(struct jit_compiler *c);
+/* Behind the region's code: for each of these places a check for the gas of the rest of its block,
+ * and a jump there. */
+void jit_place_entries(struct jit_compiler *c);
+#define JIT_ENTRY_ROOM 32u /* bytes of each */
+/* A jump through the jump table. */
+void jit_table_jump(struct jit_compiler *c, const struct ir_insn *insn);
 
 /* ---- operations (jit_ops.c) ------------------------------------------------------------- */
 
@@ -105,6 +130,14 @@ extern const uint8_t jit_pairs_first[IR_OP_COUNT], jit_pairs_second[IR_OP_COUNT]
  * NULL. Returns how many instructions were taken: 1 or 2. */
 unsigned jit_emit(struct jit_compiler *c, const struct ir_insn *insn, const struct ir_insn *next);
 
+/* PVM's operations (jit_ops_imm.c). */
+void jit_emit_imm(struct jit_compiler *c, const struct ir_insn *insn, unsigned d, unsigned a,
+                  unsigned b);
+void jit_set_flag(struct x64 *e, enum x64_cond cond, unsigned d);
+void jit_compare_imm(struct x64 *e, unsigned a, int64_t imm);
+/* Leave generated code for one instruction, which C runs. */
+void jit_step(struct jit_compiler *c);
+
 /* slt, sltu, slti, sltiu of hot registers, leaving the flags: the condition under which it is 1. */
 enum x64_cond jit_set(struct jit_compiler *c, const struct ir_insn *insn);
 
@@ -119,17 +152,6 @@ struct jit_plan {
 };
 void jit_plan_of(const struct ir_insn *insn, struct jit_plan *plan);
 
-/* Which operands an operation has, and its shape (eval.c). */
-#define IR_HAS_D 1u
-#define IR_HAS_A 2u
-#define IR_HAS_B 4u
-extern const uint8_t ir_operands[IR_OP_COUNT], ir_shapes[IR_OP_COUNT];
-
-static inline enum ir_shape ir_shape_of(uint16_t op)
-{
-    return (enum ir_shape)ir_shapes[op];
-}
-
 /* Does it have an operand without a machine register? */
 static inline bool jit_plan_needed(const struct ir_insn *insn)
 {
@@ -138,10 +160,6 @@ static inline bool jit_plan_needed(const struct ir_insn *insn)
                           (insn->rb >= HOT_REGS ? IR_HAS_B : 0);
     return (cold & ir_operands[insn->op]) != 0;
 }
-
-/* The result of an operation without memory access or control flow. */
-uint64_t ir_eval(const struct ir_insn *insn, uint64_t a, uint64_t b);
-uint32_t ir_access_width(uint16_t op);
 
 /* Is `next` one that jit_emit takes together with `insn`, a load whose address is insn's result? */
 bool jit_fuses_address(const struct ir_insn *insn, const struct ir_insn *next);

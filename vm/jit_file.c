@@ -27,12 +27,13 @@ struct file_header {
     struct javm_hash name;
     uint32_t memory_cycles, region_count;
     uint64_t cow_cost, code_len, file_len;
-    struct javm_hash code; /* of the guest's code */
+    struct javm_hash code; /* of the guest's code, and of what PVM has beside it */
 };
 _Static_assert(sizeof(struct file_header) == 128, "no padding that would be written");
 
 struct file_region {
-    uint32_t code_len, stubs_at, slots_at, slot_count, pc_first, pc_end, block_count, site_count;
+    uint32_t code_len, stubs_at, slots_at, slot_count, pc_first, pc_end, block_count, site_count,
+        entry_count;
 };
 
 static const char file_magic[8] = "JAVMCODE";
@@ -56,10 +57,18 @@ static struct file_header header_of(const struct jit_entry *entry)
                                  .name = entry->name,
                                  .memory_cycles = entry->memory_cycles,
                                  .cow_cost = entry->cow_cost,
-                                 .code_len = native->code_len};
-    const struct javm_bytes code = {native->code, native->code_len};
+                                 .code_len = native->front.len};
+    const struct javm_program_key *key = &native->front.key;
+    const uint32_t pvm[2] = {(uint32_t)key->pvm, key->jump_count};
+    const struct javm_bytes code[] = {
+        {native->front.code, native->front.len},
+        {(const uint8_t *)pvm, sizeof pvm},
+        {key->bitmask, (native->front.len + 7) / 8},
+        {(const uint8_t *)key->jump_table, key->jump_count * sizeof *key->jump_table}};
     memcpy(header.magic, file_magic, sizeof header.magic);
-    header.code = javm_hash_pieces(&code, 1);
+    header.code = javm_hash_pieces(code, key->pvm == JAVM_PVM_NONE ? 1
+                                         : key->jump_count == 0    ? 3
+                                                                   : 4);
     return header;
 }
 
@@ -149,10 +158,10 @@ static const uint8_t *take(struct reader *reader, uint64_t len)
 
 /* Ascending in the region's code, and about guest code that it has. */
 static bool sites_fit(const struct jit_site *sites, uint32_t count,
-                      const struct file_region *region)
+                      const struct file_region *region, const struct front *guest)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (sites[i].native >= region->code_len || sites[i].pc % 2 != 0 ||
+        if (sites[i].native >= region->code_len || !jit_has_place(guest, sites[i].pc) ||
             sites[i].pc < region->pc_first || sites[i].pc >= region->pc_end ||
             (i != 0 && sites[i].native < sites[i - 1].native))
             return false;
@@ -160,10 +169,12 @@ static bool sites_fit(const struct jit_site *sites, uint32_t count,
     return true;
 }
 
-static bool region_fits(const struct file_region *r, uint64_t guest_len)
+static bool region_fits(const struct file_region *r, const struct front *guest)
 {
+    const uint64_t guest_len = guest->len + front_is_pvm(guest); /* the trap at its end */
     if (r->code_len == 0 || r->code_len > JIT_CHUNK_MAX || r->stubs_at > r->code_len ||
-        r->block_count == 0 || r->pc_first >= r->pc_end || r->pc_end > guest_len)
+        r->block_count == 0 || r->entry_count >= r->block_count || r->pc_first >= r->pc_end ||
+        r->pc_end > guest_len)
         return false;
     if (r->slot_count == 0)
         return true;
@@ -175,7 +186,7 @@ static bool region_fits(const struct file_region *r, uint64_t guest_len)
 
 /* A region whose code_at is where the file has its code; NULL: there is something wrong with it, or
  * no memory. */
-static struct jit_region *parse_region(struct reader *reader, uint64_t guest_len)
+static struct jit_region *parse_region(struct reader *reader, const struct front *guest)
 {
     struct file_region r;
     const uint8_t *bytes = take(reader, sizeof r);
@@ -184,7 +195,7 @@ static struct jit_region *parse_region(struct reader *reader, uint64_t guest_len
     memcpy(&r, bytes, sizeof r);
     const uint64_t sites = (uint64_t)r.block_count + r.site_count;
     bytes = take(reader, sites * sizeof(struct jit_site));
-    if (bytes == NULL || !region_fits(&r, guest_len))
+    if (bytes == NULL || !region_fits(&r, guest))
         return NULL;
     const uint64_t code_at = reader->at; /* below FILE_MAX */
     if (take(reader, r.code_len) == NULL)
@@ -200,11 +211,13 @@ static struct jit_region *parse_region(struct reader *reader, uint64_t guest_len
                                   .pc_first = r.pc_first,
                                   .pc_end = r.pc_end,
                                   .block_count = r.block_count,
-                                  .site_count = r.site_count};
+                                  .site_count = r.site_count,
+                                  .entry_count = r.entry_count};
     region->blocks = (struct jit_site *)(void *)(region + 1);
     region->sites = region->blocks + r.block_count;
     memcpy(region->blocks, bytes, sites * sizeof *region->blocks);
-    if (sites_fit(region->blocks, r.block_count, &r) && sites_fit(region->sites, r.site_count, &r))
+    if (sites_fit(region->blocks, r.block_count, &r, guest) &&
+        sites_fit(region->sites, r.site_count, &r, guest))
         return region;
     free(region);
     return NULL;
@@ -236,7 +249,7 @@ static struct jit_region *parse(const uint8_t *bytes, uint64_t len, const struct
     struct reader reader = {.bytes = bytes, .at = sizeof header, .len = all.len};
     struct jit_region *regions = NULL;
     for (uint32_t i = 0; i < header.region_count; i++) {
-        struct jit_region *region = parse_region(&reader, header.code_len);
+        struct jit_region *region = parse_region(&reader, &entry->native->front);
         if (region == NULL) {
             free_regions(regions);
             return NULL;
@@ -345,7 +358,8 @@ static void put_region(uint8_t **to, const struct jit_arena *arena, const struct
                                        .pc_first = r->pc_first,
                                        .pc_end = r->pc_end,
                                        .block_count = r->block_count,
-                                       .site_count = r->site_count};
+                                       .site_count = r->site_count,
+                                       .entry_count = r->entry_count};
     put(to, &header, sizeof header);
     put(to, r->blocks, r->block_count * sizeof *r->blocks);
     put(to, r->sites, r->site_count * sizeof *r->sites);

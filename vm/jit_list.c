@@ -12,8 +12,8 @@ enum javm_status javm_native_compile(struct javm_native *n, struct javm_error *e
     pthread_mutex_lock(&n->lock);
     uint64_t pc = 0;
     while (status == JAVM_OK && (pc = jit_next_start(n, pc)) != UINT64_MAX) {
-        if (atomic_load_explicit(&n->table[pc / 2], memory_order_relaxed) != 0) {
-            pc += 2;
+        if (atomic_load_explicit(jit_place(n, pc), memory_order_relaxed) != 0) {
+            pc += UINT64_C(1) << n->front.shift;
             continue;
         }
         struct jit_region *region = jit_compile(compiler, n, (uint32_t)pc);
@@ -44,10 +44,11 @@ static void each_block(const struct javm_native *n, const struct jit_region *r,
 {
     const uint8_t *code = n->jit->arena->executable + r->code_at;
     for (uint32_t i = 0; i < r->block_count; i++) {
-        const bool last = i + 1 == r->block_count;
+        const bool last = i + 1 == r->block_count, entry = i >= r->block_count - r->entry_count;
+        const bool ends = entry || i + 1 == r->block_count - r->entry_count;
         const struct javm_native_block block = {
             .pc = r->blocks[i].pc,
-            .pc_len = (last ? r->pc_end : r->blocks[i + 1].pc) - r->blocks[i].pc,
+            .pc_len = entry ? 0 : (ends ? r->pc_end : r->blocks[i + 1].pc) - r->blocks[i].pc,
             .code = code + r->blocks[i].native,
             .code_len = (last ? r->stubs_at : r->blocks[i + 1].native) - r->blocks[i].native};
         visit(context, &block);

@@ -3,7 +3,7 @@
  *
  * rcx is free at every instruction's begin and end. Flags never live from one instruction to the
  * next, except inside the pairs that are compiled together. */
-#include "vm/jit_compile.h"
+#include "vm/jit_emit.h"
 
 /* The last three stand for nothing: they keep an index in bounds. */
 const uint8_t jit_host_reg[16] = {R12, RBP, R8,  R9,  R10, RBX, RSI, RDI,
@@ -32,6 +32,15 @@ static void plan_slot(struct jit_plan *plan, uint8_t slot, uint32_t *busy)
     plan->host[plan->count++] = stand_ins[pick];
 }
 
+/* An access that is encoded as it is, x0 too. */
+static bool in_access(const struct ir_insn *insn, enum ir_shape shape)
+{
+    if (is_cold(insn->ra))
+        return false;
+    return (shape == IR_STORE && !is_cold(insn->rb)) || shape == IR_STORE_IMM ||
+           (shape == IR_LOAD && insn->rd < HOT_REGS);
+}
+
 void jit_plan_of(const struct ir_insn *insn, struct jit_plan *plan)
 {
     const enum ir_shape shape = ir_shape_of(insn->op);
@@ -39,8 +48,8 @@ void jit_plan_of(const struct ir_insn *insn, struct jit_plan *plan)
     const bool d = has & IR_HAS_D, a = has & IR_HAS_A, b = has & IR_HAS_B;
     uint32_t busy = 0;
     plan->count = 0;
-    if (shape == IR_STORE && !is_cold(insn->ra) && !is_cold(insn->rb))
-        return; /* x0 is encoded in the store */
+    if (in_access(insn, shape))
+        return; /* x0 is encoded in the access */
     if (d && insn->rd < HOT_REGS)
         busy |= 1u << jit_host_reg[insn->rd];
     if (a && insn->ra < HOT_REGS)
@@ -94,7 +103,7 @@ static void unstage(struct x64 *e, const struct jit_plan *plan, bool result, uin
 
 /* ---- arithmetic ------------------------------------------------------------------------- */
 
-static void commutative(struct x64 *e, enum x64_alu op, bool w, unsigned d, unsigned a, unsigned b)
+void jit_commutative(struct x64 *e, enum x64_alu op, bool w, unsigned d, unsigned a, unsigned b)
 {
     if (d == b) {
         x64_alu(e, w, op, d, a);
@@ -108,7 +117,7 @@ static void commutative(struct x64 *e, enum x64_alu op, bool w, unsigned d, unsi
 static void add(struct x64 *e, bool w, unsigned d, unsigned a, unsigned b)
 {
     if (d == a || d == b)
-        commutative(e, X64_ADD, w, d, a, b);
+        jit_commutative(e, X64_ADD, w, d, a, b);
     else if ((a & 7) == 5) /* rbp and r13 as a base take a displacement */
         x64_lea_index(e, w, d, b, a, 0);
     else
@@ -161,7 +170,7 @@ static void shift_imm(struct jit_compiler *c, bool w, enum x64_shift op, unsigne
         x64_shift_imm(e, w, op, d, n);
 }
 
-static void set_flag(struct x64 *e, enum x64_cond cond, unsigned d)
+void jit_set_flag(struct x64 *e, enum x64_cond cond, unsigned d)
 {
     x64_setcc(e, cond, HOST_TEMP);
     x64_movzx8(e, d, HOST_TEMP);
@@ -207,121 +216,9 @@ static void conditional_zero(struct x64 *e, enum x64_cond keep, unsigned d, unsi
     x64_mov(e, true, d, HOST_TEMP);
 }
 
-/* ---- wide multiplication and division --------------------------------------------------- */
-
-#define SAVED_RAX CONTEXT_AT(saved[0])
-#define SAVED_RDX CONTEXT_AT(saved[1])
-#define SAVED_A   CONTEXT_AT(saved[2])
-
-static void save_pair(struct x64 *e, unsigned d)
-{
-    if (d != RAX)
-        x64_store_context(e, SAVED_RAX, RAX);
-    if (d != RDX)
-        x64_store_context(e, SAVED_RDX, RDX);
-}
-
-/* The result is in rcx. */
-static void restore_pair(struct x64 *e, unsigned d)
-{
-    if (d != RAX)
-        x64_load_context(e, RAX, SAVED_RAX);
-    if (d != RDX)
-        x64_load_context(e, RDX, SAVED_RDX);
-    x64_mov(e, true, d, HOST_TEMP);
-}
-
-/* high (and low) = a * b, unsigned; low == HOST_TEMP: not wanted. high != low. */
-static void mulx(struct x64 *e, unsigned high, unsigned low, unsigned a, unsigned b)
-{
-    if (b == RDX) {
-        b = a;
-        a = RDX;
-    }
-    const bool displaced = a != RDX && high != RDX && low != RDX;
-    if (displaced)
-        x64_mov(e, true, HOST_TEMP, RDX);
-    if (a != RDX)
-        x64_mov(e, true, RDX, a);
-    if (displaced && low == HOST_TEMP)
-        low = RDX; /* rcx is taken; rdx is restored below */
-    x64_vex(e, 2, 3, true, 0xF6, high, low, b);
-    if (displaced)
-        x64_mov(e, true, RDX, HOST_TEMP);
-}
-
-static void multiply_high(struct jit_compiler *c, uint16_t op, unsigned d, unsigned a, unsigned b)
-{
-    struct x64 *e = &c->e;
-    if (op == IR_MULHU && c->features & JIT_BMI2) {
-        mulx(e, d, HOST_TEMP, a, b);
-        return;
-    }
-    save_pair(e, d);
-    if (op == IR_MULHSU)
-        x64_store_context(e, SAVED_A, a);
-    x64_mov(e, true, HOST_TEMP, b);
-    if (a != RAX)
-        x64_mov(e, true, RAX, a);
-    x64_rr(e, true, 0xF7, op == IR_MULH ? 5 : 4, HOST_TEMP);
-    if (op == IR_MULHSU) { /* minus b where a is negative */
-        x64_load_context(e, RAX, SAVED_A);
-        x64_shift_imm(e, true, X64_SAR, RAX, 63);
-        x64_alu(e, true, X64_AND, RAX, HOST_TEMP);
-        x64_alu(e, true, X64_SUB, RDX, RAX);
-    }
-    x64_mov(e, true, HOST_TEMP, RDX);
-    restore_pair(e, d);
-}
-
-static void divide(struct x64 *e, bool w, bool is_signed, bool quotient, unsigned d, unsigned a,
-                   unsigned b)
-{
-    uint8_t *minus = NULL;
-    save_pair(e, d);
-    x64_mov(e, w, HOST_TEMP, b);
-    if (a != RAX)
-        x64_mov(e, w, RAX, a);
-    x64_test(e, w, HOST_TEMP, HOST_TEMP);
-    uint8_t *const zero = x64_jcc_short(e, X64_E);
-    if (is_signed) { /* the machine traps on the smallest number by -1 */
-        x64_alu_imm(e, w, X64_CMP, HOST_TEMP, -1);
-        minus = x64_jcc_short(e, X64_E);
-        x64_put(e, w ? 0x9948u : 0x99u, w ? 2 : 1); /* cqo, cdq */
-    } else {
-        x64_zero(e, RDX);
-    }
-    x64_rr(e, w, 0xF7, is_signed ? 7 : 6, HOST_TEMP);
-    x64_mov(e, w, HOST_TEMP, quotient ? RAX : RDX);
-    uint8_t *const done = x64_jmp_short(e);
-    uint8_t *done_minus = NULL;
-    if (is_signed) {
-        x64_land(e, minus);
-        if (quotient) {
-            x64_mov(e, w, HOST_TEMP, RAX);
-            x64_neg(e, w, HOST_TEMP);
-        } else {
-            x64_zero(e, HOST_TEMP);
-        }
-        done_minus = x64_jmp_short(e);
-    }
-    x64_land(e, zero);
-    if (quotient)
-        x64_mov_imm(e, HOST_TEMP, UINT64_MAX);
-    else
-        x64_mov(e, w, HOST_TEMP, RAX);
-    x64_land(e, done);
-    if (is_signed)
-        x64_land(e, done_minus);
-    if (!w)
-        x64_movsxd(e, HOST_TEMP, HOST_TEMP);
-    restore_pair(e, d);
-}
-
 /* ---- operations that some processors lack ----------------------------------------------- */
 
-/* Leave generated code for one instruction. */
-static void step(struct jit_compiler *c)
+void jit_step(struct jit_compiler *c)
 {
     struct x64 *e = &c->e;
     x64_store_context_imm(e, false, CONTEXT_AT(step_pc), (int32_t)c->pc);
@@ -336,7 +233,7 @@ static void count(struct jit_compiler *c, uint32_t feature, unsigned op, bool w,
     if (c->features & feature)
         x64_f30f(&c->e, w, op, d, a);
     else
-        step(c);
+        jit_step(c);
 }
 
 /* Each byte that is not zero becomes FF: compare with zero, then invert. */
@@ -349,88 +246,6 @@ static void or_combine(struct x64 *e, unsigned d, unsigned a)
     x64_put(e, 0x66, 1);
     x64_0f(e, true, 0x7E, 0, d); /* movq d, xmm0 */
     x64_not(e, d);
-}
-
-/* ---- memory ----------------------------------------------------------------------------- */
-
-struct address {
-    unsigned base, index, scale;
-    bool indexed, absolute;
-    int32_t disp;
-};
-
-/* gs, 32-bit addresses: exactly the guest's address space. `op` has one byte, or 0F in front. */
-static void guest(struct x64 *e, bool w, bool half, unsigned op, unsigned reg,
-                  const struct address *at)
-{
-    x64_put(e, half ? 0x666765u : 0x6765u, half ? 3 : 2);
-    x64_put(
-        e, x64_rex(w, reg, at->absolute ? 0 : at->base) | (at->indexed ? (at->index >> 3) << 1 : 0),
-        1);
-    if (op > 0xFF)
-        x64_put(e, 0x0F | (op & 0xFF) << 8, 2);
-    else
-        x64_put(e, op, 1);
-    if (at->absolute) {
-        x64_put(e, (reg & 7) << 3 | 4 | 0x2500u, 2);
-        x64_put32(e, (uint32_t)at->disp);
-    } else if (at->indexed) {
-        x64_base_index(e, reg, at->base, at->index, at->scale, at->disp);
-    } else {
-        x64_base_disp(e, reg, at->base, at->disp);
-    }
-}
-
-static void load(struct jit_compiler *c, uint16_t op, unsigned d, const struct address *at,
-                 uint32_t site_pc)
-{
-    static const struct {
-        uint16_t op;
-        bool w;
-    } codes[] = {{0x1BE, true},  {0x1BF, true},  {0x63, true}, {0x8B, true}, /* lb lh lw ld */
-                 {0x1B6, false}, {0x1B7, false}, {0x8B, false}};             /* lbu lhu lwu */
-    _Static_assert(IR_LWU - IR_LB + 1 == sizeof codes / sizeof *codes, "in this order");
-    jit_note_pair(c, &c->sites, site_pc);
-    guest(&c->e, codes[op - IR_LB].w, false, codes[op - IR_LB].op, d, at);
-}
-
-/* With a cost for the first write to a page, every store asks `access` whether it was charged. */
-static void ask_touched(struct jit_compiler *c, const struct address *at, uint32_t width)
-{
-    struct x64 *e = &c->e;
-    const uint32_t again = jit_here(c);
-    jit_note_pair(c, &c->sites, c->pc);
-    for (unsigned last = 0; last < (width > 1 ? 2u : 1u); last++) {
-        const int32_t disp = (int32_t)((uint32_t)at->disp + (last ? width - 1 : 0));
-        if (at->absolute)
-            x64_mov_imm(e, HOST_TEMP, (uint32_t)disp);
-        else
-            x64_lea(e, false, HOST_TEMP, at->base, disp);
-        x64_shift_imm(e, false, X64_SHR, HOST_TEMP, JAVM_PAGE_SHIFT);
-        x64_put(e, 0x81F665, 3); /* test byte gs:[rcx + disp32], imm8 */
-        x64_put32(e, (uint32_t)MEMORY_ACCESS);
-        x64_put(e, PAGE_WRITE, 1);
-        x64_jcc(e, X64_E);
-        struct jit_fixup *f = jit_note_fixup(c, &c->touches);
-        if (f != NULL)
-            *f = (struct jit_fixup){.after = jit_here(c), .target = again, .pc = c->pc};
-    }
-}
-
-static void store(struct jit_compiler *c, uint16_t op, bool zero, unsigned value,
-                  const struct address *at)
-{
-    struct x64 *e = &c->e;
-    const uint32_t width = ir_access_width(op);
-    if (c->cow)
-        ask_touched(c, at, width);
-    jit_note_pair(c, &c->sites, c->pc);
-    if (zero) {
-        guest(e, width == 8, width == 2, width == 1 ? 0xC6 : 0xC7, 0, at);
-        x64_put(e, 0, width == 1 ? 1 : width == 2 ? 2 : 4);
-    } else {
-        guest(e, width == 8, width == 2, width == 1 ? 0x88 : 0x89, value, at);
-    }
 }
 
 /* ---- one operation ---------------------------------------------------------------------- */
@@ -446,7 +261,7 @@ static void alu_wide_imm(struct x64 *e, enum x64_alu op, unsigned d, int64_t imm
     }
 }
 
-static void compare_imm(struct x64 *e, unsigned a, int64_t imm)
+void jit_compare_imm(struct x64 *e, unsigned a, int64_t imm)
 {
     if (imm == 0)
         x64_test(e, true, a, a);
@@ -466,11 +281,11 @@ static void set_on_imm(struct x64 *e, bool is_signed, unsigned d, unsigned a, in
     const enum x64_cond cond = is_zero ? X64_E : is_signed ? X64_L : X64_B;
     if (d != a)
         x64_zero(e, d);
-    compare_imm(e, a, is_zero ? 0 : imm);
+    jit_compare_imm(e, a, is_zero ? 0 : imm);
     if (d != a)
         x64_setcc(e, cond, d);
     else
-        set_flag(e, cond, d);
+        jit_set_flag(e, cond, d);
 }
 
 /* One operation, whatever it is: one switch, so that generating costs one hard-to-predict jump. */
@@ -489,13 +304,13 @@ static void emit_one(struct jit_compiler *c, const struct ir_insn *insn, unsigne
         subtract(e, true, d, a, b);
         break;
     case IR_XOR:
-        commutative(e, X64_XOR, true, d, a, b);
+        jit_commutative(e, X64_XOR, true, d, a, b);
         break;
     case IR_OR:
-        commutative(e, X64_OR, true, d, a, b);
+        jit_commutative(e, X64_OR, true, d, a, b);
         break;
     case IR_AND:
-        commutative(e, X64_AND, true, d, a, b);
+        jit_commutative(e, X64_AND, true, d, a, b);
         break;
     case IR_SLL:
         shift(c, true, X64_SHL, d, a, b);
@@ -519,7 +334,7 @@ static void emit_one(struct jit_compiler *c, const struct ir_insn *insn, unsigne
             x64_setcc(e, cond, d);
         } else {
             x64_alu(e, true, X64_CMP, a, b);
-            set_flag(e, cond, d);
+            jit_set_flag(e, cond, d);
         }
         break;
     }
@@ -540,31 +355,31 @@ static void emit_one(struct jit_compiler *c, const struct ir_insn *insn, unsigne
     case IR_MULH:
     case IR_MULHU:
     case IR_MULHSU:
-        multiply_high(c, op, d, a, b);
+        jit_multiply_high(c, op, d, a, b);
         break;
     case IR_DIV:
-        divide(e, true, true, true, d, a, b);
+        jit_divide(e, true, true, true, d, a, b);
         break;
     case IR_DIVU:
-        divide(e, true, false, true, d, a, b);
+        jit_divide(e, true, false, true, d, a, b);
         break;
     case IR_REM:
-        divide(e, true, true, false, d, a, b);
+        jit_divide(e, true, true, false, d, a, b);
         break;
     case IR_REMU:
-        divide(e, true, false, false, d, a, b);
+        jit_divide(e, true, false, false, d, a, b);
         break;
     case IR_DIVW:
-        divide(e, false, true, true, d, a, b);
+        jit_divide(e, false, true, true, d, a, b);
         break;
     case IR_DIVUW:
-        divide(e, false, false, true, d, a, b);
+        jit_divide(e, false, false, true, d, a, b);
         break;
     case IR_REMW:
-        divide(e, false, true, false, d, a, b);
+        jit_divide(e, false, true, false, d, a, b);
         break;
     case IR_REMUW:
-        divide(e, false, false, false, d, a, b);
+        jit_divide(e, false, false, false, d, a, b);
         break;
     case IR_ANDN:
         if (c->features & JIT_BMI2) {
@@ -583,7 +398,7 @@ static void emit_one(struct jit_compiler *c, const struct ir_insn *insn, unsigne
         x64_mov(e, true, d, HOST_TEMP);
         break;
     case IR_XNOR:
-        commutative(e, X64_XOR, true, d, a, b);
+        jit_commutative(e, X64_XOR, true, d, a, b);
         x64_not(e, d);
         break;
     case IR_MIN:
@@ -624,7 +439,7 @@ static void emit_one(struct jit_compiler *c, const struct ir_insn *insn, unsigne
         break;
     case IR_BEXT:
         x64_0f(e, true, 0xA3, b, a);
-        set_flag(e, X64_B, d);
+        jit_set_flag(e, X64_B, d);
         break;
     case IR_CZERO_EQZ:
         conditional_zero(e, X64_NE, d, a, b);
@@ -799,129 +614,24 @@ static void emit_one(struct jit_compiler *c, const struct ir_insn *insn, unsigne
     case IR_LBU:
     case IR_LHU:
     case IR_LWU:
-        load(c, op, d, &(const struct address){.base = a, .disp = (int32_t)imm}, c->pc);
+        jit_load(c, op, d, &(const struct jit_address){.base = a, .disp = (int32_t)imm}, c->pc);
         break;
-    default: /* stores */
-        store(c, op, false, b, &(const struct address){.base = a, .disp = (int32_t)imm});
+    case IR_SB:
+    case IR_SH:
+    case IR_SW:
+    case IR_SD:
+        jit_store(c, op, NULL, b, &(const struct jit_address){.base = a, .disp = (int32_t)imm});
         break;
-    }
-}
-
-/* ---- pairs ------------------------------------------------------------------------------ */
-
-static bool all_hot(const struct ir_insn *insn)
-{
-    return !jit_plan_needed(insn);
-}
-
-/* The first one's result is read by the second one and overwritten by it, so it is never seen. */
-static bool only_feeds(const struct ir_insn *insn, const struct ir_insn *next)
-{
-    return next->ra == insn->rd && next->rd == insn->rd;
-}
-
-/* slli+srli, slli+srai, by the same amount: a narrow value extended. */
-static bool fuse_extension(struct jit_compiler *c, const struct ir_insn *insn,
-                           const struct ir_insn *next)
-{
-    if (insn->op != IR_SLLI || (next->op != IR_SRLI && next->op != IR_SRAI) ||
-        !only_feeds(insn, next) || insn->imm != next->imm)
-        return false;
-    const bool is_signed = next->op == IR_SRAI;
-    const unsigned d = jit_host_reg[insn->rd], a = jit_host_reg[insn->ra];
-    switch (insn->imm) {
-    case 32:
-        if (is_signed)
-            x64_movsxd(&c->e, d, a);
-        else
-            x64_mov(&c->e, false, d, a);
-        return true;
-    case 48:
-        x64_0f(&c->e, is_signed, is_signed ? 0xBF : 0xB7, d, a);
-        return true;
-    case 56:
-        x64_0f(&c->e, is_signed, is_signed ? 0xBE : 0xB6, d, a);
-        return true;
+    case IR_SBI:
+    case IR_SHI:
+    case IR_SWI:
+    case IR_SDI:
+        jit_store(c, op, &insn->hi, 0, &(const struct jit_address){.base = a, .disp = insn->lo});
+        break;
     default:
-        return false;
+        jit_emit_imm(c, insn, d, a, b);
+        break;
     }
-}
-
-/* mul and mulhu of the same operands, in either order, become one mulx. */
-static bool fuse_multiply(struct jit_compiler *c, const struct ir_insn *insn,
-                          const struct ir_insn *next)
-{
-    if (!(c->features & JIT_BMI2) || insn->op + next->op != IR_MUL + IR_MULHU ||
-        (insn->op != IR_MUL && insn->op != IR_MULHU))
-        return false;
-    const bool same = (insn->ra == next->ra && insn->rb == next->rb) ||
-                      (insn->ra == next->rb && insn->rb == next->ra);
-    if (!same || insn->rd == insn->ra || insn->rd == insn->rb || insn->rd == next->rd)
-        return false;
-    const struct ir_insn *high = insn->op == IR_MULHU ? insn : next;
-    const struct ir_insn *low = high == insn ? next : insn;
-    mulx(&c->e, jit_host_reg[high->rd], jit_host_reg[low->rd], jit_host_reg[insn->ra],
-         jit_host_reg[insn->rb]);
-    return true;
-}
-
-/* add d, a, b; sltu t, d, a (or d, b): the carry. */
-static bool fuse_carry(struct jit_compiler *c, const struct ir_insn *insn,
-                       const struct ir_insn *next)
-{
-    struct x64 *e = &c->e;
-    if (insn->op != IR_ADD || next->op != IR_SLTU || next->ra != insn->rd ||
-        (next->rb != insn->ra && next->rb != insn->rb) || insn->rd == next->rb ||
-        insn->ra == insn->rb)
-        return false;
-    const unsigned d = jit_host_reg[insn->rd], a = jit_host_reg[insn->ra];
-    const unsigned b = jit_host_reg[insn->rb], t = jit_host_reg[next->rd];
-    if (t != d && t != a && t != b) {
-        x64_zero(e, t);
-        commutative(e, X64_ADD, true, d, a, b);
-        x64_setcc(e, X64_B, t);
-    } else {
-        commutative(e, X64_ADD, true, d, a, b);
-        set_flag(e, X64_B, t);
-    }
-    return true;
-}
-
-/* lui+addi and the like. */
-static bool fuse_constant(struct jit_compiler *c, const struct ir_insn *insn,
-                          const struct ir_insn *next)
-{
-    if (insn->op != IR_LI || (next->op != IR_ADDI && next->op != IR_ADDIW) ||
-        !only_feeds(insn, next))
-        return false;
-    x64_mov_imm(&c->e, jit_host_reg[insn->rd], ir_eval(next, (uint64_t)insn->imm, 0));
-    return true;
-}
-
-bool jit_fuses_address(const struct ir_insn *insn, const struct ir_insn *next)
-{
-    const bool sums = insn->op == IR_ADD || (insn->op >= IR_SH1ADD && insn->op <= IR_SH3ADD);
-    return sums && ir_shape_of(next->op) == IR_LOAD && only_feeds(insn, next) && all_hot(insn) &&
-           all_hot(next);
-}
-
-static bool fuse_address(struct jit_compiler *c, const struct ir_insn *insn,
-                         const struct ir_insn *next)
-{
-    if (!jit_fuses_address(insn, next))
-        return false;
-    struct address at = {.base = jit_host_reg[insn->rb],
-                         .index = jit_host_reg[insn->ra],
-                         .scale = insn->op == IR_ADD ? 0 : (unsigned)(insn->op - IR_SH1ADD) + 1,
-                         .indexed = true,
-                         .disp = (int32_t)next->imm};
-    if (at.scale == 0 && (at.base & 7) == 5 && at.disp == 0) {
-        const unsigned other = at.index;
-        at.index = at.base;
-        at.base = other;
-    }
-    load(c, next->op, jit_host_reg[next->rd], &at, c->pc);
-    return true;
 }
 
 /* ---- entry ------------------------------------------------------------------------------ */
@@ -931,14 +641,19 @@ static bool emit_with_zero(struct jit_compiler *c, const struct ir_insn *insn)
 {
     struct x64 *e = &c->e;
     const enum ir_shape shape = ir_shape_of(insn->op);
-    if (shape == IR_STORE) {
-        if (is_cold(insn->ra) || is_cold(insn->rb))
-            return false;
-        const struct address at = {.base = insn->ra == IR_ZERO ? 0 : jit_host_reg[insn->ra],
-                                   .absolute = insn->ra == IR_ZERO,
-                                   .disp = (int32_t)insn->imm};
-        store(c, insn->op, insn->rb == IR_ZERO, insn->rb == IR_ZERO ? 0 : jit_host_reg[insn->rb],
-              &at);
+    if (in_access(insn, shape)) {
+        static const int32_t zero;
+        const struct jit_address at = {.base = insn->ra == IR_ZERO ? 0 : jit_host_reg[insn->ra],
+                                       .absolute = insn->ra == IR_ZERO,
+                                       .disp = (int32_t)ir_displacement(insn)};
+        if (shape == IR_LOAD)
+            jit_load(c, insn->op, jit_host_reg[insn->rd], &at, c->pc);
+        else if (shape == IR_STORE_IMM)
+            jit_store(c, insn->op, &insn->hi, 0, &at);
+        else if (insn->rb == IR_ZERO)
+            jit_store(c, insn->op, &zero, 0, &at);
+        else
+            jit_store(c, insn->op, NULL, jit_host_reg[insn->rb], &at);
         return true;
     }
     if (shape != IR_R3 || insn->rd >= HOT_REGS)
@@ -963,7 +678,7 @@ static bool emit_with_zero(struct jit_compiler *c, const struct ir_insn *insn)
             if (d != b)
                 x64_setcc(e, insn->op == IR_SLT ? X64_G : X64_NE, d);
             else
-                set_flag(e, insn->op == IR_SLT ? X64_G : X64_NE, d);
+                jit_set_flag(e, insn->op == IR_SLT ? X64_G : X64_NE, d);
             return true;
         default:
             return false;
@@ -1000,36 +715,10 @@ static bool steps(const struct jit_compiler *c, uint16_t op)
     }
 }
 
-const uint8_t jit_pairs_first[IR_OP_COUNT] = {
-    [IR_LI] = JIT_PAIR_CONSTANT | JIT_PAIR_FAR_JUMP,
-    [IR_ADD] = JIT_PAIR_ADDRESS | JIT_PAIR_CARRY,
-    [IR_SH1ADD] = JIT_PAIR_ADDRESS,
-    [IR_SH2ADD] = JIT_PAIR_ADDRESS,
-    [IR_SH3ADD] = JIT_PAIR_ADDRESS,
-    [IR_SLLI] = JIT_PAIR_EXTENSION,
-    [IR_MUL] = JIT_PAIR_LOW_HIGH,
-    [IR_MULHU] = JIT_PAIR_HIGH_LOW,
-    [IR_SLT] = JIT_PAIR_BRANCH,
-    [IR_SLTU] = JIT_PAIR_BRANCH,
-    [IR_SLTI] = JIT_PAIR_BRANCH,
-    [IR_SLTIU] = JIT_PAIR_BRANCH,
-};
-const uint8_t jit_pairs_second[IR_OP_COUNT] = {
-    [IR_ADDI] = JIT_PAIR_CONSTANT,  [IR_ADDIW] = JIT_PAIR_CONSTANT, [IR_LB] = JIT_PAIR_ADDRESS,
-    [IR_LH] = JIT_PAIR_ADDRESS,     [IR_LW] = JIT_PAIR_ADDRESS,     [IR_LD] = JIT_PAIR_ADDRESS,
-    [IR_LBU] = JIT_PAIR_ADDRESS,    [IR_LHU] = JIT_PAIR_ADDRESS,    [IR_LWU] = JIT_PAIR_ADDRESS,
-    [IR_SRLI] = JIT_PAIR_EXTENSION, [IR_SRAI] = JIT_PAIR_EXTENSION, [IR_MULHU] = JIT_PAIR_LOW_HIGH,
-    [IR_MUL] = JIT_PAIR_HIGH_LOW,   [IR_SLTU] = JIT_PAIR_CARRY,     [IR_JALR] = JIT_PAIR_FAR_JUMP,
-    [IR_BEQ] = JIT_PAIR_BRANCH,     [IR_BNE] = JIT_PAIR_BRANCH,
-};
-
 unsigned jit_emit(struct jit_compiler *c, const struct ir_insn *insn, const struct ir_insn *next)
 {
-    if (all_hot(insn)) {
-        if (next != NULL && all_hot(next) &&
-            (fuse_constant(c, insn, next) || fuse_address(c, insn, next) ||
-             fuse_extension(c, insn, next) || fuse_multiply(c, insn, next) ||
-             fuse_carry(c, insn, next)))
+    if (jit_all_hot(insn)) {
+        if (next != NULL && jit_all_hot(next) && jit_emit_pair(c, insn, next))
             return 2;
         /* What the operation does not have is whatever machine register, which nobody reads. */
         emit_one(c, insn, jit_host_reg[insn->rd % 16], jit_host_reg[insn->ra % 16],
@@ -1037,7 +726,7 @@ unsigned jit_emit(struct jit_compiler *c, const struct ir_insn *insn, const stru
         return 1;
     }
     if (steps(c, insn->op)) {
-        step(c);
+        jit_step(c);
         return 1;
     }
     if (emit_with_zero(c, insn))
@@ -1062,18 +751,24 @@ enum x64_cond jit_set(struct jit_compiler *c, const struct ir_insn *insn)
         x64_test(e, true, a, a);
         cond = X64_E;
     } else {
-        compare_imm(e, a, insn->imm);
+        jit_compare_imm(e, a, insn->imm);
     }
-    set_flag(e, cond, d);
+    jit_set_flag(e, cond, d);
     return cond;
 }
 
 enum x64_cond jit_compare(struct jit_compiler *c, const struct ir_insn *branch)
 {
+    static const uint8_t with_imm[] = {X64_E,  X64_NE, X64_L, X64_GE, X64_B,
+                                       X64_AE, X64_LE, X64_G, X64_BE, X64_A};
     static const uint8_t conds[] = {X64_E, X64_NE, X64_L, X64_GE, X64_B, X64_AE};
     /* 0 against b: the same relation from b's side. */
     static const uint8_t swapped[] = {X64_E, X64_NE, X64_G, X64_LE, X64_A, X64_BE};
     struct x64 *e = &c->e;
+    if (ir_shape_of(branch->op) == IR_BRANCH_IMM) {
+        jit_compare_imm(e, jit_host_reg[branch->ra], branch->lo);
+        return (enum x64_cond)with_imm[branch->op - IR_BEQI];
+    }
     const unsigned k = branch->op - IR_BEQ;
     if (branch->ra < HOT_REGS && branch->rb == IR_ZERO) {
         x64_test(e, true, jit_host_reg[branch->ra], jit_host_reg[branch->ra]);

@@ -30,16 +30,16 @@ uint64_t jit_stack_bottom(const struct jit_context *c)
 /* Native address of the block at `pc`. 0: it is no block start; 1: it cannot be compiled. */
 static uint64_t find_block(struct javm_native *n, uint64_t pc)
 {
-    if (pc >= n->code_len || pc % 2 != 0)
+    if (!jit_has_place(&n->front, pc))
         return 0;
     /* Acquire: pairs with the release in jit_publish. */
-    uint32_t at = atomic_load_explicit(&n->table[pc / 2], memory_order_acquire);
+    uint32_t at = atomic_load_explicit(jit_place(n, pc), memory_order_acquire);
     if (at != 0)
         return code_address(n->jit, at);
     uint64_t found = 1;
     struct jit_compiler *compiler = NULL;
     pthread_mutex_lock(&n->lock);
-    at = atomic_load_explicit(&n->table[pc / 2], memory_order_relaxed);
+    at = atomic_load_explicit(jit_place(n, pc), memory_order_relaxed);
     if (at != 0) {
         found = code_address(n->jit, at);
     } else if (!jit_is_start(n, pc)) {
@@ -85,22 +85,9 @@ static bool find_site(struct javm_native *n, uint64_t native, uint32_t *pc)
 /* What the gate of the block at `pc` subtracted. */
 static uint64_t gate_of(const struct javm_native *n, uint64_t pc)
 {
-    struct gas_pipeline gas = {.base = 0};
-    struct pvm2_step step;
-    uint64_t stores = 0, reserve;
-    bool first = true;
-    gas_begin(&gas);
-    while (pvm2_next(n->code, n->code_len, pc, gas_memory_cycles(n->key.footprint_pages), &step)) {
-        if (step.ecall && !first)
-            break;
-        gas_add(&gas, &step.row);
-        stores += step.store;
-        first = false;
-        pc += step.len;
-        if (step.terminator)
-            break;
-    }
-    return jit_need(&n->key, gas_cost(&gas), stores, &reserve);
+    const struct front_run run = front_run_at(&n->front, pc);
+    uint64_t reserve;
+    return jit_need(&n->front.key, run.cost, run.stores, &reserve);
 }
 
 /* ---- registers -------------------------------------------------------------------------- */
@@ -122,7 +109,8 @@ static void set_slot(struct jit_context *c, uint8_t slot, uint64_t value)
 
 static void evaluate(struct jit_context *c, const struct ir_insn *insn)
 {
-    set_slot(c, insn->rd, ir_eval(insn, get_slot(c, insn->ra), get_slot(c, insn->rb)));
+    set_slot(c, insn->rd,
+             ir_eval(insn, get_slot(c, insn->rd), get_slot(c, insn->ra), get_slot(c, insn->rb)));
 }
 
 static void take_registers(const struct jit_context *c, struct javm_exec *exec)
@@ -142,18 +130,18 @@ static void end_run(struct javm_exec *exec, const struct jit_context *c, enum ja
     exec->pc = pc;
 }
 
-static bool decode(const struct javm_native *n, uint64_t pc, struct pvm2_step *step)
+static bool decode(const struct javm_native *n, uint64_t pc, struct ir_step *step)
 {
-    return pvm2_next(n->code, n->code_len, pc, 25, step);
+    return front_next(&n->front, pc, step);
 }
 
 /* An ecalli, the most frequent end of a run by far, by its bits alone. */
 static bool is_ecalli(const struct javm_native *n, uint64_t pc, int64_t *number)
 {
     uint32_t word;
-    if (n->code_len < sizeof word || pc > n->code_len - sizeof word)
+    if (front_is_pvm(&n->front) || n->front.len < sizeof word || pc > n->front.len - sizeof word)
         return false;
-    memcpy(&word, n->code + pc, sizeof word);
+    memcpy(&word, n->front.code + pc, sizeof word);
     word = le32toh(word);
     *number = (int32_t)word >> 20;
     return (word & 0xFFFFFu) == 0x200Bu;
@@ -162,7 +150,7 @@ static bool is_ecalli(const struct javm_native *n, uint64_t pc, int64_t *number)
 /* An instruction that ends the run, or the end of the code. */
 static void stop(struct javm_exec *exec, const struct jit_context *c, uint64_t pc)
 {
-    struct pvm2_step step;
+    struct ir_step step;
     if (is_ecalli(exec->native, pc, &exec->exit_arg)) {
         end_run(exec, c, JAVM_EXIT_HOST_CALL, pc);
         return;
@@ -187,7 +175,7 @@ static void stop(struct javm_exec *exec, const struct jit_context *c, uint64_t p
 static bool touch(struct javm_exec *exec, struct jit_context *c, uint64_t at)
 {
     struct javm_native *n = exec->native;
-    struct pvm2_step step;
+    struct ir_step step;
     struct jit_plan plan;
     uint32_t pc = 0;
     uint64_t cost;
@@ -196,19 +184,19 @@ static bool touch(struct javm_exec *exec, struct jit_context *c, uint64_t at)
     /* A fused pair computes the address without writing it anywhere: the first one's result. */
     struct ir_insn first = {.op = IR_END};
     uint64_t a;
-    if (ir_shape_of(step.insn.op) != IR_LOAD && ir_shape_of(step.insn.op) != IR_STORE) {
+    if (ir_access_width(step.insn.op) == 0) {
         first = step.insn;
-        a = ir_eval(&first, get_slot(c, first.ra), get_slot(c, first.rb));
+        a = ir_eval(&first, 0, get_slot(c, first.ra), get_slot(c, first.rb));
         pc += step.len;
         if (!decode(n, pc, &step))
             abort();
     } else {
         a = get_slot(c, step.insn.ra);
     }
-    const uint64_t address = a + (uint64_t)step.insn.imm;
-    const bool write = ir_shape_of(step.insn.op) == IR_STORE;
+    const uint64_t address = a + (uint64_t)ir_displacement(&step.insn);
+    const bool write = ir_writes_memory(step.insn.op);
     if (memory_touch_charged(exec->memory, (uint32_t)address, ir_access_width(step.insn.op), write,
-                             n->key.cow_cost, &cost)) {
+                             n->front.key.cow_cost, &cost)) {
         c->host[HOST_GAS] -= cost; /* the block's reserve covers it */
         c->target = at;
         return true;
@@ -231,8 +219,8 @@ static void interpret(struct javm_exec *exec)
 {
     struct javm_native *n = exec->native;
     pthread_mutex_lock(&n->lock);
-    if (n->program == NULL &&
-        javm_program_decode_pvm2(n->code, n->code_len, &n->key, &n->program, NULL) != JAVM_OK)
+    if (n->program == NULL && javm_program_decode(n->front.code, n->front.len, &n->front.key,
+                                                  &n->program, NULL) != JAVM_OK)
         n->program = NULL;
     const struct javm_program *program = n->program;
     pthread_mutex_unlock(&n->lock);
@@ -278,10 +266,49 @@ static enum step through_slot(struct javm_exec *exec, struct jit_context *c)
     return next;
 }
 
+/* PVM: a jump through the jump table that generated code does not know the way of. */
+static enum step djump(struct javm_exec *exec, struct jit_context *c)
+{
+    const struct javm_native *n = exec->native;
+    const uint32_t at = c->jump_target;
+    struct ir_step step;
+    if (at == PVM_HALT) {
+        end_run(exec, c, JAVM_EXIT_HALT, c->jump_pc);
+        return ENDED;
+    }
+    if (!decode(n, c->jump_pc, &step))
+        abort();
+    if (step.insn.op == IR_LI_DJUMP)
+        set_slot(c, step.insn.rd, (uint64_t)(int64_t)step.insn.lo);
+    if (at == 0 || at % 2 != 0 || at / 2 > n->front.key.jump_count) {
+        end_run(exec, c, JAVM_EXIT_PANIC, c->jump_pc);
+        return ENDED;
+    }
+    return jump(exec, c, n->jumps[at / 2 - 1], c->jump_pc);
+}
+
+/* An instruction that generated code leaves to C. */
+static enum step run_in_c(struct javm_exec *exec, struct jit_context *c, uint64_t back)
+{
+    struct ir_step step;
+    if (!decode(exec->native, c->step_pc, &step))
+        abort();
+    if (step.insn.op == IR_SBRK)
+        set_slot(c, step.insn.rd,
+                 memory_grow(exec->memory, &exec->heap, get_slot(c, step.insn.ra)));
+    else
+        evaluate(c, &step.insn);
+    if (exec->memory->failed) {
+        end_run(exec, c, JAVM_EXIT_NONE, c->step_pc);
+        return ENDED;
+    }
+    c->target = back;
+    return GO_ON;
+}
+
 static enum step handle(struct javm_exec *exec, struct jit_context *c)
 {
     const uint64_t temp = c->host[HOST_TEMP];
-    struct pvm2_step step;
     switch ((enum jit_reason)c->reason) {
     case JIT_STOP:
         stop(exec, c, temp);
@@ -296,17 +323,14 @@ static enum step handle(struct javm_exec *exec, struct jit_context *c)
     case JIT_SLOT:
         return through_slot(exec, c);
     case JIT_JUMP:
-        return jump(exec, c, c->jump_target & ~1u, c->jump_pc);
+        return front_is_pvm(&exec->native->front) ? djump(exec, c)
+                                                  : jump(exec, c, c->jump_target & ~1u, c->jump_pc);
     case JIT_FAULT:
         return touch(exec, c, c->fault_native) ? GO_ON : ENDED;
     case JIT_TOUCH:
         return touch(exec, c, temp) ? GO_ON : ENDED;
     case JIT_STEP:
-        if (!decode(exec->native, c->step_pc, &step))
-            abort();
-        evaluate(c, &step.insn);
-        c->target = temp;
-        return GO_ON;
+        return run_in_c(exec, c, temp);
     }
     abort();
 }
@@ -351,7 +375,9 @@ void jit_run(struct javm_exec *exec)
     c->host[RSP] = jit_stack_bottom(c);
     c->cold[IR_ZERO - HOT_REGS] = 0;
     c->table = (uintptr_t)n->table;
-    c->limit = (uint32_t)n->code_len;
+    c->limit = (uint32_t)n->front.len;
+    c->jumps = (uintptr_t)n->jumps;
+    c->jump_count = n->front.key.jump_count;
     c->target = found;
     enum step next;
     do {

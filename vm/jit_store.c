@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vm/gas.h"
+#include "vm/front.h"
 #include "vm/jit_debug.h"
 #include "vm/jit_run.h"
 
@@ -62,22 +62,46 @@ static void open_walk(struct pvm2_walk *walk, const uint8_t *code, uint64_t code
     walk->noted = bits + 2 * words;
 }
 
+/* What compiling has to know of the whole code. False: out of memory. */
+static bool learn_code(struct javm_native *n)
+{
+    const struct front *f = &n->front;
+    if (!front_is_pvm(f)) {
+        open_walk(&n->walk, f->code, f->len);
+        return n->walk.longs != NULL;
+    }
+    n->jumps = malloc((f->key.jump_count + (size_t)1) * sizeof *n->jumps);
+    if (n->jumps == NULL || !pvm_find_targets(f, &n->targets))
+        return false;
+    for (uint32_t i = 0; i < f->key.jump_count; i++)
+        n->jumps[i] =
+            pvm_may_land(f, f->key.jump_table[i]) ? f->key.jump_table[i] : (uint32_t)f->len + 1;
+    return true;
+}
+
+static void forget_code(struct javm_native *n)
+{
+    free(n->walk.longs);
+    free(n->targets.middle);
+    free(n->jumps);
+}
+
 enum javm_status jit_native_new(struct javm_jit *jit, const uint8_t *code, uint64_t code_len,
                                 const struct javm_program_key *key, struct javm_cap *owner,
                                 struct javm_native **native, struct javm_error *err)
 {
-    if (code_len > JAVM_CODE_MAX)
-        return javm_fail(err, JAVM_E_LIMIT, JAVM_NOWHERE, "code: %llu bytes, at most %u",
-                         (unsigned long long)code_len, JAVM_CODE_MAX);
+    const enum javm_status status = front_check(code_len, key, err);
+    if (status != JAVM_OK)
+        return status;
     struct javm_native *n = calloc(1, sizeof *n);
     if (n != NULL) {
-        n->table = jit_table_take(jit, code_len);
-        open_walk(&n->walk, code, code_len);
+        n->front = front_of(code, code_len, key);
+        n->table = jit_table_take(jit, jit_table_span(&n->front));
     }
-    if (n == NULL || n->table == NULL || n->walk.longs == NULL) {
+    if (n == NULL || n->table == NULL || !learn_code(n)) {
         if (n != NULL) {
-            jit_table_put(jit, n->table, code_len);
-            free(n->walk.longs);
+            jit_table_put(jit, n->table, jit_table_span(&n->front));
+            forget_code(n);
         }
         free(n);
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE,
@@ -85,9 +109,6 @@ enum javm_status jit_native_new(struct javm_jit *jit, const uint8_t *code, uint6
                          (unsigned long long)code_len);
     }
     n->jit = jit;
-    n->code = code;
-    n->code_len = code_len;
-    n->key = *key;
     n->owner = owner != NULL ? javm_cap_retain(owner) : NULL;
     pthread_mutex_init(&n->lock, NULL);
     count(&jit->counts.programs, 1);
@@ -116,16 +137,15 @@ void jit_native_free(struct javm_native *native)
         struct jit_region *region = native->regions;
         native->regions = region->next;
         for (uint32_t i = 0; i < region->block_count; i++) /* relaxed: nobody uses it any more */
-            atomic_store_explicit(&native->table[region->blocks[i].pc / 2], 0,
-                                  memory_order_relaxed);
+            atomic_store_explicit(jit_place(native, region->blocks[i].pc), 0, memory_order_relaxed);
         jit_arena_release(native->jit->arena, region->code_at, region->code_len);
         free(region);
     }
     javm_program_free(native->program);
     if (native->owner != NULL)
         javm_cap_release(native->owner);
-    jit_table_put(native->jit, native->table, native->code_len);
-    free(native->walk.longs);
+    jit_table_put(native->jit, native->table, jit_table_span(&native->front));
+    forget_code(native);
     pthread_mutex_destroy(&native->lock);
     free(native);
 }
@@ -141,7 +161,7 @@ void jit_publish(struct javm_native *native, struct jit_region *region)
     count_compiled(native);
     for (uint32_t i = 0; i < region->block_count; i++) {
         const struct jit_site *block = &region->blocks[i];
-        _Atomic uint32_t *entry = &native->table[block->pc / 2];
+        _Atomic uint32_t *entry = jit_place(native, block->pc);
         /* Relaxed: only holders of the lock write. Release: partners are generated code that jumps
          * through the table and whoever looks a block up without the lock. */
         if (atomic_load_explicit(entry, memory_order_relaxed) == 0)
@@ -176,7 +196,7 @@ static struct jit_entry *take(struct jit_store *store, const struct jit_entry *i
     LIST_FOREACH(entry, bucket_of(store, id), in_bucket)
     {
         if (javm_hash_equal(&entry->name, &id->name) && entry->memory_cycles == id->memory_cycles &&
-            entry->cow_cost == id->cow_cost)
+            entry->cow_cost == id->cow_cost && entry->pvm == id->pvm)
             break;
     }
     if (entry != NULL && entry->users++ == 0) {
@@ -221,10 +241,14 @@ static bool forget_oldest(void *ctx)
 static uint64_t bytes_of(const struct javm_native *native)
 {
     uint64_t bytes = sizeof *native + native->code_bytes +
-                     jit_table_entries(native->code_len) * sizeof *native->table +
-                     walk_words(native->code_len) * sizeof *native->walk.longs;
+                     jit_table_entries(jit_table_span(&native->front)) * sizeof *native->table;
+    if (front_is_pvm(&native->front))
+        bytes += pvm_target_words(native->front.len) * sizeof *native->targets.middle +
+                 native->front.key.jump_count * sizeof *native->jumps;
+    else
+        bytes += walk_words(native->front.len) * sizeof *native->walk.longs;
     if (native->owner != NULL)
-        bytes += native->code_len;
+        bytes += native->front.len;
     if (native->program != NULL)
         bytes += javm_program_bytes(native->program);
     return bytes;
@@ -285,7 +309,8 @@ enum javm_status javm_native_open(struct javm_jit *jit, const struct javm_hash *
     struct jit_store *store = jit->store;
     const struct jit_entry id = {.name = *name,
                                  .memory_cycles = gas_memory_cycles(key->footprint_pages),
-                                 .cow_cost = key->cow_cost};
+                                 .cow_cost = key->cow_cost,
+                                 .pvm = key->pvm};
     pthread_mutex_lock(&store->lock);
     struct jit_entry *entry = take(store, &id);
     pthread_mutex_unlock(&store->lock);
@@ -294,11 +319,12 @@ enum javm_status javm_native_open(struct javm_jit *jit, const struct javm_hash *
         if (status != JAVM_OK)
             return status;
     }
-    if (entry->native->code_len != code_len) {
+    if (entry->native->front.len != code_len) {
         javm_native_close(entry->native);
         return javm_fail(err, JAVM_E_EXISTS, JAVM_NOWHERE,
                          "native code: two programs of one name, %llu and %llu bytes of code",
-                         (unsigned long long)entry->native->code_len, (unsigned long long)code_len);
+                         (unsigned long long)entry->native->front.len,
+                         (unsigned long long)code_len);
     }
     *native = entry->native;
     return JAVM_OK;

@@ -13,6 +13,7 @@ struct jit_entry {
     struct javm_hash name;
     uint32_t memory_cycles;
     uint64_t cow_cost;
+    enum javm_pvm pvm;
     struct javm_native *native;
     uint64_t users;
     uint64_t bytes; /* while idle: what forgetting it would give back */

@@ -190,7 +190,7 @@ static int32_t target_of(uint64_t offset, int64_t distance, uint64_t code_len)
 
 /* The registers and the immediate are in place. Returns true, for the sake of a tail call. */
 static bool finish(const struct op_row *row, uint64_t offset, uint64_t code_len,
-                   struct pvm2_step *step)
+                   struct ir_step *step)
 {
     struct ir_insn *insn = &step->insn;
     int64_t imm = insn->imm;
@@ -264,7 +264,7 @@ static uint8_t with_spills(uint32_t cycles, const struct pvm2_insn *insn, uint32
 }
 
 void pvm2_step_of(const struct pvm2_insn *insn, uint64_t offset, uint64_t code_len,
-                  uint32_t memory_cycles, struct pvm2_step *step)
+                  uint32_t memory_cycles, struct ir_step *step)
 {
     const struct op_row *row = &op_rows[insn->op];
     bool overlap = insn->rd != 0 && ((insn->rd == insn->rs1 && (row->gas.overlap & RS1) != 0) ||
@@ -291,7 +291,7 @@ void pvm2_step_of(const struct pvm2_insn *insn, uint64_t offset, uint64_t code_l
 }
 
 static bool next_unusual(const uint8_t *code, uint64_t len, uint64_t offset, uint32_t memory_cycles,
-                         struct pvm2_step *step)
+                         struct ir_step *step)
 {
     struct pvm2_insn insn;
     if (!pvm2_decode(code, len, offset, &insn))
@@ -313,7 +313,7 @@ _Static_assert(offsetof(struct gas_row, dst) == 0 && offsetof(struct gas_row, sr
 
 /* The immediate is in place. */
 static inline bool step_usual(const struct pvm2_fast *fast, uint32_t len, uint64_t offset,
-                              uint64_t code_len, uint32_t memory_cycles, struct pvm2_step *step)
+                              uint64_t code_len, uint32_t memory_cycles, struct ir_step *step)
 {
     const struct op_row *row = &op_rows[fast->op];
     /* Zero bytes where rd is an operand; the addition sets bit 7 of the others. */
@@ -336,7 +336,7 @@ static inline bool step_usual(const struct pvm2_fast *fast, uint32_t len, uint64
 }
 
 bool pvm2_next(const uint8_t *code, uint64_t len, uint64_t offset, uint32_t memory_cycles,
-               struct pvm2_step *step)
+               struct ir_step *step)
 {
     if (offset >= len || len - offset < 4)
         return next_unusual(code, len, offset, memory_cycles, step);

@@ -90,6 +90,16 @@ bool memory_touch(struct javm_memory *memory, uint32_t address, uint32_t width, 
 bool memory_touch_charged(struct javm_memory *memory, uint32_t address, uint32_t width, bool write,
                           uint64_t usual, uint64_t *cost);
 
+/* sbrk (PVM section 11): the old top of the heap after it grew by so much, every page of which is
+ * writable then; the top for 0; 0 when it cannot grow so far. Sets `failed` when memory is out.
+ * memory_heap.c */
+uint64_t memory_grow(struct javm_memory *memory, struct javm_heap *heap, uint64_t by);
+
+/* The lowest page that refuses the access, for which memory_touch said false, as an address; 0 for
+ * one behind 2^32 (PVM section 6). memory_heap.c */
+uint32_t memory_refused(const struct javm_memory *memory, uint32_t address, uint32_t width,
+                        bool write);
+
 /* Pages of one region whose content is no longer that of its source, ascending; valid until the
  * next call. */
 size_t memory_dirty_within(struct javm_memory *memory, const struct javm_region *region,

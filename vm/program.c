@@ -1,23 +1,14 @@
-/* Decoding a whole program: the linear walk, block starts and costs (spec: PVM2 sections 3, 6, 9),
- * lowered on the way to the internal form. */
+/* Decoding a whole program: the linear walk, block starts and costs (spec: PVM2 sections 3, 6, 9,
+ * PVM sections 2, 5, 8), lowered on the way to the internal form. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "vm/interp.h"
-#include "vm/ir.h"
-#include "vm/lower_pvm2.h"
+#include "vm/program.h"
 
 const char *const ir_op_names[IR_OP_COUNT] = {
 #define X(name, shape) #name,
     IR_OPS(X)
 #undef X
-};
-
-struct builder {
-    struct javm_program *program;
-    uint32_t insn_room, block_room;
-    struct gas_pipeline gas;
-    bool failed; /* an allocation failed; everything after it is ignored */
 };
 
 static void *grow(struct builder *b, void *array, uint32_t *room, size_t size)
@@ -31,7 +22,7 @@ static void *grow(struct builder *b, void *array, uint32_t *room, size_t size)
     return bigger;
 }
 
-static void emit(struct builder *b, const struct ir_insn *insn, uint64_t offset)
+void program_emit(struct builder *b, const struct ir_insn *insn, uint64_t offset)
 {
     struct javm_program *p = b->program;
     if (b->failed) /* one list may have grown without the other */
@@ -51,10 +42,10 @@ static void emit(struct builder *b, const struct ir_insn *insn, uint64_t offset)
     p->insns[p->count++] = *insn;
 }
 
-static void emit_op(struct builder *b, enum ir_op op, int64_t imm, uint64_t offset)
+void program_emit_op(struct builder *b, enum ir_op op, int64_t imm, uint64_t offset)
 {
     const struct ir_insn insn = {.op = (uint16_t)op, .imm = imm};
-    emit(b, &insn, offset);
+    program_emit(b, &insn, offset);
 }
 
 /* The header's gas is filled in when the block ends. */
@@ -68,11 +59,12 @@ static void open_block(struct builder *b, uint64_t offset, bool reserve)
         p->blocks = blocks;
     }
     p->blocks[p->block_count++] = (struct ir_block){.header = p->count};
-    p->landing[offset / 2] = p->count;
-    emit_op(b, IR_BLOCK, 0, offset);
+    p->landing[offset >> p->front.shift] = p->count;
+    program_emit_op(b, IR_BLOCK, 0, offset);
     if (reserve)
-        emit_op(b, IR_RESERVE, 0, offset);
+        program_emit_op(b, IR_RESERVE, 0, offset);
     gas_begin(&b->gas);
+    b->count = 0;
 }
 
 static void close_block(struct builder *b, bool ecall)
@@ -82,10 +74,10 @@ static void close_block(struct builder *b, bool ecall)
         return;
     struct ir_block *block = &p->blocks[p->block_count - 1];
     if (!ecall)
-        block->cost = gas_cost(&b->gas);
+        block->cost = p->front.flat ? b->count : gas_cost(&b->gas);
     uint64_t reserve = 0;
-    if (p->key.cow_cost != 0 &&
-        __builtin_mul_overflow(p->key.cow_cost, 2 * (uint64_t)block->stores, &reserve))
+    if (p->front.key.cow_cost != 0 &&
+        __builtin_mul_overflow(p->front.key.cow_cost, 2 * (uint64_t)block->stores, &reserve))
         reserve = UINT64_MAX - block->cost;
     uint64_t need;
     if (__builtin_add_overflow(block->cost, reserve, &need)) {
@@ -93,19 +85,18 @@ static void close_block(struct builder *b, bool ecall)
         reserve = need - block->cost;
     }
     p->insns[block->header].imm = (int64_t)need;
-    if (p->key.cow_cost != 0 && !ecall) /* the IR_RESERVE behind the header */
+    if (p->front.key.cow_cost != 0 && !ecall) /* the IR_RESERVE behind the header */
         p->insns[block->header + 1].imm = (int64_t)reserve;
 }
 
 static void walk(struct builder *b)
 {
     struct javm_program *p = b->program;
-    const uint32_t memory_cycles = gas_memory_cycles(p->key.footprint_pages);
-    const bool cow = p->key.cow_cost != 0;
+    const bool cow = p->front.key.cow_cost != 0;
     uint64_t offset = 0;
     bool start = true, open = false, ecall_block = false;
-    struct pvm2_step step;
-    while (!b->failed && pvm2_next(p->code, p->code_len, offset, memory_cycles, &step)) {
+    struct ir_step step;
+    while (!b->failed && front_next(&p->front, offset, &step)) {
         if (start || step.ecall) {
             if (open)
                 close_block(b, ecall_block);
@@ -116,11 +107,17 @@ static void walk(struct builder *b)
             ecall_block = step.ecall;
         }
         if (!step.ecall)
-            gas_add(&b->gas, &step.row);
+            front_add(&b->gas, &step);
+        b->count++;
         p->blocks[p->block_count - 1].stores += step.store;
         if (step.executes)
-            emit(b, &step.insn, offset);
+            program_emit(b, &step.insn, offset);
         start = step.terminator;
+        if (offset >= p->front.len) { /* PVM's end, which is a trap */
+            close_block(b, false);
+            p->end = offset;
+            return;
+        }
         offset += step.len;
         p->instructions++;
     }
@@ -128,8 +125,8 @@ static void walk(struct builder *b)
         close_block(b, ecall_block);
     p->end = offset;
     /* Whatever runs on past the end lands here: free of charge, then a panic. */
-    emit_op(b, IR_BLOCK, 0, offset);
-    emit_op(b, IR_END, 0, offset);
+    program_emit_op(b, IR_BLOCK, 0, offset);
+    program_emit_op(b, IR_END, 0, offset);
 }
 
 /* Turn byte offsets of targets into distances between headers. */
@@ -152,29 +149,36 @@ static void *shrink(void *array, size_t size)
     return smaller != NULL ? smaller : array;
 }
 
-enum javm_status javm_program_decode_pvm2(const uint8_t *code, uint64_t code_len,
-                                          const struct javm_program_key *key,
-                                          struct javm_program **program, struct javm_error *err)
+static bool prepare_arrays(struct builder *b, uint64_t code_len)
 {
-    if (code_len > JAVM_CODE_MAX)
-        return javm_fail(err, JAVM_E_LIMIT, JAVM_NOWHERE, "code: %llu bytes, at most %u",
-                         (unsigned long long)code_len, JAVM_CODE_MAX);
+    struct javm_program *p = b->program;
+    p->landing_count = (code_len >> p->front.shift) + front_is_pvm(&p->front);
+    p->landing = calloc(p->landing_count + 1, sizeof *p->landing);
+    p->insns = malloc(b->insn_room * sizeof *p->insns);
+    p->pcs = malloc(b->insn_room * sizeof *p->pcs);
+    return p->landing != NULL && p->insns != NULL && p->pcs != NULL;
+}
+
+enum javm_status javm_program_decode(const uint8_t *code, uint64_t code_len,
+                                     const struct javm_program_key *key,
+                                     struct javm_program **program, struct javm_error *err)
+{
+    enum javm_status status = front_check(code_len, key, err);
+    if (status != JAVM_OK)
+        return status;
     struct javm_program *p = calloc(1, sizeof *p);
     if (p == NULL)
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "program: out of memory");
     struct builder b = {.program = p, .insn_room = (uint32_t)(code_len / 3 + 16)};
-    p->code = code;
-    p->code_len = code_len;
-    p->key = *key;
-    p->landing_count = code_len / 2;
-    p->landing = calloc(p->landing_count + 1, sizeof *p->landing);
-    p->insns = malloc(b.insn_room * sizeof *p->insns);
-    p->pcs = malloc(b.insn_room * sizeof *p->pcs);
-    if (p->landing == NULL || p->insns == NULL || p->pcs == NULL) {
+    p->front = front_of(code, code_len, key);
+    if (!prepare_arrays(&b, code_len)) {
         b.failed = true;
     } else {
-        emit_op(&b, IR_END, 0, 0); /* index 0 is nobody's landing place */
+        program_emit_op(&b, IR_END, 0, 0); /* index 0 is nobody's landing place */
         walk(&b);
+        p->straight = p->count;
+        if (front_is_pvm(&p->front))
+            program_add_entries(&b);
     }
     if (b.failed) {
         javm_program_free(p);
@@ -199,6 +203,7 @@ void javm_program_free(struct javm_program *program)
     free(program->insns);
     free(program->pcs);
     free(program->landing);
+    free(program->jumps);
     free(program->blocks);
     free(program);
 }
@@ -206,7 +211,8 @@ void javm_program_free(struct javm_program *program)
 uint64_t javm_program_bytes(const struct javm_program *p)
 {
     return sizeof *p + p->count * (uint64_t)(sizeof *p->insns + sizeof *p->pcs) +
-           (p->landing_count + 1) * sizeof *p->landing + p->block_count * sizeof *p->blocks;
+           (p->landing_count + 1) * sizeof *p->landing +
+           p->front.key.jump_count * sizeof *p->jumps + p->block_count * sizeof *p->blocks;
 }
 
 uint64_t javm_program_end(const struct javm_program *program)

@@ -12,20 +12,17 @@
 #ifndef JAVM_CONTAINER_H
 #define JAVM_CONTAINER_H
 
-#include "javm/status.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "javm/engine.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 /* ---- code ------------------------------------------------------------------------------- */
-
-/* Rules of execution: jar1 as in PVM 1..9, gp as in PVM 11. */
-enum javm_pvm_profile { JAVM_PROFILE_JAR1, JAVM_PROFILE_GP };
 
 /* Opcodes that not every program has. One that is not there is an invalid opcode. */
 enum {
@@ -48,9 +45,12 @@ struct javm_pvm_code {
     const uint8_t *bitmask;
     const uint32_t *jump_table; /* code offsets, as the file has them */
     uint32_t jump_len;
-    enum javm_pvm_profile profile;
+    enum javm_pvm profile;
     unsigned features; /* JAVM_PVM_UNLIKELY and others, or'ed */
 };
+
+/* The key of its program with this page budget; it borrows the code's parts. */
+struct javm_program_key javm_pvm_key(const struct javm_pvm_code *code, uint64_t memory_pages);
 
 /* Does an instruction start at `pc`? False past the code. */
 static inline bool javm_pvm_is_start(const struct javm_pvm_code *code, uint64_t pc)

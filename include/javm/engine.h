@@ -24,18 +24,43 @@ extern "C" {
 
 struct javm_program;
 
-/* A decoded program is a pure function of these. */
-struct javm_program_key {
-    uint64_t footprint_pages; /* data pages the image declares: picks the memory tier (PVM2 9.4) */
-    uint64_t cow_cost;        /* 0: no copy-on-write accounting (PVM2 9.6) */
+/* Instruction sets and their variants. */
+enum javm_pvm {
+    JAVM_PVM_NONE = 0, /* PVM2 */
+    JAVM_PVM_JAR1,     /* PVM: pipeline gas by the block, jumps to any instruction */
+    JAVM_PVM_GP        /* PVM as in the Gray Paper: 1 gas an instruction, jumps to blocks */
 };
 
-/* Decode PVM2 code: linear walk, block starts, block costs, dispatch table. Never rejects an
- * encoding; LIMIT when code_len > JAVM_CODE_MAX, NOMEM. `code` is borrowed for the life of the
- * program. */
-enum javm_status javm_program_decode_pvm2(const uint8_t *code, uint64_t code_len,
-                                          const struct javm_program_key *key,
-                                          struct javm_program **program, struct javm_error *err);
+/* A decoded program is a pure function of its code and these. All zero but the numbers: PVM2. */
+struct javm_program_key {
+    uint64_t footprint_pages; /* data pages the image declares, PVM: the page budget of the
+                                 invocation. It picks the memory tier (PVM2 9.4, PVM 8.3) */
+    uint64_t cow_cost;        /* 0: no copy-on-write accounting (PVM2 9.6); PVM has none */
+    enum javm_pvm pvm;
+    /* PVM only; borrowed as long as the code is. */
+    const uint8_t *bitmask;     /* (code_len + 7) / 8 bytes */
+    const uint32_t *jump_table; /* NULL when jump_count is 0 */
+    uint32_t jump_count;
+};
+
+/* The most that an engine takes of PVM: bytes of code, entries of the jump table. */
+#define JAVM_PVM_CODE_MAX  (1u << 25)
+#define JAVM_PVM_JUMPS_MAX (1u << 24)
+
+/* Decode code of any instruction set: linear walk, block starts, block costs, dispatch table. Never
+ * rejects an encoding; LIMIT when code_len > JAVM_CODE_MAX or beyond the two above, NOMEM. `code`
+ * is borrowed for the life of the program. */
+enum javm_status javm_program_decode(const uint8_t *code, uint64_t code_len,
+                                     const struct javm_program_key *key,
+                                     struct javm_program **program, struct javm_error *err);
+/* The name that PVM2's users know it by. */
+static inline enum javm_status javm_program_decode_pvm2(const uint8_t *code, uint64_t code_len,
+                                                        const struct javm_program_key *key,
+                                                        struct javm_program **program,
+                                                        struct javm_error *err)
+{
+    return javm_program_decode(code, code_len, key, program, err);
+}
 void javm_program_free(struct javm_program *program);
 /* Bytes allocated for it, the borrowed code not counted. */
 uint64_t javm_program_bytes(const struct javm_program *program);
@@ -164,13 +189,14 @@ void javm_native_each(struct javm_native *native,
 
 enum javm_exit {
     JAVM_EXIT_NONE = 0,
-    JAVM_EXIT_HOST_CALL,  /* arg: selector, signed */
+    JAVM_EXIT_HOST_CALL,  /* arg: selector, signed; PVM: unsigned 32 bits */
     JAVM_EXIT_ECALL_JAR,  /* arg 0; operation in φ[11] */
     JAVM_EXIT_OUT_OF_GAS, /* resumable at pc */
     JAVM_EXIT_TRAP,
     JAVM_EXIT_PANIC,
-    JAVM_EXIT_PAGE_FAULT, /* arg: page of the first byte; fault_addr, fault_write have it whole */
-    JAVM_EXIT_HALT        /* PVM only: jump to the halt address */
+    JAVM_EXIT_PAGE_FAULT, /* arg: page of the first byte, PVM: the lowest one that refused;
+                             fault_addr, fault_write have it whole */
+    JAVM_EXIT_HALT        /* PVM: jump to the halt address */
 };
 const char *javm_exit_name(enum javm_exit exit); /* as in vectors: "host_call", ... */
 
@@ -181,14 +207,22 @@ bool javm_engine_available(enum javm_engine engine);
 #define JAVM_HOST_CALL_FLOOR  100u
 #define JAVM_MANAGEMENT_FLOOR 100u
 
+/* What sbrk of profile gp grows: guest addresses at most 2^32. */
+struct javm_heap {
+    uint64_t top;   /* in, out */
+    uint64_t limit; /* of top */
+};
+
 struct javm_exec {
     const struct javm_program *program; /* INTERP: borrowed */
     struct javm_native *native;         /* JIT: borrowed, open */
     struct javm_memory *memory;         /* borrowed, attached */
     enum javm_engine engine;
     uint64_t regs[JAVM_NUM_SLOTS];
-    uint64_t pc; /* in: where to enter; out: see PVM2 section 7 */
+    uint64_t pc; /* in: where to enter; out: see PVM2 section 7, PVM section 7 */
     uint64_t gas;
+    struct javm_heap heap; /* gp; its pages are added to what the memory shows until it is attached
+                              anew */
     /* out */
     enum javm_exit exit;
     int64_t exit_arg;

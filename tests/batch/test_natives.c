@@ -26,7 +26,7 @@ static struct natives *make(const char *cache)
 
 static void compile(struct javm_jit *jit)
 {
-    static const struct javm_program_key KEY = {1, 0};
+    static const struct javm_program_key KEY = {.footprint_pages = 1};
     struct javm_native *native;
     struct javm_error err;
     cr_assert_eq(javm_native_open(jit, NULL, CODE, sizeof CODE, &KEY, NULL, &native, &err),

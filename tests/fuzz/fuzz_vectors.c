@@ -27,7 +27,8 @@ static void check_vector(const struct vector *v)
     require(v->code_len == 0 || inside(v, v->code, v->code_len));
     for (size_t i = 0; i < v->region_count; i++) {
         const struct javm_region *region = &v->regions[i];
-        require(region->pages > 0 && region->first_page >= end && region->first_page > 0);
+        require(region->pages > 0 && region->first_page >= end &&
+                (region->first_page > 0 || v->key.pvm != JAVM_PVM_NONE));
         end = (uint64_t)region->first_page + region->pages;
         require(end <= UINT64_C(1) << (32 - JAVM_PAGE_SHIFT));
         if (region->kind == JAVM_REGION_BYTES)
@@ -58,6 +59,13 @@ static void check_node(struct vector *v, const struct fields *json, const struct
         check_problem(parsed, &problem, json->len);
         if (parsed)
             check_vector(v);
+        const bool pvm = vector_parse_pvm(v, json, node, &problem);
+        check_problem(pvm, &problem, json->len);
+        if (pvm) {
+            check_vector(v);
+            require(inside(v, v->key.bitmask, (v->code_len + 7) / 8));
+            require(v->key.jump_count <= v->jumps_room);
+        }
         check_problem(vector_blocks(json, node, &report, &problem), &problem, json->len);
     } else if (node->type == JSON_ARRAY && node->count > 0) {
         check_problem(vector_decode32(json, node, &report, &problem), &problem, json->len);

@@ -66,12 +66,12 @@ Test(containers, code_blobs)
         blob_code(&gp, &p.source, true);
         load(&jar1, JAVM_PVM_CODE_JAR1, &program);
         check_code(&program.code, &p.source);
-        cr_assert_eq(program.code.profile, JAVM_PROFILE_JAR1);
+        cr_assert_eq(program.code.profile, JAVM_PVM_JAR1);
         cr_assert_eq(program.code.features, JAVM_PVM_UNLIKELY | JAVM_PVM_ECALL);
         javm_pvm_clear(&program);
         load(&gp, JAVM_PVM_CODE_GP, &program);
         check_code(&program.code, &p.source);
-        cr_assert_eq(program.code.profile, JAVM_PROFILE_GP);
+        cr_assert_eq(program.code.profile, JAVM_PVM_GP);
         cr_assert_eq(program.code.features, JAVM_PVM_SBRK);
         javm_pvm_clear(&program);
         if (i < 20) {
@@ -209,7 +209,7 @@ Test(containers, polkavm_files)
                       same(program.exports[k].name, program.exports[k].name_len, exports[k].name,
                            strlen(exports[k].name)));
         cr_assert_eq(program.skipped, source.debug == NULL ? 0 : 5);
-        cr_assert_eq(program.code.profile, JAVM_PROFILE_GP);
+        cr_assert_eq(program.code.profile, JAVM_PVM_GP);
         cr_assert_eq(program.code.features, features[i % 3]);
         for (uint32_t pc = 0; pc < p.source.code_len; pc++)
             if (p.starts[pc])
@@ -316,7 +316,7 @@ Test(containers, jar_blobs)
                   jar.entries[2].backing_offset == 2 && jar.entries[4].backing_offset == 5);
         for (unsigned k = 0; k < 2; k++) {
             check_code(&jar.codes[k], &p[k].source);
-            cr_assert_eq(jar.codes[k].profile, JAVM_PROFILE_JAR1);
+            cr_assert_eq(jar.codes[k].profile, JAVM_PVM_JAR1);
         }
         javm_jar_clear(&jar);
         for (size_t cut = 0; i < 10 && cut < blob.len; cut++) {

@@ -145,7 +145,7 @@ static inline void regions_hold(const struct javm_native *native)
         const uint64_t room = native->jit->arena->bytes;
         REQUIRE(r->code_at % JIT_ALIGN == 0 && r->code_at >= JIT_STUB_BYTES);
         REQUIRE((uint64_t)r->code_at + r->code_len <= room && r->block_count != 0);
-        REQUIRE(r->pc_first < r->pc_end && r->pc_end <= native->code_len);
+        REQUIRE(r->pc_first < r->pc_end && r->pc_end <= native->front.len);
         REQUIRE(r->stubs_at <= r->code_len);
         REQUIRE(r->slot_count == 0 || ((uint64_t)r->slots_at + r->slot_count * 16 <= r->code_len &&
                                        r->stubs_at + r->slot_count * 16 <= r->slots_at));

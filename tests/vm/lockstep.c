@@ -33,6 +33,7 @@ static struct session sessions[THREADS];
 static unsigned threads = 1;
 static struct lock_corpus *corpus; /* NULL: do without */
 static const char *keep;
+static unsigned pvm_percent = 35; /* of the programs */
 static pthread_mutex_t reporting = PTHREAD_MUTEX_INITIALIZER;
 static atomic_bool failed;
 
@@ -328,7 +329,9 @@ static void plan_full(struct session *s, struct lock_program *program)
 static void make_program(struct lock_program *program, struct random *random)
 {
     const uint64_t k = random_below(random, 100);
-    if (k < 8)
+    if (chance(random, pvm_percent))
+        lock_source_pvm(program, random);
+    else if (k < 8)
         lock_source_bytes(program, random);
     else if (k < 20)
         lock_source_soup(program, random);
@@ -446,9 +449,10 @@ static void run_round(uint64_t seed)
 
 static const char usage[] =
     "usage: lockstep [--engines interp,jit | interp,interp] [--seconds N | --rounds N]\n"
-    "                [--threads N] [--seed N] [--keep FILE] [--source DIR]\n"
+    "                [--threads N] [--seed N] [--keep FILE] [--source DIR] [--pvm PERCENT]\n"
     "  --source DIR  the source tree, for guest images and vectors\n"
-    "  --keep FILE   write the first difference as a vector for javm-vectors\n";
+    "  --keep FILE   write the first difference as a vector for javm-vectors (PVM2 only)\n"
+    "  --pvm PERCENT of the programs that are PVM, 35 if not given\n";
 
 static bool parse_engines(const char *text, enum javm_engine engines[2])
 {
@@ -465,26 +469,30 @@ static bool parse_engines(const char *text, enum javm_engine engines[2])
 
 static void print_summary(uint64_t rounds, double seconds)
 {
-    uint64_t cases = 0, exits[JAVM_EXIT_HALT] = {0};
+    uint64_t cases = 0, exits[JAVM_EXIT_HALT + 1] = {0};
     for (unsigned t = 0; t < threads; t++) {
         cases += sessions[t].pair.cases;
-        for (int i = JAVM_EXIT_HOST_CALL; i < JAVM_EXIT_HALT; i++)
+        for (int i = JAVM_EXIT_HOST_CALL; i <= JAVM_EXIT_HALT; i++)
             exits[i] += sessions[t].pair.exits[i];
     }
     printf("%" PRIu64 " cases in %" PRIu64 " rounds, %.0f s, %.0f a second:", cases, rounds,
            seconds, (double)cases / seconds);
-    for (int i = JAVM_EXIT_HOST_CALL; i < JAVM_EXIT_HALT; i++)
+    for (int i = JAVM_EXIT_HOST_CALL; i <= JAVM_EXIT_HALT; i++)
         printf(" %s %" PRIu64, javm_exit_name((enum javm_exit)i), exits[i]);
     printf("\n%s\n", atomic_load(&failed) ? "the engines differ" : "no difference");
 }
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"engines", required_argument, NULL, 'e'}, {"seconds", required_argument, NULL, 's'},
-        {"rounds", required_argument, NULL, 'r'},  {"seed", required_argument, NULL, 'n'},
-        {"keep", required_argument, NULL, 'k'},    {"source", required_argument, NULL, 'd'},
-        {"threads", required_argument, NULL, 't'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"engines", required_argument, NULL, 'e'},
+                                            {"seconds", required_argument, NULL, 's'},
+                                            {"rounds", required_argument, NULL, 'r'},
+                                            {"seed", required_argument, NULL, 'n'},
+                                            {"keep", required_argument, NULL, 'k'},
+                                            {"source", required_argument, NULL, 'd'},
+                                            {"threads", required_argument, NULL, 't'},
+                                            {"pvm", required_argument, NULL, 'p'},
+                                            {NULL, 0, NULL, 0}};
     enum javm_engine engines[2] = {JAVM_ENGINE_INTERP, javm_engine_available(JAVM_ENGINE_JIT)
                                                            ? JAVM_ENGINE_JIT
                                                            : JAVM_ENGINE_INTERP};
@@ -506,6 +514,8 @@ int main(int argc, char **argv)
             source = optarg;
         else if (c == 't')
             threads = (unsigned)strtoul(optarg, NULL, 10);
+        else if (c == 'p')
+            pvm_percent = (unsigned)strtoul(optarg, NULL, 10);
         else
             usable = false;
     }

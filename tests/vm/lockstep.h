@@ -43,7 +43,8 @@ struct lock_program {
     const char *source; /* where it comes from */
     uint8_t *code;      /* owned, exactly code_len bytes: reading past them shows */
     uint64_t code_len;
-    struct javm_program_key key;
+    struct javm_program_key key; /* bitmask and jump table are owned, and exact too */
+    struct javm_heap heap;
     struct lock_layout layout;
     struct lock_state state;      /* a state to start from; `gas` is for programs that do not end */
     struct javm_program *program; /* of key and code; freed by lock_program_close */
@@ -87,6 +88,7 @@ struct lock_corpus;                                                      /* lock
 struct lock_corpus *lock_corpus_open(const char *root);
 void lock_corpus_close(struct lock_corpus *corpus);
 void lock_source_bytes(struct lock_program *program, struct random *random);
+void lock_source_pvm(struct lock_program *program, struct random *random); /* lockstep_pvm.c */
 void lock_source_soup(struct lock_program *program, struct random *random);
 void lock_source_image(struct lock_program *program, const struct lock_corpus *corpus,
                        struct random *random);

@@ -13,6 +13,15 @@ static const uint8_t slot_to_x[JAVM_NUM_SLOTS] = {1,  2,  5,  6,  7,  8, 9, 10,
 
 /* ---- programs --------------------------------------------------------------------------- */
 
+static void *copy_of(const void *from, size_t len)
+{
+    void *copy = malloc(len != 0 ? len : 1);
+    REQUIRE(copy != NULL);
+    if (len != 0)
+        memcpy(copy, from, len);
+    return copy;
+}
+
 void lock_program_open(struct lock_program *program, const uint8_t *code, uint64_t code_len,
                        const struct javm_program_key *key)
 {
@@ -21,7 +30,12 @@ void lock_program_open(struct lock_program *program, const uint8_t *code, uint64
     if (code_len != 0)
         memcpy(copy, code, code_len);
     *program = (struct lock_program){.code = copy, .code_len = code_len, .key = *key};
-    REQUIRE(javm_program_decode_pvm2(copy, code_len, key, &program->program, NULL) == JAVM_OK);
+    if (key->pvm != JAVM_PVM_NONE) {
+        program->key.bitmask = copy_of(key->bitmask, (size_t)(code_len + 7) / 8);
+        program->key.jump_table =
+            copy_of(key->jump_table, key->jump_count * sizeof *key->jump_table);
+    }
+    REQUIRE(javm_program_decode(copy, code_len, &program->key, &program->program, NULL) == JAVM_OK);
     if (code_len == 0)
         return;
     program->layout.regions[0] = (struct javm_region){
@@ -40,6 +54,8 @@ void lock_program_close(struct lock_program *program)
             javm_native_close(program->natives[i]);
     javm_program_free(program->program);
     free(program->code);
+    free((void *)(uintptr_t)program->key.bitmask);
+    free((void *)(uintptr_t)program->key.jump_table);
     *program = (struct lock_program){0};
 }
 
@@ -173,7 +189,7 @@ void lock_begin(struct lock_pair *pair, struct lock_program *program,
     pair->leg_count = 0;
     for (unsigned side = 0; side < 2; side++) {
         struct javm_exec *exec = &pair->exec[side];
-        *exec = (struct javm_exec){.pc = state->pc, .gas = state->gas};
+        *exec = (struct javm_exec){.pc = state->pc, .gas = state->gas, .heap = program->heap};
         memcpy(exec->regs, state->regs, sizeof exec->regs);
         engage(pair, side, pair->engines[side]);
     }
@@ -253,6 +269,7 @@ static void compare_exec(struct differences *d, const struct javm_exec *a,
     differ(d, "exit_arg", (uint64_t)a->exit_arg, (uint64_t)b->exit_arg);
     differ(d, "pc", a->pc, b->pc);
     differ(d, "gas", a->gas, b->gas);
+    differ(d, "heap", a->heap.top, b->heap.top);
     if (memcmp(a->regs, b->regs, sizeof a->regs) != 0) {
         char name[8];
         for (unsigned i = 0; i < JAVM_NUM_SLOTS; i++) {

@@ -360,6 +360,24 @@ static void print_legs(const struct lock_pair *pair)
     }
 }
 
+/* PVM cases are shown as they are. */
+static void print_pvm(const struct lock_pair *pair)
+{
+    const struct lock_program *program = pair->program;
+    printf("  code ");
+    put_hex(stdout, program->code, program->code_len);
+    printf("\n  bitmask ");
+    put_hex(stdout, program->key.bitmask, (program->code_len + 7) / 8);
+    printf("\n  jump table");
+    for (uint32_t i = 0; i < program->key.jump_count; i++)
+        printf(" %u", program->key.jump_table[i]);
+    printf("\n  before the last leg: pc %" PRIu64 ", gas %" PRIu64 ", registers", pair->before.pc,
+           pair->before.gas);
+    for (unsigned i = 0; i < JAVM_NUM_REGS; i++)
+        printf(" 0x%" PRIx64, pair->before.regs[i]);
+    printf("\n");
+}
+
 /* ---- report ----------------------------------------------------------------------------- */
 
 void lock_report(struct lock_pair *pair, const char *keep)
@@ -371,6 +389,12 @@ void lock_report(struct lock_pair *pair, const char *keep)
            pair->engines[1] == JAVM_ENGINE_JIT ? ", recompiler " : "",
            pair->engines[1] == JAVM_ENGINE_JIT ? variants[pair->jit] : "");
     lock_compare(&pair->exec[0], &pair->exec[1], &pair->layout, LOCK_ALL, stdout);
+    if (pair->program->key.pvm != JAVM_PVM_NONE) {
+        print_pvm(pair);
+        print_legs(pair);
+        fflush(stdout);
+        return;
+    }
     take_out(pair, &lone);
     print_state(&lone);
     if (agrees(pair, &lone, NULL)) {

@@ -135,13 +135,14 @@ Test(jit_damage, wrong_numbers_of_a_region)
         {24, 0, "no blocks"},
         {24, 0xFFFFFFFF, "blocks that are not there"},
         {28, 0x20000000, "sites that overflow"},
-        {32, 200, "blocks that descend"},
-        {36, 98, "a block before the region"},
-        {36, 101, "a block at an odd place"},
-        {36, 120, "a block behind the region"},
-        {64, 192, "a block behind the code"},
-        {72, 2, "sites that descend"},
-        {88, 192, "a site behind the code"},
+        {32, 5, "no block but entries"},
+        {36, 200, "blocks that descend"},
+        {40, 98, "a block before the region"},
+        {40, 101, "a block at an odd place"},
+        {40, 120, "a block behind the region"},
+        {68, 192, "a block behind the code"},
+        {76, 2, "sites that descend"},
+        {92, 192, "a site behind the code"},
     };
     size_t len;
     struct javm_jit *jit = jit_with(0);
@@ -162,7 +163,7 @@ Test(jit_damage, wrong_numbers_of_a_region)
     }
     for (uint32_t i = 0; i < 3; i++) { /* so that the sites go on where the blocks end */
         const uint32_t place = 70 + i;
-        memcpy(bytes + HEADER + 72 + (size_t)i * 8, &place, sizeof place);
+        memcpy(bytes + HEADER + 76 + (size_t)i * 8, &place, sizeof place);
     }
     const uint32_t moved[2][2] = {{0, 8}, {5, 3}}; /* block_count, site_count */
     for (unsigned i = 0; i < 2; i++) {

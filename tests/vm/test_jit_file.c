@@ -222,8 +222,9 @@ Test(jit_file, programs_without_a_name_have_no_file)
 
 Test(jit_file, keys_have_files_of_their_own)
 {
-    static const struct javm_program_key keys[] = {{0, 0},     {3000, 0}, {10000, 0},
-                                                   {70000, 0}, {0, 1},    {0, UINT64_MAX}};
+    static const struct javm_program_key keys[] = {
+        {.footprint_pages = 0},     {.footprint_pages = 3000}, {.footprint_pages = 10000},
+        {.footprint_pages = 70000}, {.cow_cost = 1},           {.cow_cost = UINT64_MAX}};
     const struct javm_hash name = name_of(1);
     for (unsigned round = 0; round < 2; round++) {
         struct javm_jit *jit = jit_with(0);

@@ -163,7 +163,7 @@ Test(jit_store, names_and_keys)
     cr_assert_eq(a, b);
     cr_assert_eq(c, d);
     cr_assert(a != c && a != e && a != f && c != e && c != f && e != f);
-    cr_assert_eq(e->key.cow_cost, 7);
+    cr_assert_eq(e->front.key.cow_cost, 7);
     struct javm_native *unnamed[2];
     for (unsigned i = 0; i < 2; i++)
         cr_assert_eq(javm_native_open(jit, NULL, guest, 16, &plain_key, NULL, &unnamed[i], NULL),
@@ -223,8 +223,8 @@ Test(jit_store, the_owner_lives_as_long_as_the_native)
     cr_assert_eq(javm_native_open(jit, &name, bytes, sizeof bytes, &plain_key, NULL, &again, NULL),
                  JAVM_OK);
     cr_assert_eq(native, again);
-    cr_assert_neq(again->code, bytes);
-    cr_assert_eq(memcmp(again->code, bytes, sizeof bytes), 0);
+    cr_assert_neq(again->front.code, bytes);
+    cr_assert_eq(memcmp(again->front.code, bytes, sizeof bytes), 0);
     javm_native_close(again);
     javm_jit_destroy(jit);
     REQUIRE_NO_LEAKS();

@@ -12,7 +12,7 @@
 #include "tests/vm/pvm2_words.h"
 #include "vm/lower_pvm2.h"
 
-static bool same(const struct pvm2_step *a, const struct pvm2_step *b)
+static bool same(const struct ir_step *a, const struct ir_step *b)
 {
     if (a->len != b->len || a->executes != b->executes || a->terminator != b->terminator ||
         a->ecall != b->ecall || a->store != b->store)
@@ -32,7 +32,7 @@ static void expect_same(uint32_t word, uint64_t place)
     static uint8_t code[LEN];
     uint64_t offset = place % 2000 * 2, len = offset + 4 + (place >> 16) % (LEN - 4 - offset);
     memcpy(code + offset, &word, 4);
-    struct pvm2_step quick, slow;
+    struct ir_step quick, slow;
     struct pvm2_insn insn;
     memset(&quick, 0xA5, sizeof quick);
     REQUIRE(pvm2_decode(code, len, offset, &insn));
@@ -100,7 +100,7 @@ Test(next, end_of_code)
             code[i] = (uint8_t)pvm2_random(&state);
         for (uint64_t offset = 0; offset <= len + 4; offset++) {
             struct pvm2_insn insn;
-            struct pvm2_step quick, slow;
+            struct ir_step quick, slow;
             bool is = pvm2_decode(code, len, offset, &insn);
             cr_assert_eq(pvm2_next(code, len, offset, 25, &quick), is);
             if (is) {
@@ -111,6 +111,6 @@ Test(next, end_of_code)
         }
         free(code);
     }
-    cr_assert_not(pvm2_next(NULL, 0, 0, 25, &(struct pvm2_step){0}));
-    cr_assert_not(pvm2_next(NULL, 0, UINT64_MAX, 25, &(struct pvm2_step){0}));
+    cr_assert_not(pvm2_next(NULL, 0, 0, 25, &(struct ir_step){0}));
+    cr_assert_not(pvm2_next(NULL, 0, UINT64_MAX, 25, &(struct ir_step){0}));
 }

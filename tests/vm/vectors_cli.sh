@@ -186,8 +186,8 @@ head -c 60 two.json.zst >cut.zst
 refused "javm-vectors: cut.zst: compressed data ends too early" cut.zst
 { cat two.json.zst; printf 'tail'; } >tail.zst
 refused "javm-vectors: tail.zst: Unknown frame descriptor" tail.zst
-printf '[{"name":"op","code":"be220000","bitmask":"09","jump_table":[],"regs":[],"pc":0,"gas":1,"memory":[]}]' >pvm.json
-refused "pvm.json:1:2: a vector of instruction set PVM, which is not in this build" pvm.json
+printf '[{"name":"op","code":"be220000","bitmask":"0901","jump_table":[],"regs":[0,0,0,0,0,0,0,0,0,0,0,0,0],"pc":0,"gas":1,"memory":[],"init":[],"expected":{}}]' >pvm.json
+refused "pvm.json:1:43: bitmask: 2 bytes, expected 1 for 4 bytes of code" pvm.json
 printf '[{"name":"reply","blob":"4a415202","args":"","gas":100,"op":12,"expected":{"result":"halt"}}]' >jar.json
 refused "jar.json:1:2: a vector of the JAR v2 kernel, which is not in this build" jar.json
 printf '17' >number
@@ -215,7 +215,7 @@ refused 'expected.memory: 0x400000 is not in writable memory' outside
 # A file that is no good does not hide the others, nor do they hide it.
 run 2 good.json pvm.json good.json
 last "2 passed, 0 failed"
-has err "pvm.json:1:2:"
+has err "pvm.json:1:43:"
 # Nowhere to write to is not success.
 if [ -c /dev/full ]; then
     CHECKS=$((CHECKS + 1))

@@ -17,9 +17,9 @@ uint64_t sample_sort(uint64_t n);
 uint64_t sample_wide(uint64_t n);
 
 /* In the order of the endpoints of samples.elf. */
-#define SAMPLES(X)                                                                             \
-    X(sieve, 2000)                                                                             \
-    X(blake2b, 300) X(switch, 400) X(pointers, 97) X(labels, 250) X(branchy, 700) X(sort, 120) \
-        X(wide, 60)
+#define SAMPLES(X)  \
+    X(sieve, 2000)  \
+    X(blake2b, 300) \
+    X(switch, 400) X(pointers, 97) X(labels, 250) X(branchy, 700) X(sort, 120) X(wide, 60)
 
 #endif

@@ -1,14 +1,14 @@
 #!/bin/sh
 # Would catch: an engine that differs from the published vectors in any field; a vector file that went missing; a file
 # that javm-vectors passes over without running anything in it.
-# Usage: vectors_pvm2.sh JAVM_VECTORS FOLDER ENGINE
+# Usage: vectors.sh JAVM_VECTORS FOLDER ENGINE NAME...
 set -u
 vectors=$1
 folder=$2
 engine=$3
+shift 3
 failures=0
-for name in alu alu-wide compressed control cow illegal mem oog random static-blocks static-decode16 static-decode32 \
-    static-gas; do
+for name; do
     file=$folder/$name.json.zst
     output=$("$vectors" --engine "$engine" "$file")
     last=$(printf '%s\n' "$output" | tail -n 1)
