@@ -21,6 +21,8 @@ struct chain {
     size_t name_len;
     const struct target *target; /* what its first job invokes; NULL: it has none yet */
     uint64_t digest;             /* of its jobs so far */
+    bool numbered;
+    uint64_t number; /* numbered: that of its first job, which chooses the shard of all */
     /* between the parser and the runner */
     _Atomic uint64_t pending;      /* jobs appended and not ended */
     _Atomic(struct job *) arrived; /* the last one first */

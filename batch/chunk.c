@@ -28,17 +28,22 @@ struct chunk *chunk_new(struct run *run, size_t room)
     return allocate(run, room < CHUNK_BYTES ? CHUNK_BYTES : room);
 }
 
-struct chunk *chunk_new_piece(struct chunk *base, const struct job *job)
+struct chunk *chunk_new_piece(struct chunk *base, unsigned copies)
 {
-    struct chunk *chunk = allocate(base->run, sizeof *job);
+    struct chunk *chunk = allocate(base->run, copies * sizeof(struct job));
     if (chunk == NULL)
         return NULL;
     chunk_retain(base);
     chunk->base = base;
-    chunk->jobs[0] = chunk_take(chunk, sizeof *job);
-    *chunk->jobs[0] = *job;
-    chunk->count = 1;
     return chunk;
+}
+
+struct job *chunk_copy(struct chunk *chunk, const struct job *job)
+{
+    struct job *copy = chunk_take(chunk, sizeof *job);
+    *copy = *job;
+    chunk->jobs[chunk->count++] = copy;
+    return copy;
 }
 
 void chunk_retain(struct chunk *chunk)

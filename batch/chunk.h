@@ -50,8 +50,11 @@ struct chunk {
 /* Empty, with at least `room` bytes of memory for jobs. One reference for the caller. NULL: out of
  * memory. */
 struct chunk *chunk_new(struct run *run, size_t room);
-/* A chunk of one job, a copy of `job`, whose bytes are in `base`: takes a reference to it. */
-struct chunk *chunk_new_piece(struct chunk *base, const struct job *job);
+/* Without jobs, but room for so many copies of one whose bytes are in `base`: takes a reference to
+ * it. */
+struct chunk *chunk_new_piece(struct chunk *base, unsigned copies);
+/* Adds a copy of the job, for which there is room. */
+struct job *chunk_copy(struct chunk *chunk, const struct job *job);
 void chunk_retain(struct chunk *chunk);
 void chunk_release(struct chunk *chunk);
 /* `size` bytes, 8-aligned. The caller has made sure of the room (chunk_room). */

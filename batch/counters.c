@@ -46,6 +46,7 @@ void totals_add(struct totals *totals, const struct counters *counters)
     totals->mismatches += get(&counters->mismatches);
     totals->failures += get(&counters->failures);
     totals->skipped += get(&counters->skipped);
+    totals->replayed += get(&counters->replayed);
     totals->bytes += get(&counters->bytes);
     totals->busy_ns += get(&counters->busy_ns);
 }

@@ -14,17 +14,18 @@
 #define LATENCY_BUCKETS (62 * 8)
 
 struct counters {
-    /* failures: jobs that make the exit code 1, each once, also when it is an error and a mismatch
+    /* replayed: jobs of chains that ran again without a line.
+     * failures: jobs that make the exit code 1, each once, also when it is an error and a mismatch
      */
     _Atomic uint64_t exits[OUTCOME_COUNT];
-    _Atomic uint64_t gas, mismatches, failures, skipped, bytes, busy_ns;
+    _Atomic uint64_t gas, mismatches, failures, skipped, replayed, bytes, busy_ns;
     _Atomic uint64_t latency[LATENCY_BUCKETS];
 };
 
 /* The same as plain numbers. */
 struct totals {
     uint64_t exits[OUTCOME_COUNT];
-    uint64_t done, gas, mismatches, failures, skipped, bytes, busy_ns;
+    uint64_t done, gas, mismatches, failures, skipped, replayed, bytes, busy_ns;
     uint64_t latency[LATENCY_BUCKETS];
 };
 

@@ -9,19 +9,24 @@
 #include <zlib.h>
 #include <zstd.h>
 
-#define OUT_BYTES  (256u << 10)
+#define OUT_BYTES (256u << 10)
+#define FRAME_BYTES                                                                     \
+    (1u << 20)       /* what a frame holds before it is ended, and a sudden death takes \
+                      */
 #define GZIP_LEVEL 4 /* the writer is one thread: fast enough to follow several workers */
 #define ZSTD_LEVEL 3
 
 struct encoder {
     int fd;
     enum encoding encoding;
-    uint64_t written;
+    uint64_t written, lines;
     z_stream z;
     bool z_ready;
     ZSTD_CStream *zstd;
     char *out;
-    bool dirty; /* the compressor was fed since the last flush */
+    bool any; /* the file has a frame */
+    /* the frame at hand: what was fed, written and is in it. fed 0: there is none */
+    uint64_t fed, frame_written, frame_lines;
 };
 
 enum encoding encoding_of(const char *path)
@@ -76,6 +81,16 @@ uint64_t encoder_bytes(const struct encoder *encoder)
     return encoder->written;
 }
 
+uint64_t encoder_lines(const struct encoder *encoder)
+{
+    return encoder->lines;
+}
+
+void encoder_continue(struct encoder *encoder, bool any)
+{
+    encoder->any = any;
+}
+
 /* Everything or an error; *done is how much went out. */
 static bool write_all(struct encoder *encoder, const char *bytes, size_t len, size_t *done)
 {
@@ -98,9 +113,8 @@ static bool write_all(struct encoder *encoder, const char *bytes, size_t len, si
     return true;
 }
 
-/* After a failed write that left part of a line at the end of a regular file: take that part away.
- */
-static void cut_torn_line(const struct encoder *encoder, size_t torn)
+/* After a failed write: take away what is torn at the end of a regular file. */
+static void cut_off(struct encoder *encoder, uint64_t torn)
 {
     struct stat st;
     const int saved = errno;
@@ -108,20 +122,29 @@ static void cut_torn_line(const struct encoder *encoder, size_t torn)
     if (torn > 0 && fstat(encoder->fd, &st) == 0 && S_ISREG(st.st_mode) && end == st.st_size &&
         end >= (off_t)torn && ftruncate(encoder->fd, end - (off_t)torn) == 0)
         lseek(encoder->fd, end - (off_t)torn, SEEK_SET);
+    encoder->written -= torn;
     errno = saved;
 }
 
-static bool write_plain(struct encoder *encoder, const char *bytes, size_t len, size_t *whole)
+static uint64_t count_lines(const char *bytes, size_t len)
+{
+    uint64_t lines = 0;
+    for (const char *at = bytes; (at = memchr(at, '\n', len - (size_t)(at - bytes))) != NULL; at++)
+        lines++;
+    return lines;
+}
+
+static bool write_plain(struct encoder *encoder, const char *bytes, size_t len, uint64_t lines)
 {
     size_t done;
     if (write_all(encoder, bytes, len, &done)) {
-        *whole = len;
+        encoder->lines += lines;
         return true;
     }
     const char *newline = memrchr(bytes, '\n', done);
-    *whole = newline == NULL ? 0 : (size_t)(newline - bytes) + 1;
-    cut_torn_line(encoder, done - *whole);
-    encoder->written -= done - *whole;
+    const size_t whole = newline == NULL ? 0 : (size_t)(newline - bytes) + 1;
+    encoder->lines += count_lines(bytes, whole);
+    cut_off(encoder, done - whole);
     return false;
 }
 
@@ -160,13 +183,9 @@ static bool zstd_some(struct encoder *encoder, const char *bytes, size_t len,
     return true;
 }
 
-bool encoder_write(struct encoder *encoder, const char *bytes, size_t len, size_t *whole)
+static bool feed(struct encoder *encoder, const char *bytes, size_t len)
 {
-    if (encoder->encoding == ENCODING_PLAIN)
-        return write_plain(encoder, bytes, len, whole);
     bool good = true;
-    *whole = 0;
-    encoder->dirty = true;
     for (size_t done = 0; good && done < len;) { /* zlib counts in 32 bits */
         const size_t part = len - done < (1u << 30) ? len - done : 1u << 30;
         good = encoder->encoding == ENCODING_GZIP
@@ -174,25 +193,51 @@ bool encoder_write(struct encoder *encoder, const char *bytes, size_t len, size_
                    : zstd_some(encoder, bytes + done, part, ZSTD_e_continue);
         done += part;
     }
-    if (good)
-        *whole = len;
     return good;
+}
+
+static bool drop_frame(struct encoder *encoder)
+{
+    cut_off(encoder, encoder->written - encoder->frame_written);
+    return false;
+}
+
+static bool end_frame(struct encoder *encoder)
+{
+    if (encoder->fed == 0)
+        encoder->frame_written = encoder->written;
+    if (encoder->encoding == ENCODING_GZIP
+            ? !deflate_some(encoder, NULL, 0, Z_FINISH) || deflateReset(&encoder->z) != Z_OK
+            : !zstd_some(encoder, NULL, 0, ZSTD_e_end))
+        return drop_frame(encoder);
+    encoder->lines += encoder->frame_lines;
+    encoder->frame_lines = 0;
+    encoder->fed = 0;
+    encoder->any = true;
+    return true;
+}
+
+bool encoder_write(struct encoder *encoder, const char *bytes, size_t len, uint64_t lines)
+{
+    if (encoder->encoding == ENCODING_PLAIN)
+        return write_plain(encoder, bytes, len, lines);
+    if (encoder->fed == 0)
+        encoder->frame_written = encoder->written;
+    encoder->fed += len;
+    encoder->frame_lines += lines;
+    if (!feed(encoder, bytes, len))
+        return drop_frame(encoder);
+    return encoder->fed < FRAME_BYTES || end_frame(encoder);
 }
 
 bool encoder_flush(struct encoder *encoder)
 {
-    if (!encoder->dirty)
-        return true;
-    encoder->dirty = false;
-    return encoder->encoding == ENCODING_GZIP ? deflate_some(encoder, NULL, 0, Z_SYNC_FLUSH)
-                                              : zstd_some(encoder, NULL, 0, ZSTD_e_flush);
+    return encoder->fed == 0 || end_frame(encoder);
 }
 
 bool encoder_finish(struct encoder *encoder)
 {
-    if (encoder->encoding == ENCODING_GZIP)
-        return deflate_some(encoder, NULL, 0, Z_FINISH);
-    if (encoder->encoding == ENCODING_ZSTD)
-        return zstd_some(encoder, NULL, 0, ZSTD_e_end);
-    return true;
+    if (encoder->encoding == ENCODING_PLAIN || (encoder->fed == 0 && encoder->any))
+        return true;
+    return end_frame(encoder);
 }

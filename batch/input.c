@@ -22,6 +22,9 @@ struct input {
     const char *name;
     int fd;
     bool regular, own_fd;
+    bool results;    /* may be torn */
+    size_t line_max; /* bytes */
+    uint64_t whole;
     enum codec codec, wanted; /* wanted: by the name; PLAIN: decide by content */
     bool sniffed;
     bool raw_eof;    /* read() said so */
@@ -68,6 +71,7 @@ enum javm_status input_open(const char *path, struct input **out, struct javm_er
     input->regular = S_ISREG(st.st_mode);
     input->size = input->regular ? (uint64_t)st.st_size : 0;
     input->wanted = ends_with(path, ".gz") ? GZIP : ends_with(path, ".zst") ? ZSTD : PLAIN;
+    input->line_max = INPUT_LINE_MAX;
     input->capacity = FIRST_BYTES;
     input->buffer = calloc(1, input->capacity + json_padding());
     input->raw = malloc(RAW_BYTES);
@@ -77,6 +81,27 @@ enum javm_status input_open(const char *path, struct input **out, struct javm_er
     }
     *out = input;
     return JAVM_OK;
+}
+
+enum javm_status input_open_results(const char *path, struct input **out, struct javm_error *err)
+{
+    const enum javm_status status = input_open(path, out, err);
+    if (status == JAVM_OK) {
+        (*out)->results = true;
+        (*out)->line_max = INPUT_RESULT_MAX;
+    }
+    return status;
+}
+
+uint64_t input_whole(const struct input *input)
+{
+    return input->whole;
+}
+
+void input_rest(const struct input *input, struct line *rest)
+{
+    *rest =
+        (struct line){input->buffer + input->start, input->end - input->start, input->number + 1};
 }
 
 void input_close(struct input *input)
@@ -154,6 +179,15 @@ static enum javm_status sniff(struct input *input, struct javm_error *err)
          (input->raw[0] & 0xF0) == 0x50 || input->wanted != PLAIN))
         return JAVM_OK;
     input->sniffed = true;
+    if (input->results && input->raw_len < sizeof MAGIC_ZSTD && input->wanted != PLAIN &&
+        memcmp(input->raw, input->wanted == GZIP ? MAGIC_GZIP : MAGIC_ZSTD,
+               input->wanted == GZIP && input->raw_len > 2 ? 2 : input->raw_len) == 0) {
+        /* Torn before there was anything: as if the file were empty. */
+        atomic_store_explicit(&input->consumed, 0, memory_order_relaxed);
+        input->codec = input->wanted;
+        input->raw_len = 0;
+        return JAVM_OK;
+    }
     if (input->raw_len >= sizeof MAGIC_GZIP &&
         memcmp(input->raw, MAGIC_GZIP, sizeof MAGIC_GZIP) == 0)
         input->codec = GZIP;
@@ -164,6 +198,9 @@ static enum javm_status sniff(struct input *input, struct javm_error *err)
     if (input->wanted != PLAIN && input->codec != input->wanted)
         return javm_fail(err, JAVM_E_FORMAT, 0, "%s: not a %s file, as its name says", input->name,
                          input->wanted == GZIP ? "gzip" : "zstd");
+    if (input->results && input->wanted != input->codec)
+        return javm_fail(err, JAVM_E_FORMAT, 0, "%s: compressed, but its name does not end in %s",
+                         input->name, input->codec == GZIP ? ".gz" : ".zst");
     if (input->codec == GZIP) {
         if (inflateInit2(&input->z, 16 + MAX_WBITS) != Z_OK)
             return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "%s: out of memory", input->name);
@@ -184,8 +221,8 @@ static enum javm_status damaged(const struct input *input, const char *why, stru
                      input->name, (unsigned long long)where, why);
 }
 
-/* Decompress into the buffer's free end until it is full or nothing more comes out of what was
- * read. */
+/* Decompress into the buffer's free end until it is full, a frame ends or nothing more comes out of
+ * what was read. */
 static enum javm_status inflate_some(struct input *input, struct javm_error *err)
 {
     input->z.next_in = input->raw + input->raw_pos;
@@ -199,8 +236,8 @@ static enum javm_status inflate_some(struct input *input, struct javm_error *err
         input->end = input->capacity - input->z.avail_out;
         input->frame_open = got != Z_STREAM_END;
         if (got == Z_STREAM_END)
-            inflateReset(&input->z);
-        else if (got == Z_MEM_ERROR)
+            return inflateReset(&input->z) == Z_OK ? JAVM_OK : damaged(input, "not gzip", err);
+        if (got == Z_MEM_ERROR)
             return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "%s: out of memory", input->name);
         else if (got != Z_OK && got != Z_BUF_ERROR)
             return damaged(input, input->z.msg == NULL ? "not gzip" : input->z.msg, err);
@@ -219,7 +256,7 @@ static enum javm_status unzstd_some(struct input *input, struct javm_error *err)
         if (ZSTD_isError(left))
             return damaged(input, ZSTD_getErrorName(left), err);
         input->frame_open = left != 0;
-    } while (in.pos < in.size && out.pos < out.size);
+    } while (input->frame_open && in.pos < in.size && out.pos < out.size);
     return JAVM_OK;
 }
 
@@ -260,7 +297,7 @@ static enum filled fill_raw(struct input *input, struct javm_error *err)
     if (got > 0)
         return FILLED;
     input->eof = true;
-    if (!input->frame_open)
+    if (!input->frame_open || input->results)
         return FILLED;
     damaged(input, "the file ends inside it", err);
     return FAILED;
@@ -286,9 +323,22 @@ static enum filled fill_plain(struct input *input, struct javm_error *err)
     return FILLED;
 }
 
+/* No line is left in the buffer: how much of the file is whole now? */
+static void note_whole(struct input *input)
+{
+    const uint64_t consumed = atomic_load_explicit(&input->consumed, memory_order_relaxed);
+    const size_t part = input->end - input->start;
+    if (input->codec == PLAIN)
+        input->whole = consumed - (input->raw_len - input->raw_pos) - part;
+    else if (part == 0 && !input->frame_open)
+        input->whole = consumed - (input->raw_len - input->raw_pos);
+}
+
 /* One step towards more bytes in the buffer. */
 static enum filled fill(struct input *input, struct javm_error *err)
 {
+    if (input->sniffed)
+        note_whole(input);
     if (input->end == input->capacity && make_room(input, err) != JAVM_OK)
         return FAILED;
     if (!input->sniffed) {
@@ -316,7 +366,7 @@ enum input_event input_next(struct input *input, struct line *line, struct javm_
         const char *newline = input->scan < input->end ? memchr(input->buffer + input->scan, '\n',
                                                                 input->end - input->scan)
                                                        : NULL;
-        if (newline != NULL || (input->eof && input->start < input->end)) {
+        if (newline != NULL || (input->eof && !input->results && input->start < input->end)) {
             const size_t stop = newline != NULL ? (size_t)(newline - input->buffer) : input->end;
             *line =
                 (struct line){input->buffer + input->start, stop - input->start, input->number + 1};
@@ -327,7 +377,7 @@ enum input_event input_next(struct input *input, struct line *line, struct javm_
                 continue;
             }
             input->number++;
-            if (line->len > INPUT_LINE_MAX)
+            if (line->len > input->line_max)
                 return INPUT_TOO_LONG;
             return INPUT_LINE;
         }
@@ -336,7 +386,7 @@ enum input_event input_next(struct input *input, struct line *line, struct javm_
         input->scan = input->end;
         if (input->skipping) {
             input->start = input->scan = input->end = 0;
-        } else if (input->end - input->start > INPUT_LINE_MAX) {
+        } else if (input->end - input->start > input->line_max) {
             input->skipping = true;
             *line = (struct line){NULL, 0, input->number + 1};
             return INPUT_TOO_LONG;

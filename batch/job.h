@@ -86,6 +86,7 @@ struct job {
     bool id_negative;
     bool repeated; /* results carry "rep" */
     bool post;
+    bool silent;      /* its lines are there already: run only for what it leaves to its chain */
     bool gas_named;   /* by the job itself: a resume adds nothing else */
     bool enters;      /* endpoint or args are named: not for what is paused */
     uint8_t output;   /* enum output_mode */

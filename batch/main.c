@@ -43,9 +43,9 @@ int main(int argc, char **argv)
     case OPTIONS_BAD:
         break;
     case OPTIONS_GO:
-        code = options.command == COMMAND_RUN     ? run_batch(&options)
+        code = options.command == COMMAND_INFO    ? info_file(&options)
                : options.command == COMMAND_CHECK ? check_jobs(&options)
-                                                  : info_file(&options);
+                                                  : run_batch(&options);
         break;
     }
     options_free(&options);

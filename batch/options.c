@@ -14,6 +14,8 @@ static const char HELP[] =
     "\n"
     "Usage:\n"
     "  javm-batch [run] [OPTIONS] JOBS.ndjson   run the jobs; '-' reads standard input\n"
+    "  javm-batch verify [OPTIONS] JOBS.ndjson RESULTS.ndjson\n"
+    "                                           run again, show what differs\n"
     "  javm-batch check [OPTIONS] JOBS.ndjson   report every problem, run nothing\n"
     "  javm-batch info [--asm] FILE             what an image, bundle, ELF or PVM file holds;\n"
     "                                           --asm: its code, guest and native\n"
@@ -29,6 +31,7 @@ static const char HELP[] =
     "\n"
     "Results:\n"
     "  --output FILE       default JOBS.results.ndjson, '-' is standard output\n"
+    "  --resume            run the jobs that have no result in the file yet, add theirs\n"
     "  --ordered           in the order of the jobs, with bounded memory\n"
     "  --reproducible      leave out us and worker: same jobs, same bytes\n"
     "  --stats FILE        figures of the whole batch as JSON\n"
@@ -39,6 +42,7 @@ static const char HELP[] =
     "  --fail-fast         stop at the first error, crash or unexpected result\n"
     "\n"
     "Machine:\n"
+    "  --shard I/N         only jobs whose number mod N is I\n"
     "  --workers N         default: one for each core this process may use\n"
     "  --max-in-flight N   jobs read but not yet written, at most (default 65536)\n"
     "  --numa auto|off     bind workers and their memory (default auto)\n"
@@ -74,6 +78,8 @@ enum option_id {
     OPT_PROGRESS,
     OPT_ASM,
     OPT_ISOLATION,
+    OPT_RESUME,
+    OPT_SHARD,
     OPT_LATER
 };
 
@@ -100,11 +106,11 @@ static const struct option OPTIONS[] = {
     {"progress", required_argument, NULL, OPT_PROGRESS},
     {"asm", no_argument, NULL, OPT_ASM},
     {"isolation", required_argument, NULL, OPT_ISOLATION},
+    {"resume", no_argument, NULL, OPT_RESUME},
+    {"shard", required_argument, NULL, OPT_SHARD},
     /* Known, but not in this version; optional, so that a value or none both reach the message. */
-    {"resume", no_argument, NULL, OPT_LATER},
     {"trace", optional_argument, NULL, OPT_LATER},
     {"report", optional_argument, NULL, OPT_LATER},
-    {"shard", optional_argument, NULL, OPT_LATER},
     {"mpi", no_argument, NULL, OPT_LATER},
     {"metrics", optional_argument, NULL, OPT_LATER},
     {"mem-limit", optional_argument, NULL, OPT_LATER},
@@ -196,6 +202,22 @@ static bool set_mode(int id, const char *text, struct options *options)
     }
 }
 
+/* I/N */
+static bool set_shard(const char *text, struct options *options)
+{
+    char *slash, *end;
+    if (text[0] >= '0' && text[0] <= '9') { /* strtoull would take blanks and signs */
+        options->shard = strtoull(text, &slash, 10);
+        if (*slash == '/' && slash[1] >= '0' && slash[1] <= '9') {
+            options->shards = strtoull(slash + 1, &end, 10);
+            if (*end == '\0' && options->shards <= MAX_SHARDS && options->shard < options->shards)
+                return true;
+        }
+    }
+    complain("--shard: expected I/N with 0 <= I < N <= %u, found '%s'", MAX_SHARDS, text);
+    return false;
+}
+
 static bool set_option(int id, int index, struct options *options)
 {
     uint64_t value;
@@ -243,6 +265,11 @@ static bool set_option(int id, int index, struct options *options)
     case OPT_PERF_MAP:
         options->perf_map = true;
         return true;
+    case OPT_RESUME:
+        options->resume = true;
+        return true;
+    case OPT_SHARD:
+        return set_shard(optarg, options);
     case OPT_KEEP_GOING:
         options->keep_going = true;
         return true;
@@ -266,6 +293,9 @@ static bool fits(enum command command, int id)
     case COMMAND_RUN:
     case COMMAND_CHECK:
         return id != OPT_ASM;
+    case COMMAND_VERIFY: /* it writes no results */
+        return id != OPT_ASM && id != OPT_OUTPUT && id != OPT_ORDERED && id != OPT_REPRODUCIBLE &&
+               id != OPT_RESUME;
     case COMMAND_INFO:
         return id == OPT_ASM || id == OPT_ENGINE;
     }
@@ -278,12 +308,13 @@ static bool find_command(int *argc, char ***argv, struct options *options)
     static const struct {
         const char *name;
         enum command command;
-    } COMMANDS[] = {{"run", COMMAND_RUN}, {"check", COMMAND_CHECK}, {"info", COMMAND_INFO}};
+    } COMMANDS[] = {{"run", COMMAND_RUN},
+                    {"verify", COMMAND_VERIFY},
+                    {"check", COMMAND_CHECK},
+                    {"info", COMMAND_INFO}};
     if (*argc < 2)
         return true;
     const char *word = (*argv)[1];
-    if (strcmp(word, "verify") == 0)
-        return not_yet("verify");
     for (size_t i = 0; i < sizeof COMMANDS / sizeof *COMMANDS; i++)
         if (strcmp(word, COMMANDS[i].name) == 0) {
             options->command = COMMANDS[i].command;
@@ -295,9 +326,10 @@ static bool find_command(int *argc, char ***argv, struct options *options)
     return true;
 }
 
-char *options_default_output(const char *jobs)
+char *options_default_output(const struct options *options)
 {
     static const char *const ENDS[] = {".gz", ".zst"};
+    const char *jobs = options->path;
     size_t len = strlen(jobs);
     for (size_t i = 0; i < 2; i++) {
         const size_t end = strlen(ENDS[i]);
@@ -309,32 +341,39 @@ char *options_default_output(const char *jobs)
     const size_t end = strlen(".ndjson");
     if (len > end && memcmp(jobs + len - end, ".ndjson", end) == 0)
         len -= end;
-    char *name = malloc(len + sizeof ".results.ndjson");
-    if (name != NULL) {
-        memcpy(name, jobs, len);
-        memcpy(name + len, ".results.ndjson", sizeof ".results.ndjson");
-    }
-    return name;
+    char shard[64] = "", *name;
+    if (options->shards > 1)
+        snprintf(shard, sizeof shard, ".%llu-of-%llu", (unsigned long long)options->shard,
+                 (unsigned long long)options->shards);
+    return asprintf(&name, "%.*s%s.results.ndjson", (int)len, jobs, shard) < 0 ? NULL : name;
 }
 
 static enum options_end finish(int argc, char **argv, struct options *options)
 {
-    if (optind == argc) {
-        complain("expected a %s", options->command == COMMAND_INFO ? "file" : "jobs file");
+    const int wanted = options->command == COMMAND_VERIFY ? 2 : 1;
+    if (argc - optind < wanted) {
+        complain("expected a %s", options->command == COMMAND_INFO     ? "file"
+                                  : options->command == COMMAND_VERIFY ? "jobs file and its results"
+                                                                       : "jobs file");
         return bad();
     }
-    if (argc - optind > 1) {
-        complain("expected one file, found '%s', too", argv[optind + 1]);
+    if (argc - optind > wanted) {
+        complain("expected %s, found '%s', too", wanted == 1 ? "one file" : "two files",
+                 argv[optind + wanted]);
         return bad();
     }
     options->path = argv[optind];
+    if (wanted == 2) {
+        options->output = options->recorded = argv[optind + 1];
+        options->reproducible = true;
+    }
     if (options->output != NULL || options->command != COMMAND_RUN)
         return OPTIONS_GO;
     if (strcmp(options->path, "-") == 0) {
         options->output = "-";
         return OPTIONS_GO;
     }
-    options->output = options->output_made = options_default_output(options->path);
+    options->output = options->output_made = options_default_output(options);
     if (options->output == NULL) {
         complain("out of memory");
         return OPTIONS_BAD;
@@ -344,10 +383,13 @@ static enum options_end finish(int argc, char **argv, struct options *options)
 
 enum options_end options_parse(int argc, char **argv, struct options *options)
 {
-    *options = (struct options){.gas = DEFAULT_GAS, .max_in_flight = DEFAULT_IN_FLIGHT};
+    *options =
+        (struct options){.gas = DEFAULT_GAS, .max_in_flight = DEFAULT_IN_FLIGHT, .shards = 1};
     options->engine = javm_engine_available(JAVM_ENGINE_JIT) ? JAVM_ENGINE_JIT : JAVM_ENGINE_INTERP;
     if (!find_command(&argc, &argv, options))
         return bad();
+    options->words = argv;
+    options->word_count = argc;
     opterr = 0;
     for (;;) {
         int index = 0;

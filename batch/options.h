@@ -9,19 +9,21 @@
 #include "javm/sched.h"
 #include "javm/vm.h"
 
-enum command { COMMAND_RUN, COMMAND_CHECK, COMMAND_INFO };
+enum command { COMMAND_RUN, COMMAND_VERIFY, COMMAND_CHECK, COMMAND_INFO };
 enum progress_mode { PROGRESS_AUTO, PROGRESS_BAR, PROGRESS_PLAIN, PROGRESS_NONE };
 
 #define DEFAULT_GAS       1000000000u
 #define DEFAULT_IN_FLIGHT 65536u
 #define MAX_IN_FLIGHT     (1u << 24)
 #define MAX_WORKERS       4096u
+#define MAX_SHARDS        1048576u
 
 struct options {
     enum command command;
-    const char *path;   /* the jobs file, or the file of info; "-": standard input */
-    const char *output; /* never NULL for run */
-    char *output_made;  /* malloc'ed default of output, or NULL */
+    const char *path;     /* the jobs file, or the file of info; "-": standard input */
+    const char *recorded; /* verify: the results */
+    const char *output;   /* never NULL for run and verify */
+    char *output_made;    /* malloc'ed default of output, or NULL */
     const char *stats;
     const char *save_chains; /* a bundle, or NULL */
     const char *cache;       /* directory of compiled code, or NULL */
@@ -32,7 +34,11 @@ struct options {
     enum javm_numa numa;
     enum progress_mode progress;
     uint64_t gas, timeout_ms, max_in_flight;
-    bool ordered, reproducible, post, keep_going, fail_fast, perf_map, disassemble;
+    uint64_t shard, shards; /* jobs whose number mod shards is shard */
+    bool ordered, reproducible, post, keep_going, fail_fast, perf_map, disassemble, resume;
+    /* The command line without the word of the command, to be shown again. Borrowed. */
+    char **words;
+    int word_count;
 };
 
 /* What main should do after parsing. */
@@ -46,7 +52,11 @@ enum options_end {
 enum options_end options_parse(int argc, char **argv, struct options *options);
 void options_free(struct options *options);
 
-/* JOBS.ndjson[.gz|.zst] -> JOBS.results.ndjson; malloc'ed, NULL: out of memory. */
-char *options_default_output(const char *jobs);
+/* JOBS.ndjson[.gz|.zst] -> JOBS.results.ndjson, with several shards JOBS.I-of-N.results.ndjson;
+ * malloc'ed, NULL: out of memory. */
+char *options_default_output(const struct options *options);
+/* The command that goes on where this one ends, for a shell; malloc'ed. NULL: there is none, since
+ * the results are in no file, or no memory. */
+char *options_resume_command(const struct options *options);
 
 #endif

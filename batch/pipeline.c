@@ -6,16 +6,19 @@
 
 #include <stdlib.h>
 
+#include "batch/choose.h"
 #include "batch/worker.h"
 
 #define BYTES_IN_FLIGHT (256u << 20)
-#define UNKNOWN_RESULTS 4096 /* units in flight before the size of a result is known */
-#define ESTIMATE_EVERY  16   /* chunks between two looks at the average */
+#define UNKNOWN_RESULTS 4096  /* units in flight before the size of a result is known */
+#define LOOK_AHEAD      65536 /* repetitions passed over before signals are looked at */
+#define ESTIMATE_EVERY  16    /* chunks between two looks at the average */
 
 struct pipeline {
     struct run *run;
     struct reader *reader;
     struct progress *progress;
+    struct choice choice;
     struct chunk *chunk; /* being filled, or NULL; one reference */
     uint64_t seq;        /* of the next unit */
     uint64_t allowed;    /* units in flight, by the size of results so far */
@@ -140,14 +143,58 @@ static bool make_room(struct pipeline *p, size_t len)
     return p->chunk != NULL;
 }
 
+/* Modulo 2^64: what turns out to be nobody's is taken back. */
+static void announce(struct pipeline *p, uint64_t units)
+{
+    atomic_fetch_add_explicit(&p->run->announced, units, memory_order_relaxed);
+}
+
 static bool add(struct pipeline *p, struct job *job)
 {
     struct chunk *chunk = p->chunk;
-    atomic_fetch_add_explicit(&p->run->announced, 1, memory_order_relaxed);
+    const enum fate fate = choose(&p->choice, job, 0);
+    if (fate == FATE_SKIP)
+        return true; /* its bytes stay in the chunk until that is handed out */
+    if (fate == FATE_RUN)
+        announce(p, 1);
+    job->silent = fate == FATE_REPLAY;
     job->first = p->seq++;
     job->units = 1;
     chunk->jobs[chunk->count++] = job;
     return chunk->count < chunk_limit(p) || flush(p);
+}
+
+/* Copies of the job, one for each stretch of repetitions from *rep on that have one fate, with
+ * `piece` units at most. *rep moves on. NULL: out of memory. */
+static struct chunk *cut_piece(struct pipeline *p, struct chunk *base, const struct job *job,
+                               uint64_t *rep, uint64_t repeat, uint64_t piece)
+{
+    const unsigned copies = chooses(&p->choice) ? CHUNK_JOBS : 1;
+    struct chunk *chunk = chunk_new_piece(base, copies);
+    struct job *copy = NULL;
+    uint64_t units = 0;
+    uint64_t others = 0; /* announced, but without a line of this batch */
+    for (; chunk != NULL && *rep < repeat && units < piece && others < LOOK_AHEAD; ++*rep) {
+        if (copies > 1 && chunk->count == copies)
+            break;
+        const enum fate fate = choose(&p->choice, job, *rep);
+        others += fate != FATE_RUN;
+        if (fate == FATE_SKIP)
+            continue;
+        const bool silent = fate == FATE_REPLAY;
+        if (copy == NULL || copy->rep + copy->units != *rep || copy->silent != silent) {
+            copy = chunk_copy(chunk, job);
+            copy->first = p->seq;
+            copy->rep = *rep;
+            copy->units = 0;
+            copy->silent = silent;
+        }
+        copy->units++;
+        p->seq++;
+        units++;
+    }
+    announce(p, -others);
+    return chunk;
 }
 
 /* A job with repetitions: handed out in pieces as room comes up. They share the memory of the chunk
@@ -156,25 +203,22 @@ static bool add_repeated(struct pipeline *p, const struct job *job, uint64_t rep
 {
     struct run *run = p->run;
     struct chunk *base = p->chunk;
-    atomic_fetch_add_explicit(&run->announced, repeat, memory_order_relaxed);
+    announce(p, repeat);
     chunk_retain(base);
     bool good = flush(p);
     const uint64_t limit = run->options->max_in_flight;
     const uint64_t piece = limit < CHUNK_UNITS ? limit : CHUNK_UNITS;
     for (uint64_t rep = 0; good && rep < repeat && run_halted(run) == HALT_NONE;) {
-        const uint64_t units = repeat - rep < piece ? repeat - rep : piece;
-        struct chunk *chunk = chunk_new_piece(base, job);
+        const uint64_t low = p->seq;
+        struct chunk *chunk = cut_piece(p, base, job, &rep, repeat, piece);
         if (chunk == NULL) {
             run_halt(run, HALT_MEMORY);
             good = false;
-            break;
+        } else if (chunk->count == 0) {
+            chunk_release(chunk);
+        } else {
+            good = submit(p, chunk, low);
         }
-        chunk->jobs[0]->first = p->seq;
-        chunk->jobs[0]->rep = rep;
-        chunk->jobs[0]->units = (uint32_t)units;
-        p->seq += units;
-        good = submit(p, chunk, p->seq - units);
-        rep += units;
     }
     chunk_release(base);
     return good;
@@ -275,7 +319,9 @@ static enum pipeline_end read_lines(struct pipeline *p)
 enum pipeline_end pipeline_feed(struct run *run, struct reader *reader, struct progress *progress)
 {
     struct pipeline p = {.run = run, .reader = reader, .progress = progress};
+    choice_begin(&p.choice, run);
     const enum pipeline_end end = read_lines(&p);
+    choice_end(&p.choice);
     flush(&p); /* jobs before a bad line run; after a halt the workers skip them */
     if (end == PIPELINE_READ_ALL)
         atomic_store_explicit(&run->input_ended, true, memory_order_relaxed);

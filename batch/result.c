@@ -157,6 +157,21 @@ static char *put_id(char *at, const struct job *job)
     return put_u64(at, job->id_number);
 }
 
+size_t result_key_max(const struct job *job)
+{
+    return 64 + 6 * job->id_len;
+}
+
+char *result_key(char *at, const struct job *job, uint64_t rep)
+{
+    at = put_literal(at, "{\"id\":");
+    at = put_id(at, job);
+    at = put_literal(at, ",\"job\":\"");
+    at = put_hex(at, job_hash(job, rep), 16);
+    *at++ = '"';
+    return at;
+}
+
 static char *put_member(char *at, const struct result *result, enum field field)
 {
     if ((result->fields & 1u << field) == 0)
@@ -191,11 +206,7 @@ static char *put_mismatch(char *at, const struct job *job, const struct result *
 char *result_line(char *at, const struct job *job, uint64_t rep, const struct result *result,
                   uint32_t mismatch, const struct result_style *style)
 {
-    at = put_literal(at, "{\"id\":");
-    at = put_id(at, job);
-    at = put_literal(at, ",\"job\":\"");
-    at = put_hex(at, job_hash(job, rep), 16);
-    *at++ = '"';
+    at = result_key(at, job, rep);
     if (job->repeated) {
         at = put_literal(at, ",\"rep\":");
         at = put_u64(at, rep);

@@ -31,6 +31,9 @@ size_t result_line_max(const struct job *job, const struct result *result);
 /* Writes the line at `at`; returns its end. mismatch: bits from expect_compare. */
 char *result_line(char *at, const struct job *job, uint64_t rep, const struct result *result,
                   uint32_t mismatch, const struct result_style *style);
+/* The line's first bytes, which say what job it is of: {"id":...,"job":"..." */
+size_t result_key_max(const struct job *job);
+char *result_key(char *at, const struct job *job, uint64_t rep);
 /* One field's value as JSON, from the result or from what was expected: for messages. */
 char *result_field(char *at, const struct result *result, enum field field);
 char *expect_field(char *at, const struct expect *expect, enum field field);

@@ -9,9 +9,11 @@
 
 #include "batch/chain.h"
 #include "batch/diag.h"
+#include "batch/history.h"
 #include "batch/outputs.h"
 #include "batch/pipeline.h"
 #include "batch/summary.h"
+#include "batch/verify.h"
 #include "batch/watcher.h"
 #include "batch/worker.h"
 
@@ -141,6 +143,52 @@ static int start_workers(struct parts *parts)
     return EXIT_UNFINISHED;
 }
 
+/* What the results file has already, and where it is torn. */
+static int read_history(struct run *run)
+{
+    struct javm_error err;
+    uint64_t whole;
+    run->history = history_new();
+    if (run->history == NULL)
+        return no_memory();
+    const enum javm_status status = history_read(run->history, run->options->output, &whole, &err);
+    if (status != JAVM_OK)
+        return fail_setup(status, &err);
+    sink_keep(run->sink, whole);
+    return EXIT_FINE;
+}
+
+static bool consume(void *arg, const char *bytes, size_t len)
+{
+    struct run *run = arg;
+    return verify_lines(run->verify, bytes, len);
+}
+
+static int open_sink(struct run *run)
+{
+    const struct options *options = run->options;
+    struct javm_error err;
+    enum javm_status status = JAVM_OK;
+    if (options->command == COMMAND_VERIFY)
+        status = verify_open(options->recorded, &run->verify, &err);
+    if (status != JAVM_OK)
+        return fail_setup(status, &err);
+    const struct sink_options sink_options = {
+        .path = options->output,
+        .input_fd = input_fd(run->input),
+        .resume = options->resume,
+        .consume = run->verify != NULL ? consume : NULL,
+        .ordered = options->ordered,
+        /* A chunk more than may be in flight: the one that waits for room is numbered already. */
+        .window = options->max_in_flight + CHUNK_UNITS + CHUNK_JOBS,
+        .failed = on_sink_failure,
+        .arg = run};
+    status = sink_open(&sink_options, &run->sink, &err);
+    if (status != JAVM_OK)
+        return fail_setup(status, &err);
+    return options->resume ? read_history(run) : EXIT_FINE;
+}
+
 static int set_up(struct parts *parts, const struct options *options)
 {
     struct run *run = &parts->run;
@@ -170,17 +218,9 @@ static int set_up(struct parts *parts, const struct options *options)
     if (code != EXIT_FINE)
         return code;
     watcher_block_signals();
-    const struct sink_options sink_options = {
-        .path = options->output,
-        .input_fd = input_fd(run->input),
-        .ordered = options->ordered,
-        /* A chunk more than may be in flight: the one that waits for room is numbered already. */
-        .window = options->max_in_flight + CHUNK_UNITS + CHUNK_JOBS,
-        .failed = on_sink_failure,
-        .arg = run};
-    status = sink_open(&sink_options, &run->sink, &err);
-    if (status != JAVM_OK)
-        return fail_setup(status, &err);
+    code = open_sink(run);
+    if (code != EXIT_FINE)
+        return code;
     if (options->stats != NULL &&
         (status = outputs_probe(options->stats, input_fd(run->input), &err)) != JAVM_OK)
         return fail_setup(status, &err);
@@ -215,6 +255,8 @@ static void dispose(struct parts *parts)
         worker = next;
     }
     natives_free(run->natives);
+    history_free(run->history);
+    verify_free(run->verify);
     reader_free(parts->reader);
     chains_free(run->chains);
     if (parts->dir != NULL)
@@ -281,7 +323,7 @@ static void collect_caps(struct javm_dir_thread *dir, struct summary *summary)
                  (unsigned long long)summary->caps.instances);
 }
 
-static int exit_code(const struct summary *summary, enum pipeline_end end)
+static int exit_code(const struct summary *summary, const struct run *run, enum pipeline_end end)
 {
     if (summary->halt == HALT_SIGNAL)
         return EXIT_INTERRUPTED;
@@ -289,13 +331,42 @@ static int exit_code(const struct summary *summary, enum pipeline_end end)
         return EXIT_UNFINISHED;
     if (end == PIPELINE_BAD)
         return EXIT_BAD;
-    return summary->totals.failures > 0 ? EXIT_DIFFERENT : EXIT_FINE;
+    if (run->verify != NULL) /* what failed as it was recorded is as it was recorded */
+        return EXIT_FINE;
+    return summary->totals.failures + run->resumed_failures > 0 ? EXIT_DIFFERENT : EXIT_FINE;
 }
 
 static void tell_sink_failure(const struct summary *summary, const struct javm_error *err)
 {
     complain("%s; %llu results were written", err->text,
              (unsigned long long)summary->lines_written);
+}
+
+static void tell_resume(const struct run *run, const struct summary *summary)
+{
+    if (run->options->ordered && run->resumed_late)
+        complain("the results are not in order: %s had some of later jobs already",
+                 run->options->output);
+    if (summary->halt == HALT_NONE && summary->input_ended)
+        return;
+    char *command = options_resume_command(run->options);
+    if (command != NULL)
+        complain("to go on: %s", command);
+    free(command);
+}
+
+static void compare(struct run *run, struct summary *summary)
+{
+    const bool complete = summary->halt == HALT_NONE && summary->input_ended;
+    struct javm_error err;
+    bool equal;
+    if (verify_report(run->verify, stdout, stderr, complete, &equal, &err) != JAVM_OK) {
+        complain("%s", err.text);
+        if (summary->exit_code <= EXIT_DIFFERENT)
+            summary->exit_code = EXIT_UNFINISHED;
+    } else if (!equal && summary->exit_code == EXIT_FINE) {
+        summary->exit_code = EXIT_DIFFERENT;
+    }
 }
 
 static int finish(struct parts *parts, enum pipeline_end end)
@@ -322,11 +393,13 @@ static int finish(struct parts *parts, enum pipeline_end end)
     const bool saved = collect_natives(run, &summary, &cache_err);
     run_totals(run, &summary.totals, true);
     summary.announced = atomic_load_explicit(&run->announced, memory_order_relaxed);
+    summary.resumed = run->resumed;
+    summary.strangers = run->history == NULL ? 0 : history_count(run->history);
     summary.input_ended = end == PIPELINE_READ_ALL;
     summary.halt = written ? run_halted(run) : HALT_SINK;
     if (getrusage(RUSAGE_SELF, &usage) == 0)
         summary.peak_bytes = (uint64_t)usage.ru_maxrss * 1024;
-    summary.exit_code = exit_code(&summary, end);
+    summary.exit_code = exit_code(&summary, run, end);
     progress_hide(parts->progress);
     if (!written)
         tell_sink_failure(&summary, &sink_err);
@@ -335,6 +408,9 @@ static int finish(struct parts *parts, enum pipeline_end end)
                  (unsigned long long)summary.native.files_failed);
     if (written || sink_err.status != JAVM_E_STATE) /* a reader that went away wants no table */
         summary_print(stderr, &summary, run);
+    tell_resume(run, &summary);
+    if (run->verify != NULL)
+        compare(run, &summary);
     progress_release(parts->progress);
     if (run->options->save_chains != NULL &&
         chains_save(run->chains, parts->dir, run->options->save_chains, &err) != JAVM_OK) {

@@ -17,6 +17,8 @@
 #include "javm/vm.h"
 
 struct chains;
+struct history;
+struct verify;
 struct worker;
 
 /* Why no further job is begun. The first reason stays. */
@@ -30,6 +32,8 @@ struct run {
     enum javm_engine engine; /* the one that is used: options->engine unless that failed */
     struct natives *natives; /* JIT */
     struct chains *chains;
+    struct history *history; /* --resume: lines that the sink has; the parser's */
+    struct verify *verify;   /* verify: the writer's until the sink is closed */
     struct javm_directory *dir;
     struct javm_sched *sched;
     struct sink *sink;
@@ -45,6 +49,10 @@ struct run {
      * those of them that were handed to workers. */
     _Atomic uint64_t announced, issued;
     _Atomic bool input_ended;
+    /* The parser's: jobs that had a line, those of them that failed, and whether one of them stands
+     * behind a job that had none. */
+    uint64_t resumed, resumed_failures;
+    bool resumed_late;
     _Atomic uint64_t
         chunk_bytes; /* allocated by chunks in flight; relaxed: a bound that is approximate */
 

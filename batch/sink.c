@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -36,9 +37,12 @@ struct sink {
     /* set up once */
     int fd, wake_fd, room_fd, closed_fd;
     bool own_fd, ordered;
-    bool stale; /* the writer's: what an older file holds is still there */
+    bool stale; /* the writer's: what an older file holds behind `keep` is still there */
+    off_t keep;
+    bool named; /* it had a name when it was opened */
     const char *name;
     void (*on_failure)(void *arg);
+    bool (*consume)(void *arg, const char *bytes, size_t len);
     void *arg;
     pthread_t writer;
 
@@ -102,39 +106,34 @@ static bool has_failed(const struct sink *sink)
     return atomic_load_explicit(&sink->error, memory_order_relaxed) != 0; /* own store */
 }
 
-static uint64_t count_lines(const char *bytes, size_t len)
-{
-    uint64_t lines = 0;
-    for (const char *at = bytes; (at = memchr(at, '\n', len - (size_t)(at - bytes))) != NULL; at++)
-        lines++;
-    return lines;
-}
-
 /* Before the first byte goes out, and not earlier: until then a mistake leaves an older file whole.
  */
 static void drop_stale(struct sink *sink)
 {
-    if (sink->stale && ftruncate(sink->fd, 0) != 0)
+    if (sink->stale && (ftruncate(sink->fd, sink->keep) != 0 ||
+                        lseek(sink->fd, sink->keep, SEEK_SET) != sink->keep))
         fail(sink);
     sink->stale = false;
 }
 
+/* Relaxed: figures for the summary; sink_close orders the last ones by joining. */
+static void publish(struct sink *sink)
+{
+    atomic_store_explicit(&sink->lines, encoder_lines(sink->encoder), memory_order_relaxed);
+    atomic_store_explicit(&sink->bytes, encoder_bytes(sink->encoder), memory_order_relaxed);
+}
+
 static void put_out(struct sink *sink, const char *bytes, size_t len, uint64_t lines)
 {
-    size_t whole;
     if (len == 0)
         return;
     drop_stale(sink);
     if (has_failed(sink))
         return;
-    const bool good = encoder_write(sink->encoder, bytes, len, &whole);
-    if (!good) {
-        lines = count_lines(bytes, whole);
+    if (sink->consume != NULL ? !sink->consume(sink->arg, bytes, len)
+                              : !encoder_write(sink->encoder, bytes, len, lines))
         fail(sink);
-    }
-    /* Relaxed: figures for the summary; sink_close orders the last ones by joining. */
-    atomic_fetch_add_explicit(&sink->lines, lines, memory_order_relaxed);
-    atomic_store_explicit(&sink->bytes, encoder_bytes(sink->encoder), memory_order_relaxed);
+    publish(sink);
 }
 
 static void write_block(struct sink *sink)
@@ -150,7 +149,7 @@ static void flush_all(struct sink *sink)
     write_block(sink);
     if (!has_failed(sink) && !encoder_flush(sink->encoder))
         fail(sink);
-    atomic_store_explicit(&sink->bytes, encoder_bytes(sink->encoder), memory_order_relaxed);
+    publish(sink);
 }
 
 static void append(struct sink *sink, struct segment *segment)
@@ -241,6 +240,16 @@ static void append_stragglers(struct sink *sink)
     }
 }
 
+/* A file without a name holds results that nobody will ever read. */
+static void check_name(struct sink *sink)
+{
+    struct stat st;
+    if (sink->named && fstat(sink->fd, &st) == 0 && st.st_nlink == 0) {
+        errno = ENOENT;
+        fail(sink);
+    }
+}
+
 static void *writer_main(void *arg)
 {
     struct sink *sink = arg;
@@ -266,7 +275,9 @@ static void *writer_main(void *arg)
         drop_stale(sink);
     if (!keep && !has_failed(sink) && !encoder_finish(sink->encoder))
         fail(sink);
-    atomic_store_explicit(&sink->bytes, encoder_bytes(sink->encoder), memory_order_relaxed);
+    publish(sink);
+    if (sink->own_fd && !has_failed(sink))
+        check_name(sink);
     if (sink->own_fd && close(sink->fd) != 0 && !has_failed(sink))
         fail(sink);
     sink->fd = -1;
@@ -337,7 +348,9 @@ bool sink_close(struct sink *sink, struct javm_error *err)
     if (error == 0)
         return true;
     javm_fail(err, error == EPIPE ? JAVM_E_STATE : JAVM_E_IO, JAVM_NOWHERE, "%s: %s", sink->name,
-              error == EPIPE ? "the reader went away" : strerror(error));
+              error == EPIPE    ? "the reader went away"
+              : error == ENOENT ? "the file was removed while it was written"
+                                : strerror(error));
     return false;
 }
 
@@ -352,12 +365,26 @@ void sink_abandon(struct sink *sink, int ms)
 
 /* ---- set-up ----------------------------------------------------------------------------- */
 
+/* One batch at a time: two would tear each other's lines. */
+static bool lock(int fd)
+{
+    int got;
+    do
+        got = flock(fd, LOCK_EX | LOCK_NB);
+    while (got != 0 && errno == EINTR);
+    return got == 0 || errno != EWOULDBLOCK; /* there are file systems without locks */
+}
+
 static enum javm_status open_output(struct sink *sink, const struct sink_options *options,
                                     struct javm_error *err)
 {
     struct stat out;
+    sink->name = options->path;
+    if (sink->consume != NULL)
+        return JAVM_OK;
     sink->own_fd = strcmp(options->path, "-") != 0;
-    sink->name = sink->own_fd ? options->path : "<stdout>";
+    if (!sink->own_fd)
+        sink->name = "<stdout>";
     /* Not truncated before it is known to be another file than the jobs. */
     sink->fd =
         sink->own_fd ? open(options->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666) : STDOUT_FILENO;
@@ -366,9 +393,24 @@ static enum javm_status open_output(struct sink *sink, const struct sink_options
     if (outputs_same(sink->fd, options->input_fd))
         return javm_fail(err, JAVM_E_EXISTS, JAVM_NOWHERE,
                          "%s: this is the jobs file; results cannot go there", sink->name);
-    sink->stale = sink->own_fd && S_ISREG(out.st_mode);
+    const bool file = sink->own_fd && S_ISREG(out.st_mode);
+    if (options->resume && !file)
+        return javm_fail(err, JAVM_E_STATE, JAVM_NOWHERE,
+                         "%s: --resume needs results that are in a file", sink->name);
+    if (file && !lock(sink->fd))
+        return javm_fail(err, JAVM_E_EXISTS, JAVM_NOWHERE, "%s: another batch writes to it",
+                         sink->name);
+    sink->stale = file;
+    sink->named = file && out.st_nlink > 0;
+    sink->keep = options->resume ? out.st_size : 0;
     outputs_claim(sink->fd);
     return JAVM_OK;
+}
+
+void sink_keep(struct sink *sink, uint64_t bytes)
+{
+    sink->keep = (off_t)bytes;
+    encoder_continue(sink->encoder, bytes > 0);
 }
 
 void sink_free(struct sink *sink)
@@ -396,6 +438,8 @@ static bool allocate(struct sink *sink, const struct sink_options *options)
     sink->block = malloc(BLOCK_BYTES);
     sink->encoder =
         encoder_new(sink->fd, sink->own_fd ? encoding_of(options->path) : ENCODING_PLAIN);
+    if (sink->encoder != NULL)
+        encoder_continue(sink->encoder, sink->keep > 0);
     if (options->ordered) {
         uint64_t size = 1;
         while (size < options->window)
@@ -418,6 +462,7 @@ enum javm_status sink_open(const struct sink_options *options, struct sink **out
     sink->fd = sink->wake_fd = sink->room_fd = sink->closed_fd = -1;
     sink->ordered = options->ordered;
     sink->on_failure = options->failed;
+    sink->consume = options->consume;
     sink->arg = options->arg;
     enum javm_status status = open_output(sink, options, err);
     if (status == JAVM_OK &&

@@ -29,6 +29,10 @@ struct sink;
 struct sink_options {
     const char *path; /* "-": standard output. Compressed when it ends in .gz or .zst */
     int input_fd;     /* the jobs file: refused as output. -1: none */
+    bool resume;      /* results that the file holds stay: see sink_keep */
+    /* Instead of a file (path is only a name then): called with whole lines, from the writer's
+     * thread. False: it failed, errno says why. */
+    bool (*consume)(void *arg, const char *bytes, size_t len);
     bool ordered;
     uint64_t window; /* ordered: no two sequence numbers in flight are further apart */
     /* Called once, from the writer's thread, when writing failed. */
@@ -36,9 +40,14 @@ struct sink_options {
     void *arg;
 };
 
-/* IO: the file cannot be written; EXISTS: it is the jobs file. */
+/* IO: the file cannot be written; EXISTS: it is the jobs file, or another batch writes to it;
+ * STATE: to resume it is no file. */
 enum javm_status sink_open(const struct sink_options *options, struct sink **sink,
                            struct javm_error *err);
+
+/* With `resume`, before anything is pushed: go on behind the first `bytes` of the file, which are
+ * whole. Without this call nothing is taken away. */
+void sink_keep(struct sink *sink, uint64_t bytes);
 
 /* Any thread; lock-free. */
 void sink_push(struct sink *sink, struct segment *segment);

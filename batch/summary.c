@@ -65,8 +65,11 @@ void summary_print(FILE *to, const struct summary *s, const struct run *run)
     const double seconds = s->seconds > 0 ? s->seconds : 1e-9;
     const struct options *options = run->options;
     fprintf(to, "javm-batch: %s%s%s\n", options->path,
-            strcmp(options->path, "-") == 0 ? "" : " -> ",
-            strcmp(options->path, "-") == 0 ? "" : options->output);
+            options->command == COMMAND_VERIFY ? " against "
+            : strcmp(options->path, "-") == 0  ? ""
+                                               : " -> ",
+            options->command == COMMAND_VERIFY || strcmp(options->path, "-") != 0 ? options->output
+                                                                                  : "");
     row(to, "jobs", "%s", text_grouped(a, s->totals.done));
     for (unsigned i = 0; i < OUTCOME_COUNT; i++)
         if (s->totals.exits[i] > 0)
@@ -74,13 +77,21 @@ void summary_print(FILE *to, const struct summary *s, const struct run *run)
                 text_grouped(a, s->totals.exits[i]));
     if (s->totals.mismatches > 0)
         row(to, "mismatches", "%s", text_grouped(a, s->totals.mismatches));
+    if (options->resume)
+        row(to, "resumed", "%s results were there%s%s%s", text_grouped(a, s->resumed),
+            s->strangers == 0 || !s->input_ended ? "" : ", and ",
+            s->strangers == 0 || !s->input_ended ? "" : text_grouped(b, s->strangers),
+            s->strangers == 0 || !s->input_ended ? "" : " of jobs that are not in the file");
+    if (s->totals.replayed > 0)
+        row(to, "replayed", "%s jobs of chains", text_grouped(a, s->totals.replayed));
     print_stop(to, s);
     row(to, "gas", "%s  (%s/s)", text_grouped(a, s->totals.gas),
         text_scaled(b, (double)s->totals.gas / seconds));
     row(to, "time", "%.3f s  (%s jobs/s)", s->seconds,
         text_scaled(a, (double)s->totals.done / seconds));
-    row(to, "results", "%s lines, %s", text_grouped(a, s->lines_written),
-        text_size(b, s->bytes_written));
+    if (options->command != COMMAND_VERIFY)
+        row(to, "results", "%s lines, %s", text_grouped(a, s->lines_written),
+            text_size(b, s->bytes_written));
     row(to, "workers", "%u, %s steals", s->workers,
         text_grouped(a, s->sched.steals_l3 + s->sched.steals_node + s->sched.steals_far));
     print_native(to, &s->native);
@@ -111,7 +122,8 @@ static void print_stats(FILE *to, const struct summary *s, const struct run *run
     for (unsigned i = 0; i < OUTCOME_COUNT; i++)
         fprintf(to, "%s\"%s\":%" PRIu64, i == 0 ? "" : ",", outcome_name((enum outcome)i),
                 s->totals.exits[i]);
-    fprintf(to, "},\"mismatches\":%" PRIu64 ",\"not_run\":%" PRIu64 ",\"input_complete\":%s",
+    fprintf(to, "},\"resumed\":%" PRIu64 ",\"replayed\":%" PRIu64, s->resumed, s->totals.replayed);
+    fprintf(to, ",\"mismatches\":%" PRIu64 ",\"not_run\":%" PRIu64 ",\"input_complete\":%s",
             s->totals.mismatches, not_run(s), s->input_ended ? "true" : "false");
     fprintf(to, ",\"stopped_by\":\"%s\",\"exit_code\":%d",
             stopped_by_input(s) ? "input" : HALTS[s->halt], s->exit_code);

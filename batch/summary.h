@@ -11,6 +11,8 @@ struct summary {
     double seconds;
     uint64_t lines_written, bytes_written;
     uint64_t announced; /* units of all lines that were read */
+    uint64_t resumed;   /* jobs whose results were there already */
+    uint64_t strangers; /* lines that were there and are of no job that was read */
     bool input_ended;   /* the whole file was read */
     enum halt halt;
     unsigned workers;

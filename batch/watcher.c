@@ -81,7 +81,9 @@ static void on_signal(struct watcher *watcher)
     worker_rescue(watcher->run, true);
     sink_abandon(watcher->run->sink, ABANDON_MS);
     sink_written(watcher->run->sink, &lines, &bytes);
-    complain("stopped at once; %llu results are written", (unsigned long long)lines);
+    char *command = options_resume_command(watcher->run->options);
+    complain("stopped at once; %llu results are written%s%s", (unsigned long long)lines,
+             command == NULL ? "" : "; to go on: ", command == NULL ? "" : command);
     _exit(130);
 }
 

@@ -110,7 +110,10 @@ char *read_gzip(const void *bytes, size_t len, size_t *out_len)
     z.avail_in = (uInt)len;
     z.next_out = (Bytef *)out;
     z.avail_out = (uInt)room;
-    need(inflate(&z, Z_FINISH) == Z_STREAM_END);
+    do {
+        need(inflate(&z, Z_FINISH) == Z_STREAM_END);
+        need(inflateReset(&z) == Z_OK); /* another member may follow */
+    } while (z.avail_in > 0);
     *out_len = room - z.avail_out;
     inflateEnd(&z);
     return out;
@@ -125,9 +128,9 @@ char *read_zstd(const void *bytes, size_t len, size_t *out_len)
     ZSTD_inBuffer in = {bytes, len, 0};
     ZSTD_outBuffer to = {out, room, 0};
     size_t left = 1;
-    while (in.pos < in.size && left != 0)
+    while (in.pos < in.size)
         need(!ZSTD_isError(left = ZSTD_decompressStream(context, &to, &in)));
-    need(left == 0); /* else the frame is not closed */
+    need(left == 0); /* else the last frame is not closed */
     ZSTD_freeDCtx(context);
     *out_len = to.pos;
     return out;

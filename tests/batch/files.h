@@ -17,7 +17,7 @@ void scratch_write(const char *name, const void *bytes, size_t len);
 /* The whole file, NUL-terminated, malloc'ed. */
 char *scratch_read(const char *name, size_t *len);
 
-/* malloc'ed; one frame or member. */
+/* malloc'ed; one frame or member is made, any number are read, each has to be whole. */
 char *make_gzip(const void *bytes, size_t len, size_t *out_len);
 char *make_zstd(const void *bytes, size_t len, size_t *out_len);
 char *read_gzip(const void *bytes, size_t len, size_t *out_len);

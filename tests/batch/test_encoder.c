@@ -1,6 +1,6 @@
 /* Defects that this would catch: output that cannot be read back, a flush after which a reader does
  * not yet see everything, a compressed stream that is not ended, a failed write that leaves half a
- * line or miscounts, and a name whose end is misread. */
+ * line or frame or miscounts, and a name whose end is misread. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -64,11 +64,10 @@ Test(encoder, what_is_written_comes_back, .init = scratch_make, .fini = scratch_
         const int fd = open_new("out");
         struct encoder *encoder = encoder_new(fd, encoding);
         cr_assert(encoder != NULL);
-        size_t whole, file_len, back_len;
+        size_t file_len, back_len;
         for (size_t at = 0, part = 1; at < len; at += part, part = part * 3 + 1) {
             part = part < len - at ? part : len - at;
-            cr_assert(encoder_write(encoder, text + at, part, &whole));
-            cr_expect_eq(whole, part);
+            cr_assert(encoder_write(encoder, text + at, part, 1));
         }
         cr_assert(encoder_finish(encoder));
         char *file = scratch_read("out", &file_len);
@@ -110,11 +109,10 @@ Test(encoder, a_flush_brings_everything_out, .init = scratch_make, .fini = scrat
     for (enum encoding encoding = ENCODING_GZIP; encoding <= ENCODING_ZSTD; encoding++) {
         const int fd = open_new("flushed");
         struct encoder *encoder = encoder_new(fd, encoding);
-        size_t whole;
         cr_assert(encoder != NULL);
         for (int i = 0; i < 3; i++) {
             const uint64_t before = encoder_bytes(encoder);
-            cr_assert(encoder_write(encoder, "abc\n", 4, &whole));
+            cr_assert(encoder_write(encoder, "abc\n", 4, 1));
             cr_assert(encoder_flush(encoder));
             const uint64_t after = encoder_bytes(encoder);
             cr_expect_gt(after, before, "encoding %d", encoding);
@@ -140,7 +138,7 @@ Test(encoder, a_file_that_cannot_grow_keeps_whole_lines, .init = scratch_make,
     const int fd = open_new("limited");
     struct encoder *encoder = encoder_new(fd, ENCODING_PLAIN);
     char text[2000];
-    size_t whole = 0, len;
+    size_t len;
     cr_assert(encoder != NULL);
     for (size_t i = 0; i < sizeof text; i++)
         text[i] = i % 10 == 9 ? '\n' : 'x';
@@ -149,10 +147,10 @@ Test(encoder, a_file_that_cannot_grow_keeps_whole_lines, .init = scratch_make,
     limit = old;
     limit.rlim_cur = 1003;
     cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
-    cr_expect_not(encoder_write(encoder, text, sizeof text, &whole));
+    cr_expect_not(encoder_write(encoder, text, sizeof text, 200));
     cr_expect_eq(errno, EFBIG);
     setrlimit(RLIMIT_FSIZE, &old);
-    cr_expect_eq(whole, 1000);
+    cr_expect_eq(encoder_lines(encoder), 100);
     cr_expect_eq(encoder_bytes(encoder), 1000);
     encoder_free(encoder);
     close(fd);
@@ -164,14 +162,13 @@ Test(encoder, a_file_that_cannot_grow_keeps_whole_lines, .init = scratch_make,
 Test(encoder, a_closed_pipe_and_a_full_device, .init = scratch_make, .fini = scratch_remove)
 {
     int ends[2];
-    size_t whole = 7;
     signal(SIGPIPE, SIG_IGN);
     cr_assert_eq(pipe(ends), 0);
     close(ends[0]);
     struct encoder *encoder = encoder_new(ends[1], ENCODING_PLAIN);
     cr_assert(encoder != NULL);
-    cr_expect_not(encoder_write(encoder, "abc\n", 4, &whole));
-    cr_expect(errno == EPIPE && whole == 0 && encoder_bytes(encoder) == 0);
+    cr_expect_not(encoder_write(encoder, "abc\n", 4, 1));
+    cr_expect(errno == EPIPE && encoder_lines(encoder) == 0 && encoder_bytes(encoder) == 0);
     encoder_free(encoder);
     close(ends[1]);
     const int full = open("/dev/full", O_WRONLY);
@@ -179,9 +176,59 @@ Test(encoder, a_closed_pipe_and_a_full_device, .init = scratch_make, .fini = scr
     for (enum encoding encoding = ENCODING_GZIP; encoding <= ENCODING_ZSTD; encoding++) {
         encoder = encoder_new(full, encoding);
         cr_assert(encoder != NULL);
-        cr_expect_not(encoder_write(encoder, "abc\n", 4, &whole) && encoder_finish(encoder));
+        cr_expect_not(encoder_write(encoder, "abc\n", 4, 1) && encoder_finish(encoder));
         cr_expect_eq(errno, ENOSPC);
         encoder_free(encoder);
     }
     close(full);
+}
+
+/* The file cannot grow in the middle of a frame: those before it are left, and as many lines as it
+ * says. */
+Test(encoder, a_torn_frame_is_cut_off, .init = scratch_make, .fini = scratch_remove)
+{
+    size_t len, file_len, back_len;
+    char *text = make_lines(100, &len);
+    signal(SIGXFSZ, SIG_IGN);
+    for (enum encoding encoding = ENCODING_GZIP; encoding <= ENCODING_ZSTD; encoding++) {
+        struct rlimit old, limit;
+        const int fd = open_new("torn");
+        struct encoder *encoder = encoder_new(fd, encoding);
+        cr_assert(encoder != NULL);
+        for (int i = 0; i < 3; i++)
+            cr_assert(encoder_write(encoder, text, len, 100) && encoder_flush(encoder));
+        cr_expect_eq(encoder_lines(encoder), 300);
+        const uint64_t before = encoder_bytes(encoder);
+        cr_assert_eq(getrlimit(RLIMIT_FSIZE, &old), 0);
+        limit = old;
+        limit.rlim_cur = before + 40;
+        cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+        cr_expect_not(encoder_write(encoder, text, len, 100) && encoder_flush(encoder));
+        setrlimit(RLIMIT_FSIZE, &old);
+        cr_expect_eq(encoder_lines(encoder), 300);
+        cr_expect_eq(encoder_bytes(encoder), before);
+        char *file = scratch_read("torn", &file_len);
+        cr_expect_eq(file_len, before, "encoding %d", encoding);
+        char *back = decode(encoding, file, file_len, &back_len);
+        cr_expect(back != NULL && back_len == 3 * len);
+        free(back);
+        free(file);
+        encoder_free(encoder);
+        close(fd);
+    }
+    free(text);
+}
+
+/* Going on with a file that has frames adds nothing unless there are lines. */
+Test(encoder, continued_without_lines, .init = scratch_make, .fini = scratch_remove)
+{
+    for (enum encoding encoding = ENCODING_PLAIN; encoding <= ENCODING_ZSTD; encoding++) {
+        const int fd = open_new("continued");
+        struct encoder *encoder = encoder_new(fd, encoding);
+        cr_assert(encoder != NULL);
+        encoder_continue(encoder, true);
+        cr_expect(encoder_finish(encoder) && encoder_bytes(encoder) == 0);
+        encoder_free(encoder);
+        close(fd);
+    }
 }

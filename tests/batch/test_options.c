@@ -171,7 +171,8 @@ Test(options, where_results_go, .fini = tear_down)
         {".gz", ".gz.results.ndjson"},        {".ndjson", ".ndjson.results.ndjson"},
         {"a.gz.gz", "a.gz.results.ndjson"}};
     for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
-        char *name = options_default_output(NAMES[i][0]);
+        const struct options of = {.path = NAMES[i][0], .shards = 1};
+        char *name = options_default_output(&of);
         cr_expect_str_eq(name, NAMES[i][1]);
         free(name);
     }
@@ -179,6 +180,25 @@ Test(options, where_results_go, .fini = tear_down)
     cr_expect_str_eq(options.output, "-");
     parse("--output x -");
     cr_expect_str_eq(options.output, "x");
+    parse("--shard 2/7 a.ndjson.gz");
+    cr_expect_str_eq(options.output, "a.2-of-7.results.ndjson");
+    cr_expect(options.shard == 2 && options.shards == 7 && !options.resume);
+    parse("--shard 0/1 a --resume");
+    cr_expect_str_eq(options.output, "a.results.ndjson");
+    cr_expect(options.resume);
+    char *command = options_resume_command(&options);
+    cr_expect_str_eq(command, "javm-batch run --shard 0/1 --resume a");
+    free(command);
+    parse("run --output a%b;c j");
+    command = options_resume_command(&options);
+    cr_expect_str_eq(command, "javm-batch run --resume --output 'a%b;c' j");
+    free(command);
+    parse("--output - j");
+    cr_expect_null(options_resume_command(&options), "nothing to go on with");
+    cr_assert_eq(parse("verify --gas 3 j r"), OPTIONS_GO);
+    cr_expect(options.command == COMMAND_VERIFY && options.gas == 3 && options.reproducible);
+    cr_expect_str_eq(options.path, "j");
+    cr_expect_str_eq(options.recorded, "r");
     parse("check j");
     cr_expect_null(options.output, "nothing is written");
 }

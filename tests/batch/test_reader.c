@@ -290,8 +290,10 @@ Test(chunk, pieces_keep_what_they_use)
     char *id = chunk_take(base, 4);
     memcpy(id, "id_1", 4);
     const struct job job = {.id = id, .id_len = 4, .blob = blob};
-    struct chunk *piece = chunk_new_piece(base, &job), *other = chunk_new_piece(base, &job);
+    struct chunk *piece = chunk_new_piece(base, 1), *other = chunk_new_piece(base, 1);
     cr_assert(piece != NULL && other != NULL);
+    chunk_copy(piece, &job);
+    chunk_copy(other, &job);
     cr_expect_lt(piece->bytes, sizeof *piece + 1024, "a piece is small");
     chunk_release(base);
     chunk_release(other);

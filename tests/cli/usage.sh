@@ -18,7 +18,7 @@ refuse() {
 run 0 --help
 check "help goes to standard output" has out 'Usage:'
 check "and nothing else is said" [ ! -s err ]
-for option in gas timeout engine gas-model post output ordered reproducible stats keep-going fail-fast workers max-in-flight numa isolation cache perf-map progress asm; do
+for option in gas timeout engine gas-model post output ordered reproducible stats resume shard keep-going fail-fast workers max-in-flight numa isolation cache perf-map progress asm; do
     check "help has --$option" has out "--$option"
 done
 run 0 --version
@@ -47,14 +47,21 @@ refuse "--asm: not an option of this command" --asm jobs.ndjson
 refuse "--cache: expected a value" jobs.ndjson --cache
 refuse "--cache: not an option of this command" info --cache c demo.jimg
 refuse "--gas: not an option of this command" info --gas 5 demo.jimg
-for option in resume mpi 'trace t' 'trace=t' 'report r' 'shard 1/2' 'metrics 127.0.0.1:1' 'mem-limit 1'; do
+for option in mpi 'trace t' 'trace=t' 'report r' 'metrics 127.0.0.1:1' 'mem-limit 1'; do
     name=${option%%[ =]*}
     # shellcheck disable=SC2086
     refuse "--$name is not in this version" --$option jobs.ndjson
 done
 refuse '--isolation process is not in this version' --isolation process jobs.ndjson
 refuse '--isolation kvm is not in this version' --isolation kvm jobs.ndjson
-refuse 'verify is not in this version' verify jobs.ndjson results.ndjson
+for shard in '' 1 1/ /2 2/2 1/0 -1/2 1/-2 ' 1/2' 1/2x 0x1/2 1/1048577 18446744073709551616/2; do
+    refuse "--shard: expected I/N with 0 <= I < N <= 1048576, found '$shard'" --shard "$shard" jobs.ndjson
+done
+refuse 'expected a jobs file and its results' verify jobs.ndjson
+refuse "expected two files, found 'c', too" verify a b c
+refuse '--resume: not an option of this command' verify --resume jobs.ndjson results.ndjson
+refuse '--output: not an option of this command' verify --output o jobs.ndjson results.ndjson
+refuse 'nowhere: No such file or directory' verify jobs.ndjson nowhere
 refuse 'nowhere.ndjson: No such file or directory' nowhere.ndjson
 refuse '.: Is a directory' .
 refuse 'nowhere.ndjson: No such file or directory' check nowhere.ndjson
