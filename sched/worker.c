@@ -62,6 +62,12 @@ static uint64_t next_random(struct javm_worker *worker)
     return worker->random = x;
 }
 
+static void tell(struct javm_worker *worker, enum javm_sched_event event)
+{
+    if (worker->sched->options.event != NULL)
+        worker->sched->options.event(worker->context, event);
+}
+
 /* Steal up to `most` tasks: all but the last onto the own deque, the last to run now. It is the
  * youngest, next to what the victim works on, and the others follow towards the oldest. */
 static uint64_t steal_from(struct javm_worker *thief, struct deque *victim, size_t most)
@@ -99,6 +105,7 @@ static uint64_t steal_round(struct javm_worker *worker)
             const uint64_t item = steal_from(worker, victim, most);
             if (item != 0) {
                 at_bump(&worker->steals[level], 1);
+                tell(worker, JAVM_SCHED_STEAL);
                 return item;
             }
             at_bump(&worker->failed_steals, 1);
@@ -161,6 +168,7 @@ static bool reason_to_stay(void *arg)
         return true;
     sched_check_done(worker->sched);
     at_store_relaxed(&worker->parks, worker->wakes + 1); /* relaxed: statistics */
+    tell(worker, JAVM_SCHED_PARK);
     return false;
 }
 
@@ -185,6 +193,7 @@ static uint64_t search(struct javm_worker *worker)
             const uint64_t wakes = worker->wakes + 1;
             at_store_relaxed(&worker->parks, wakes);
             at_store_relaxed(&worker->wakes, wakes);
+            tell(worker, JAVM_SCHED_WAKE);
         }
     }
 }

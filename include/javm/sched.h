@@ -27,6 +27,10 @@ struct javm_task {
 
 enum javm_numa { JAVM_NUMA_AUTO, JAVM_NUMA_OFF };
 
+/* What an observer hears of. PARK: falls asleep for lack of work. WAKE: has been woken, now and
+ * then without a PARK before. STEAL: has stolen one or more tasks. */
+enum javm_sched_event { JAVM_SCHED_PARK, JAVM_SCHED_WAKE, JAVM_SCHED_STEAL };
+
 struct javm_sched_options {
     unsigned workers;    /* 0: one per core that the process may use (affinity and cgroup quota
                             respected) */
@@ -37,6 +41,9 @@ struct javm_sched_options {
     void *(*start)(void *arg, unsigned worker);
     void (*stop)(void *arg, unsigned worker, void *context);
     void *arg;
+    /* Called on the worker's thread with its context, between its tasks; must not wait. NULL: none.
+     */
+    void (*event)(void *context, enum javm_sched_event event);
     /* A topology to use instead of this machine's: an hwloc synthetic description ("pack:2 ..."),
      * for tests. NULL: the machine's, where HWLOC_SYNTHETIC and HWLOC_XMLFILE are respected by
      * hwloc itself. */

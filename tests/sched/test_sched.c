@@ -1,7 +1,7 @@
 /* The contract of javm/sched.h, one promise a test. Would catch: a task lost at destruction, a wait
  * that returns early, never, or only when nobody submits any more, hooks that are called on the
- * wrong thread or not in pairs, a failed start that leaves threads behind, outside tasks starved by
- * spawning ones, workers that take signals meant for the main thread. */
+ * wrong thread or not in pairs, events that are missing, a failed start that leaves threads behind,
+ * outside tasks starved by spawning ones, workers that take signals meant for the main thread. */
 #include "tests/sched/support.h"
 
 #include <fcntl.h>
@@ -115,6 +115,71 @@ Test(sched, hooks_come_in_pairs_on_the_workers_thread)
     for (unsigned i = 0; i < HOOKED; i++)
         cr_assert_eq(atomic_load(&hooks.stopped[i]), 1);
     cr_assert_eq(atomic_load(&hooks.wrong), 0);
+}
+
+struct heard {
+    pthread_t thread;
+    unsigned parks, wakes, steals, wrong;
+    bool asleep;
+};
+
+static struct heard heard[2]; /* each written by its worker only, read when the workers are gone */
+
+static void *start_hearing(void *arg, unsigned worker)
+{
+    (void)arg;
+    heard[worker] = (struct heard){.thread = pthread_self()};
+    return &heard[worker];
+}
+
+static void hear(void *context, enum javm_sched_event event)
+{
+    struct heard *at = context;
+    at->wrong += !pthread_equal(at->thread, pthread_self());
+    if (event == JAVM_SCHED_STEAL) {
+        at->wrong += at->asleep;
+        at->steals++;
+    } else if (event == JAVM_SCHED_PARK) {
+        at->wrong += at->asleep;
+        at->asleep = true;
+        at->parks++;
+    } else {
+        at->wakes += at->asleep;
+        at->asleep = false;
+    }
+}
+
+struct needs_a_thief {
+    struct javm_task task;
+    struct counted loot;
+};
+
+/* Does not end before another worker has taken what it spawned. */
+static void wait_for_thief(struct javm_worker *worker, struct javm_task *task)
+{
+    struct needs_a_thief *self = (struct needs_a_thief *)(void *)task;
+    if (javm_sched_spawn(worker, &self->loot.task) == JAVM_OK)
+        await(&self->loot.runs, 1);
+}
+
+Test(sched, events_are_told_on_the_workers_thread)
+{
+    struct javm_sched *sched = start_sched((struct javm_sched_options){
+        .workers = 2, .numa = JAVM_NUMA_OFF, .start = start_hearing, .event = hear});
+    for (unsigned i = 0; i < 20; i++) {
+        struct needs_a_thief task = {{wait_for_thief}, {{count_run}, 0}};
+        submit_one(sched, &task.task);
+        javm_sched_wait(sched);
+        cr_assert_eq(atomic_load(&task.loot.runs), 1);
+    }
+    const struct javm_worker_stats sum = sum_stats(sched);
+    javm_sched_destroy(sched);
+    cr_expect_eq(heard[0].wrong + heard[1].wrong, 0);
+    cr_expect_geq(heard[0].steals + heard[1].steals, 20);
+    cr_expect_eq(heard[0].steals + heard[1].steals,
+                 sum.steals_l3 + sum.steals_node + sum.steals_far);
+    for (unsigned i = 0; i < 2; i++)
+        cr_expect_eq(heard[i].parks, heard[i].wakes, "whoever fell asleep was woken");
 }
 
 Test(sched, a_failed_start_stops_the_others)
