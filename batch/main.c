@@ -8,6 +8,7 @@
 #include <sodium.h>
 
 #include "batch/check.h"
+#include "batch/compare.h"
 #include "batch/diag.h"
 #include "batch/info.h"
 #include "batch/options.h"
@@ -43,9 +44,10 @@ int main(int argc, char **argv)
     case OPTIONS_BAD:
         break;
     case OPTIONS_GO:
-        code = options.command == COMMAND_INFO    ? info_file(&options)
-               : options.command == COMMAND_CHECK ? check_jobs(&options)
-                                                  : run_batch(&options);
+        code = options.command == COMMAND_INFO      ? info_file(&options)
+               : options.command == COMMAND_CHECK   ? check_jobs(&options)
+               : options.command == COMMAND_COMPARE ? compare_stats(&options)
+                                                    : run_batch(&options);
         break;
     }
     options_free(&options);

@@ -7,55 +7,9 @@
 #include <string.h>
 
 #include "batch/diag.h"
+#include "batch/metrics.h"
+#include "batch/options_help.h"
 #include "javm/version.h"
-
-static const char HELP[] =
-    "javm-batch: run many metered, sandboxed programs on all cores.\n"
-    "\n"
-    "Usage:\n"
-    "  javm-batch [run] [OPTIONS] JOBS.ndjson   run the jobs; '-' reads standard input\n"
-    "  javm-batch verify [OPTIONS] JOBS.ndjson RESULTS.ndjson\n"
-    "                                           run again, show what differs\n"
-    "  javm-batch check [OPTIONS] JOBS.ndjson   report every problem, run nothing\n"
-    "  javm-batch info [--asm] FILE             what an image, bundle, ELF or PVM file holds;\n"
-    "                                           --asm: its code, guest and native\n"
-    "\n"
-    "JOBS and results may be compressed (.gz, .zst).\n"
-    "\n"
-    "Jobs:\n"
-    "  --gas N             gas of jobs that name none (default 1000000000)\n"
-    "  --timeout MS        wall-clock guard for each job; its result is an error\n"
-    "  --engine E          interp or jit (default: jit where this build has it)\n"
-    "  --gas-model M       exec (default) or full\n"
-    "  --post              report the hash of each instance after its job\n"
-    "\n"
-    "Results:\n"
-    "  --output FILE       default JOBS.results.ndjson, '-' is standard output\n"
-    "  --resume            run the jobs that have no result in the file yet, add theirs\n"
-    "  --ordered           in the order of the jobs, with bounded memory\n"
-    "  --reproducible      leave out us and worker: same jobs, same bytes\n"
-    "  --stats FILE        figures of the whole batch as JSON\n"
-    "  --save-chains FILE  what each chain left at the end, as a bundle\n"
-    "\n"
-    "Trouble:\n"
-    "  --keep-going        a bad line becomes an error result and the batch goes on\n"
-    "  --fail-fast         stop at the first error, crash or unexpected result\n"
-    "\n"
-    "Machine:\n"
-    "  --shard I/N         only jobs whose number mod N is I\n"
-    "  --workers N         default: one for each core this process may use\n"
-    "  --max-in-flight N   jobs read but not yet written, at most (default 65536)\n"
-    "  --numa auto|off     bind workers and their memory (default auto)\n"
-    "  --isolation I       thread (default)\n"
-    "  --cache DIR         keep compiled code there between runs\n"
-    "  --perf-map          write /tmp/perf-PID.map, which perf reads\n"
-    "\n"
-    "Display:\n"
-    "  --progress P        auto (default), bar, plain or none; always on standard error\n"
-    "  --help, --version\n"
-    "\n"
-    "Exit code: 0 all ran; 1 an expect differed or a job was an error; 2 bad usage or\n"
-    "input; 3 the batch could not finish; 130 interrupted.\n";
 
 enum option_id {
     OPT_GAS = 256,
@@ -67,6 +21,8 @@ enum option_id {
     OPT_ORDERED,
     OPT_REPRODUCIBLE,
     OPT_STATS,
+    OPT_TRACE,
+    OPT_METRICS,
     OPT_SAVE_CHAINS,
     OPT_KEEP_GOING,
     OPT_FAIL_FAST,
@@ -95,6 +51,8 @@ static const struct option OPTIONS[] = {
     {"ordered", no_argument, NULL, OPT_ORDERED},
     {"reproducible", no_argument, NULL, OPT_REPRODUCIBLE},
     {"stats", required_argument, NULL, OPT_STATS},
+    {"trace", required_argument, NULL, OPT_TRACE},
+    {"metrics", required_argument, NULL, OPT_METRICS},
     {"save-chains", required_argument, NULL, OPT_SAVE_CHAINS},
     {"keep-going", no_argument, NULL, OPT_KEEP_GOING},
     {"fail-fast", no_argument, NULL, OPT_FAIL_FAST},
@@ -109,10 +67,8 @@ static const struct option OPTIONS[] = {
     {"resume", no_argument, NULL, OPT_RESUME},
     {"shard", required_argument, NULL, OPT_SHARD},
     /* Known, but not in this version; optional, so that a value or none both reach the message. */
-    {"trace", optional_argument, NULL, OPT_LATER},
     {"report", optional_argument, NULL, OPT_LATER},
     {"mpi", no_argument, NULL, OPT_LATER},
-    {"metrics", optional_argument, NULL, OPT_LATER},
     {"mem-limit", optional_argument, NULL, OPT_LATER},
     {NULL, 0, NULL, 0}};
 
@@ -218,6 +174,18 @@ static bool set_shard(const char *text, struct options *options)
     return false;
 }
 
+static bool set_metrics(const char *text, struct options *options)
+{
+    options->metrics = text;
+    if (metrics_address(text))
+        return true;
+    complain(
+        "--metrics: expected 127.0.0.1:PORT, localhost:PORT or [::1]:PORT (figures are for this "
+        "machine only), found '%s'",
+        text);
+    return false;
+}
+
 static bool set_option(int id, int index, struct options *options)
 {
     uint64_t value;
@@ -255,6 +223,11 @@ static bool set_option(int id, int index, struct options *options)
         return true;
     case OPT_STATS:
         options->stats = optarg;
+        return true;
+    case OPT_METRICS:
+        return set_metrics(optarg, options);
+    case OPT_TRACE:
+        options->trace = optarg;
         return true;
     case OPT_SAVE_CHAINS:
         options->save_chains = optarg;
@@ -296,6 +269,8 @@ static bool fits(enum command command, int id)
     case COMMAND_VERIFY: /* it writes no results */
         return id != OPT_ASM && id != OPT_OUTPUT && id != OPT_ORDERED && id != OPT_REPRODUCIBLE &&
                id != OPT_RESUME;
+    case COMMAND_COMPARE:
+        return false;
     case COMMAND_INFO:
         return id == OPT_ASM || id == OPT_ENGINE;
     }
@@ -311,7 +286,8 @@ static bool find_command(int *argc, char ***argv, struct options *options)
     } COMMANDS[] = {{"run", COMMAND_RUN},
                     {"verify", COMMAND_VERIFY},
                     {"check", COMMAND_CHECK},
-                    {"info", COMMAND_INFO}};
+                    {"info", COMMAND_INFO},
+                    {"compare", COMMAND_COMPARE}};
     if (*argc < 2)
         return true;
     const char *word = (*argv)[1];
@@ -350,11 +326,15 @@ char *options_default_output(const struct options *options)
 
 static enum options_end finish(int argc, char **argv, struct options *options)
 {
-    const int wanted = options->command == COMMAND_VERIFY ? 2 : 1;
+    static const char *const WANTED[] = {[COMMAND_RUN] = "a jobs file",
+                                         [COMMAND_VERIFY] = "a jobs file and its results",
+                                         [COMMAND_CHECK] = "a jobs file",
+                                         [COMMAND_INFO] = "a file",
+                                         [COMMAND_COMPARE] = "two files that --stats wrote"};
+    const bool verify = options->command == COMMAND_VERIFY;
+    const int wanted = verify || options->command == COMMAND_COMPARE ? 2 : 1;
     if (argc - optind < wanted) {
-        complain("expected a %s", options->command == COMMAND_INFO     ? "file"
-                                  : options->command == COMMAND_VERIFY ? "jobs file and its results"
-                                                                       : "jobs file");
+        complain("expected %s", WANTED[options->command]);
         return bad();
     }
     if (argc - optind > wanted) {
@@ -363,8 +343,10 @@ static enum options_end finish(int argc, char **argv, struct options *options)
         return bad();
     }
     options->path = argv[optind];
-    if (wanted == 2) {
-        options->output = options->recorded = argv[optind + 1];
+    if (wanted == 2)
+        options->second = argv[optind + 1];
+    if (verify) {
+        options->output = options->second;
         options->reproducible = true;
     }
     if (options->output != NULL || options->command != COMMAND_RUN)
@@ -397,7 +379,7 @@ enum options_end options_parse(int argc, char **argv, struct options *options)
         if (id == -1)
             return finish(argc, argv, options);
         if (id == 'h') {
-            fputs(HELP, stdout);
+            fputs(OPTIONS_HELP, stdout);
             return OPTIONS_DONE;
         }
         if (id == 'V') {

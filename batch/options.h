@@ -9,7 +9,7 @@
 #include "javm/sched.h"
 #include "javm/vm.h"
 
-enum command { COMMAND_RUN, COMMAND_VERIFY, COMMAND_CHECK, COMMAND_INFO };
+enum command { COMMAND_RUN, COMMAND_VERIFY, COMMAND_CHECK, COMMAND_INFO, COMMAND_COMPARE };
 enum progress_mode { PROGRESS_AUTO, PROGRESS_BAR, PROGRESS_PLAIN, PROGRESS_NONE };
 
 #define DEFAULT_GAS       1000000000u
@@ -20,11 +20,12 @@ enum progress_mode { PROGRESS_AUTO, PROGRESS_BAR, PROGRESS_PLAIN, PROGRESS_NONE 
 
 struct options {
     enum command command;
-    const char *path;     /* the jobs file, or the file of info; "-": standard input */
-    const char *recorded; /* verify: the results */
-    const char *output;   /* never NULL for run and verify */
-    char *output_made;    /* malloc'ed default of output, or NULL */
-    const char *stats;
+    const char *path;   /* the jobs file, or the file of info; "-": standard input */
+    const char *second; /* verify: the results; compare: the other figures */
+    const char *output; /* never NULL for run and verify */
+    char *output_made;  /* malloc'ed default of output, or NULL */
+    const char *stats, *trace;
+    const char *metrics;     /* an address of this machine, or NULL */
     const char *save_chains; /* a bundle, or NULL */
     const char *cache;       /* directory of compiled code, or NULL */
     unsigned workers;        /* 0: one per core */

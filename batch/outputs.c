@@ -10,7 +10,7 @@
 
 #include "javm/load.h"
 
-#define CLAIMS 2 /* results and figures */
+#define CLAIMS 4 /* results, figures, trace, report */
 
 static struct {
     dev_t device;
@@ -61,8 +61,9 @@ enum javm_status outputs_probe(const char *path, int input_fd, struct javm_error
         return javm_fail(err, JAVM_E_EXISTS, JAVM_NOWHERE,
                          "%s: this is the jobs file; figures cannot go there", path);
     if (twice)
-        return javm_fail(err, JAVM_E_EXISTS, JAVM_NOWHERE,
-                         "%s: results go there; figures need a file of their own", path);
+        return javm_fail(
+            err, JAVM_E_EXISTS, JAVM_NOWHERE,
+            "%s: something else of this batch goes there; figures need a file of their own", path);
     return JAVM_OK;
 }
 

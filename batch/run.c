@@ -10,9 +10,11 @@
 #include "batch/chain.h"
 #include "batch/diag.h"
 #include "batch/history.h"
+#include "batch/metrics.h"
 #include "batch/outputs.h"
 #include "batch/pipeline.h"
 #include "batch/summary.h"
+#include "batch/trace.h"
 #include "batch/verify.h"
 #include "batch/watcher.h"
 #include "batch/worker.h"
@@ -74,6 +76,7 @@ struct parts {
     struct reader *reader;
     struct progress *progress;
     struct watcher *watcher;
+    struct metrics *metrics;
 };
 
 static int fail_setup(enum javm_status status, const struct javm_error *err)
@@ -132,6 +135,7 @@ static int start_workers(struct parts *parts)
                                                .numa = run->options->numa,
                                                .start = worker_start,
                                                .stop = worker_stop,
+                                               .event = run->trace != NULL ? worker_event : NULL,
                                                .arg = run};
     const enum javm_status status = javm_sched_create(&options, &run->sched, &err);
     if (status == JAVM_OK)
@@ -170,7 +174,7 @@ static int open_sink(struct run *run)
     struct javm_error err;
     enum javm_status status = JAVM_OK;
     if (options->command == COMMAND_VERIFY)
-        status = verify_open(options->recorded, &run->verify, &err);
+        status = verify_open(options->second, &run->verify, &err);
     if (status != JAVM_OK)
         return fail_setup(status, &err);
     const struct sink_options sink_options = {
@@ -228,10 +232,17 @@ static int set_up(struct parts *parts, const struct options *options)
         (status = outputs_probe_replaced(options->save_chains, input_fd(run->input), &err)) !=
             JAVM_OK)
         return fail_setup(status, &err);
+    if (options->trace != NULL &&
+        ((status = outputs_probe(options->trace, input_fd(run->input), &err)) != JAVM_OK ||
+         (status = trace_open(options->trace, options->path, &run->trace, &err)) != JAVM_OK))
+        return fail_setup(status, &err);
     code = start_workers(parts);
     if (code != EXIT_FINE)
         return code;
     run->started_ns = clock_ns();
+    if (options->metrics != NULL &&
+        (status = metrics_start(options->metrics, run, &parts->metrics, &err)) != JAVM_OK)
+        return fail_setup(status, &err);
     parts->progress = progress_new(options->progress, stderr);
     parts->watcher = watcher_start(run, parts->progress);
     return parts->watcher == NULL ? no_memory() : EXIT_FINE;
@@ -241,6 +252,7 @@ static void dispose(struct parts *parts)
 {
     struct run *run = &parts->run;
     struct javm_error err;
+    metrics_stop(parts->metrics);
     watcher_stop(parts->watcher);
     progress_free(parts->progress);
     if (run->sched != NULL)
@@ -254,6 +266,7 @@ static void dispose(struct parts *parts)
         free(worker);
         worker = next;
     }
+    trace_free(run->trace);
     natives_free(run->natives);
     history_free(run->history);
     verify_free(run->verify);
@@ -369,6 +382,22 @@ static void compare(struct run *run, struct summary *summary)
     }
 }
 
+/* After the workers were stopped. False: it could not be written, which was said. */
+static bool finish_trace(struct run *run)
+{
+    struct trace_figures figures;
+    struct javm_error err;
+    if (run->trace == NULL)
+        return true;
+    const bool written = trace_close(run->trace, &figures, &err) == JAVM_OK;
+    if (!written)
+        complain("--trace: %s", err.text);
+    if (figures.lost > 0)
+        complain("warning: --trace: %llu events came too fast to be written",
+                 (unsigned long long)figures.lost);
+    return written;
+}
+
 static int finish(struct parts *parts, enum pipeline_end end)
 {
     struct run *run = &parts->run;
@@ -384,6 +413,8 @@ static int finish(struct parts *parts, enum pipeline_end end)
     sink_written(run->sink, &summary.lines_written, &summary.bytes_written);
     watcher_stop(parts->watcher); /* until here a second signal may want the sink */
     parts->watcher = NULL;
+    metrics_stop(parts->metrics);
+    parts->metrics = NULL;
     sink_free(run->sink);
     run->sink = NULL;
     javm_sched_destroy(run->sched);
@@ -412,6 +443,8 @@ static int finish(struct parts *parts, enum pipeline_end end)
     if (run->verify != NULL)
         compare(run, &summary);
     progress_release(parts->progress);
+    if (!finish_trace(run) && summary.exit_code <= EXIT_DIFFERENT)
+        summary.exit_code = EXIT_UNFINISHED;
     if (run->options->save_chains != NULL &&
         chains_save(run->chains, parts->dir, run->options->save_chains, &err) != JAVM_OK) {
         complain("--save-chains: %s", err.text);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "batch/diag.h"
+#include "batch/trace.h"
 #include "batch/worker.h"
 
 #define ABANDON_MS 2000 /* how long a second signal waits for the block being written */
@@ -80,6 +81,8 @@ static void on_signal(struct watcher *watcher)
     uint64_t lines, bytes;
     worker_rescue(watcher->run, true);
     sink_abandon(watcher->run->sink, ABANDON_MS);
+    if (watcher->run->trace != NULL)
+        trace_abandon(watcher->run->trace, ABANDON_MS);
     sink_written(watcher->run->sink, &lines, &bytes);
     char *command = options_resume_command(watcher->run->options);
     complain("stopped at once; %llu results are written%s%s", (unsigned long long)lines,

@@ -36,7 +36,10 @@ void *worker_start(void *arg, unsigned index)
         worker->scratch = javm_annex_new();
         const struct javm_vm_options options = {
             .engine = run->engine, .gas_model = run->options->gas_model, .jit = store_of(run)};
+        if (run->trace != NULL)
+            worker->lane = trace_lane_new(run->trace, index);
         if (worker->dir != NULL && worker->scratch != NULL &&
+            (run->trace == NULL || worker->lane != NULL) &&
             javm_vm_create(&options, &worker->vm, &err) == JAVM_OK) {
             struct worker *head = atomic_load_explicit(&run->workers, memory_order_relaxed);
             /* Release, partner: run_totals. */
@@ -75,6 +78,17 @@ void worker_stop(void *arg, unsigned index, void *context)
     worker->vm = NULL;
     worker->dir = NULL;
     worker->spare = NULL;
+}
+
+void worker_event(void *context, enum javm_sched_event event)
+{
+    const struct worker *worker = context;
+    if (event == JAVM_SCHED_STEAL)
+        trace_steal(worker->lane);
+    else if (event == JAVM_SCHED_PARK)
+        trace_park(worker->lane);
+    else
+        trace_wake(worker->lane);
 }
 
 /* ---- segments --------------------------------------------------------------------------- */
@@ -198,6 +212,19 @@ static void execute_on(struct worker *worker, const struct job *job, int64_t now
     javm_annex_open(worker->dir, NULL);
 }
 
+static void trace_unit(const struct worker *worker, const struct job *job, uint64_t seq,
+                       const struct result *result, int64_t begun, int64_t now)
+{
+    const bool charged = result->fields & 1u << FIELD_GAS_USED;
+    trace_job(worker->lane, job, seq, result->outcome,
+              charged ? result->gas_used - result->gas_before : 0, begun, now);
+    if (worker->run->natives == NULL)
+        return;
+    struct javm_jit_stats stats;
+    natives_stats(worker->run->natives, &stats);
+    trace_compiled(worker->lane, stats.compiled_bytes, stats.compile_ns);
+}
+
 /* Run one unit and add its line to the segment. False: no memory for the line. Returns the time in
  * *now. */
 static bool run_unit(struct worker *worker, const struct job *job, uint64_t seq, int64_t *now)
@@ -224,6 +251,8 @@ static bool run_unit(struct worker *worker, const struct job *job, uint64_t seq,
     }
     const uint64_t ns = (uint64_t)(*now - begun);
     result.us = ns / 1000;
+    if (worker->lane != NULL)
+        trace_unit(worker, job, seq, &result, begun, *now);
     const uint32_t mismatch = job->expect == NULL ? 0 : expect_compare(job->expect, &result);
     const bool room = segment_room(worker, seq, result_line_max(job, &result));
     if (room) {

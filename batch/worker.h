@@ -5,6 +5,7 @@
 #include "batch/chunk.h"
 #include "batch/counters.h"
 #include "batch/run.h"
+#include "batch/trace.h"
 
 struct worker {
     struct worker *next; /* run->workers */
@@ -16,6 +17,7 @@ struct worker {
     size_t usual_len;           /* of recent segments: the next one's first size */
     int64_t segment_since;      /* ns */
     unsigned index;
+    struct trace_lane *lane;       /* NULL without --trace */
     struct span *spare;            /* for the next `rest` */
     struct javm_vm_stats vm_stats; /* final, once stopped */
 
@@ -31,6 +33,9 @@ struct worker {
 /* For struct javm_sched_options; arg is the run. */
 void *worker_start(void *arg, unsigned index);
 void worker_stop(void *arg, unsigned index, void *context);
+
+/* For struct javm_sched_options with --trace; context is the worker. */
+void worker_event(void *context, enum javm_sched_event event);
 
 /* Once in a while from the watcher's thread: help workers that have been in one job since the last
  * call. Their parked results go to the sink and the units behind the job to whoever is free. `all`:

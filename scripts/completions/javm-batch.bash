@@ -8,15 +8,15 @@ _javm_batch() {
     --progress) COMPREPLY=($(compgen -W "auto bar plain none" -- "$cur")) && return ;;
     --gas-model) COMPREPLY=($(compgen -W "exec full" -- "$cur")) && return ;;
     --cache) COMPREPLY=($(compgen -d -- "$cur")) && return ;;
-    --shard | --gas | --timeout | --workers | --max-in-flight) return ;;
+    --shard | --metrics | --gas | --timeout | --workers | --max-in-flight) return ;;
     esac
     if [[ $cur == -* ]]; then
         COMPREPLY=($(compgen -W "--gas --timeout --engine --gas-model --post --output --resume --shard --ordered
-            --reproducible --stats --save-chains --keep-going --fail-fast --workers --max-in-flight --numa --isolation
-            --cache --perf-map --progress --asm --help --version" -- "$cur"))
+            --reproducible --stats --trace --metrics --save-chains --keep-going --fail-fast --workers --max-in-flight --numa
+            --isolation --cache --perf-map --progress --asm --help --version" -- "$cur"))
     else
         COMPREPLY=($(compgen -f -- "$cur"))
-        [[ $COMP_CWORD -eq 1 ]] && COMPREPLY+=($(compgen -W "run verify check info" -- "$cur"))
+        [[ $COMP_CWORD -eq 1 ]] && COMPREPLY+=($(compgen -W "run verify check compare info" -- "$cur"))
     fi
 }
 complete -o filenames -F _javm_batch javm-batch

@@ -56,6 +56,7 @@ Test(options, defaults, .fini = tear_down)
     cr_expect_str_eq(options.path, "a/jobs.ndjson");
     cr_expect_str_eq(options.output, "a/jobs.results.ndjson");
     cr_expect_null(options.stats);
+    cr_expect(options.trace == NULL && options.metrics == NULL);
     cr_expect_null(options.cache);
     cr_expect_eq(options.workers, 0);
     cr_expect_eq(options.gas, 1000000000);
@@ -93,6 +94,14 @@ Test(options, each_sets_its_own, .fini = tear_down)
     parse("--numa off --progress plain --engine interp j");
     cr_expect(options.numa == JAVM_NUMA_OFF && options.progress == PROGRESS_PLAIN &&
               options.engine == JAVM_ENGINE_INTERP && options.engine_named);
+    parse("--trace t j");
+    cr_expect_str_eq(options.trace, "t");
+    cr_expect(options.stats == NULL && options.metrics == NULL);
+    parse("--metrics 127.0.0.1:0 j");
+    cr_expect_str_eq(options.metrics, "127.0.0.1:0");
+    cr_expect_null(options.trace);
+    cr_expect_eq(parse("--metrics [::1]:65535 j"), OPTIONS_GO);
+    cr_expect_eq(parse("--metrics 10.0.0.1:9400 j"), OPTIONS_BAD);
     parse("--cache c j");
     cr_expect_str_eq(options.cache, "c");
     cr_expect(!options.perf_map);
@@ -113,6 +122,11 @@ Test(options, commands, .fini = tear_down)
     cr_expect_eq(options.command, COMMAND_RUN);
     cr_assert_eq(parse("check --gas 5 j"), OPTIONS_GO);
     cr_expect(options.command == COMMAND_CHECK && options.gas == 5);
+    cr_assert_eq(parse("compare a b"), OPTIONS_GO);
+    cr_expect_eq(options.command, COMMAND_COMPARE);
+    cr_expect_str_eq(options.path, "a");
+    cr_expect_str_eq(options.second, "b");
+    cr_expect(parse("compare a") == OPTIONS_BAD && parse("compare a b c") == OPTIONS_BAD);
     cr_assert_eq(parse("info j --asm"), OPTIONS_GO);
     cr_expect(options.command == COMMAND_INFO && options.disassemble && !options.engine_named);
     cr_assert_eq(parse("info j --asm --engine interp"), OPTIONS_GO);
@@ -198,7 +212,7 @@ Test(options, where_results_go, .fini = tear_down)
     cr_assert_eq(parse("verify --gas 3 j r"), OPTIONS_GO);
     cr_expect(options.command == COMMAND_VERIFY && options.gas == 3 && options.reproducible);
     cr_expect_str_eq(options.path, "j");
-    cr_expect_str_eq(options.recorded, "r");
+    cr_expect_str_eq(options.second, "r");
     parse("check j");
     cr_expect_null(options.output, "nothing is written");
 }

@@ -198,7 +198,7 @@ cp one.ndjson kept.ndjson
 run 2 --stats one.ndjson --output - one.ndjson
 check "figures into the jobs file" has err 'one.ndjson: this is the jobs file; figures cannot go there'
 run 2 --stats same --output ./same one.ndjson
-check "figures into the results" has err 'same: results go there; figures need a file of their own'
+check "figures into the results" has err 'same: something else of this batch goes there; figures need a file of their own'
 run 2 --stats demo.jimg --output - one.ndjson
 run 2 --output demo.jimg one.ndjson
 check "results into an image" has err 'one.ndjson:1:21: load: demo.jimg: this batch writes to it, so it cannot be an input'

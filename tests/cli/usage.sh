@@ -18,7 +18,7 @@ refuse() {
 run 0 --help
 check "help goes to standard output" has out 'Usage:'
 check "and nothing else is said" [ ! -s err ]
-for option in gas timeout engine gas-model post output ordered reproducible stats resume shard keep-going fail-fast workers max-in-flight numa isolation cache perf-map progress asm; do
+for option in gas timeout engine gas-model post output ordered reproducible stats resume shard trace metrics keep-going fail-fast workers max-in-flight numa isolation cache perf-map progress asm; do
     check "help has --$option" has out "--$option"
 done
 run 0 --version
@@ -45,9 +45,10 @@ refuse "--progress: expected auto, bar, plain or none, found 'loud'" --progress 
 refuse "--gas-model: expected exec or full, found 'x'" --gas-model x jobs.ndjson
 refuse "--asm: not an option of this command" --asm jobs.ndjson
 refuse "--cache: expected a value" jobs.ndjson --cache
+refuse "--trace: not an option of this command" info --trace t demo.jimg
 refuse "--cache: not an option of this command" info --cache c demo.jimg
 refuse "--gas: not an option of this command" info --gas 5 demo.jimg
-for option in mpi 'trace t' 'trace=t' 'report r' 'metrics 127.0.0.1:1' 'mem-limit 1'; do
+for option in mpi 'report r' 'report=r' 'mem-limit 1'; do
     name=${option%%[ =]*}
     # shellcheck disable=SC2086
     refuse "--$name is not in this version" --$option jobs.ndjson
