@@ -1,6 +1,6 @@
 #include "batch/chain.h"
 
-#include <sodium.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,26 +12,22 @@
 #define SPARE_CAPS  8u
 #define SPARE_BYTES 16384u
 
-/* Open addressing over pointers, under a random key like definitions. */
 struct chains {
-    struct chain **table;
-    size_t capacity, count; /* capacity: a power of two, at most half full */
-    unsigned char key[crypto_shorthash_KEYBYTES];
+    struct names names;
 };
 
-#define FIRST_CAPACITY 64
-
 /* ---- by name ---------------------------------------------------------------------------- */
+
+static struct chain *at(struct named *named)
+{
+    return named == NULL ? NULL
+                         : (struct chain *)(void *)((char *)named - offsetof(struct chain, named));
+}
 
 struct chains *chains_new(void)
 {
     struct chains *chains = calloc(1, sizeof *chains);
-    if (chains == NULL)
-        return NULL;
-    chains->capacity = FIRST_CAPACITY;
-    chains->table = calloc(chains->capacity, sizeof *chains->table);
-    randombytes_buf(chains->key, sizeof chains->key);
-    if (chains->table != NULL)
+    if (chains != NULL && names_open(&chains->names))
         return chains;
     free(chains);
     return NULL;
@@ -51,7 +47,7 @@ static void chain_free(struct chain *chain)
     let_go(chain->next);
     let_go(atomic_load_explicit(&chain->arrived, memory_order_relaxed));
     javm_annex_free(chain->annex);
-    free(chain->name);
+    free(chain->named.name);
     free(chain);
 }
 
@@ -59,58 +55,23 @@ void chains_free(struct chains *chains)
 {
     if (chains == NULL)
         return;
-    for (size_t i = 0; i < chains->capacity; i++)
-        if (chains->table[i] != NULL)
-            chain_free(chains->table[i]);
-    free(chains->table);
+    for (size_t i = 0; i < chains->names.capacity; i++)
+        if (chains->names.places[i] != NULL)
+            chain_free(at(chains->names.places[i]));
+    names_close(&chains->names);
     free(chains);
-}
-
-static struct chain **place(const struct chains *chains, const char *name, size_t len)
-{
-    unsigned char out[crypto_shorthash_BYTES];
-    size_t i;
-    crypto_shorthash(out, (const unsigned char *)name, len, chains->key);
-    memcpy(&i, out, sizeof i);
-    for (i &= chains->capacity - 1;; i = (i + 1) & (chains->capacity - 1)) {
-        const struct chain *at = chains->table[i];
-        if (at == NULL || (at->name_len == len && memcmp(at->name, name, len) == 0))
-            return &chains->table[i];
-    }
-}
-
-static bool grow(struct chains *chains)
-{
-    if (chains->count * 2 < chains->capacity)
-        return true;
-    struct chains larger = *chains;
-    larger.capacity = chains->capacity * 2;
-    larger.table = calloc(larger.capacity, sizeof *larger.table);
-    if (larger.table == NULL)
-        return false;
-    for (size_t i = 0; i < chains->capacity; i++)
-        if (chains->table[i] != NULL)
-            *place(&larger, chains->table[i]->name, chains->table[i]->name_len) = chains->table[i];
-    free(chains->table);
-    *chains = larger;
-    return true;
 }
 
 struct chain *chains_find(struct chains *chains, const char *name, size_t len)
 {
-    struct chain *chain = *place(chains, name, len);
+    struct chain *chain = at(names_find(&chains->names, name, len));
     if (chain != NULL)
         return chain;
-    if (!grow(chains) || (chain = calloc(1, sizeof *chain)) == NULL)
-        return NULL;
-    chain->name = strndup(name, len);
-    if (chain->name == NULL) {
+    chain = calloc(1, sizeof *chain);
+    if (chain == NULL || !names_add(&chains->names, &chain->named, name, len)) {
         free(chain);
         return NULL;
     }
-    chain->name_len = len;
-    *place(chains, name, len) = chain;
-    chains->count++;
     return chain;
 }
 
@@ -184,7 +145,7 @@ void chain_move(struct chain *chain, const struct javm_hash *instance, bool paus
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp((*(struct chain *const *)a)->name, (*(struct chain *const *)b)->name);
+    return strcmp((*(struct chain *const *)a)->named.name, (*(struct chain *const *)b)->named.name);
 }
 
 /* All that the chains have, in one annex; the chains have nothing then. */
@@ -210,7 +171,7 @@ static enum javm_status write_bundle(struct chain *const *list, uint32_t count,
         status = javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "%s: out of memory", path);
     for (uint32_t i = 0; i < count && status == JAVM_OK; i++) {
         roots[i] = list[i]->instance;
-        names[i] = list[i]->name;
+        names[i] = list[i]->named.name;
     }
     if (status == JAVM_OK)
         status = javm_bundle_collect(dir, roots, names, count, &bundle, err);
@@ -228,13 +189,15 @@ static enum javm_status write_bundle(struct chain *const *list, uint32_t count,
 enum javm_status chains_save(struct chains *chains, struct javm_dir_thread *dir, const char *path,
                              struct javm_error *err)
 {
-    struct chain **list = malloc((chains->count + 1) * sizeof(struct chain *));
+    struct chain **list = malloc((chains->names.count + 1) * sizeof(struct chain *));
     struct javm_annex *all = javm_annex_new();
     enum javm_status status = JAVM_OK;
     size_t count = 0;
-    for (size_t i = 0; i < chains->capacity && list != NULL; i++)
-        if (chains->table[i] != NULL && chains->table[i]->begun)
-            list[count++] = chains->table[i];
+    for (size_t i = 0; i < chains->names.capacity && list != NULL; i++) {
+        struct chain *chain = at(chains->names.places[i]);
+        if (chain != NULL && chain->begun)
+            list[count++] = chain;
+    }
     if (list == NULL || all == NULL || gather(list, count, all) != JAVM_OK)
         status = javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "%s: out of memory", path);
     else if (count > UINT32_MAX)

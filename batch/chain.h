@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "batch/job.h"
+#include "batch/names.h"
 #include "javm/directory.h"
 #include "javm/sched.h"
 
@@ -17,8 +18,7 @@
 struct chain {
     struct javm_task task;
     /* the parser's */
-    char *name; /* NUL-terminated */
-    size_t name_len;
+    struct named named;
     const struct target *target; /* what its first job invokes; NULL: it has none yet */
     uint64_t digest;             /* of its jobs so far */
     bool numbered;

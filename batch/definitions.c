@@ -1,10 +1,10 @@
 #include "batch/definitions.h"
 
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "batch/load_root.h"
+#include "batch/names.h"
 #include "batch/outputs.h"
 #include "batch/slot_handle.h"
 #include "batch/text.h"
@@ -12,24 +12,17 @@
 #include "javm/vm.h"
 
 struct definition {
-    char *name; /* not NUL-terminated */
-    size_t name_len;
+    struct named named; /* first */
     bool is_instance;
     struct javm_hash image_hash;
     struct target target;
 };
 
-/* Open addressing over pointers, so that targets never move. Names are hashed under a random key: a
- * file cannot choose names that collide. */
 struct definitions {
     struct javm_dir_thread *dir;
     char *base;
-    struct definition **table;
-    size_t capacity, count; /* capacity: a power of two, at most half full */
-    unsigned char key[crypto_shorthash_KEYBYTES];
+    struct names names;
 };
-
-#define FIRST_CAPACITY 64
 
 struct definitions *definitions_new(struct javm_dir_thread *dir, const char *base)
 {
@@ -38,70 +31,38 @@ struct definitions *definitions_new(struct javm_dir_thread *dir, const char *bas
         return NULL;
     defs->dir = dir;
     defs->base = strdup(base);
-    defs->capacity = FIRST_CAPACITY;
-    defs->table = calloc(defs->capacity, sizeof *defs->table);
-    randombytes_buf(defs->key, sizeof defs->key);
-    if (defs->base == NULL || defs->table == NULL) {
+    if (!names_open(&defs->names) || defs->base == NULL) {
         definitions_free(defs);
         return NULL;
     }
     return defs;
 }
 
-static void definition_free(struct definition *definition)
-{
-    javm_cap_release(definition->target.image);
-    free(definition->name);
-    free(definition);
-}
-
 void definitions_free(struct definitions *defs)
 {
     if (defs == NULL)
         return;
-    for (size_t i = 0; defs->table != NULL && i < defs->capacity; i++)
-        if (defs->table[i] != NULL)
-            definition_free(defs->table[i]);
-    free(defs->table);
+    for (size_t i = 0; i < defs->names.capacity; i++) {
+        struct definition *definition = (struct definition *)defs->names.places[i];
+        if (definition == NULL)
+            continue;
+        javm_cap_release(definition->target.image);
+        free(definition->named.name);
+        free(definition);
+    }
+    names_close(&defs->names);
     free(defs->base);
     free(defs);
 }
 
 uint64_t definitions_count(const struct definitions *defs)
 {
-    return defs->count;
+    return defs->names.count;
 }
 
-/* The place where `name` is or would go. */
-static struct definition **place(const struct definitions *defs, const char *name, size_t len)
+static struct definition *find(const struct definitions *defs, const char *name, size_t len)
 {
-    unsigned char out[crypto_shorthash_BYTES];
-    size_t i;
-    crypto_shorthash(out, (const unsigned char *)name, len, defs->key);
-    memcpy(&i, out, sizeof i);
-    for (i &= defs->capacity - 1;; i = (i + 1) & (defs->capacity - 1)) {
-        const struct definition *at = defs->table[i];
-        if (at == NULL || (at->name_len == len && memcmp(at->name, name, len) == 0))
-            return &defs->table[i];
-    }
-}
-
-static bool grow(struct definitions *defs)
-{
-    if (defs->count * 2 < defs->capacity)
-        return true;
-    struct definition **old = defs->table;
-    const size_t old_capacity = defs->capacity;
-    struct definition **table = calloc(old_capacity * 2, sizeof *table);
-    if (table == NULL)
-        return false;
-    defs->table = table;
-    defs->capacity = old_capacity * 2;
-    for (size_t i = 0; i < old_capacity; i++)
-        if (old[i] != NULL)
-            *place(defs, old[i]->name, old[i]->name_len) = old[i];
-    free(old);
-    return true;
+    return (struct definition *)names_find(&defs->names, name, len);
 }
 
 /* Takes over target->image on success. */
@@ -110,21 +71,13 @@ static const struct target *insert(struct definitions *defs, const char *name, s
                                    const struct target *target)
 {
     struct definition *definition = calloc(1, sizeof *definition);
-    if (definition == NULL)
-        return NULL;
-    definition->name = malloc(len);
-    if (definition->name == NULL || !grow(defs)) {
-        free(definition->name);
+    if (definition == NULL || !names_add(&defs->names, &definition->named, name, len)) {
         free(definition);
         return NULL;
     }
-    memcpy(definition->name, name, len);
-    definition->name_len = len;
     definition->is_instance = is_instance;
     definition->image_hash = *image_hash;
     definition->target = *target;
-    *place(defs, name, len) = definition;
-    defs->count++;
     return &definition->target;
 }
 
@@ -219,7 +172,7 @@ static bool check_name(struct definitions *defs, const struct json_node *node, c
     if (field_is_hex(node))
         return problem_at(problem, node->offset,
                           "%s: a name cannot start with 0x, that would read as a hash", what);
-    if (*place(defs, node->text, node->text_len) != NULL)
+    if (find(defs, node->text, node->text_len) != NULL)
         return problem_at(problem, node->offset, "%s: the name %s is already defined", what,
                           quote(quoted, node->text, node->text_len));
     return true;
@@ -335,7 +288,7 @@ static const struct definition *named(const struct definitions *defs, const stru
     char quoted[QUOTE_SIZE];
     if (!field_string(node, what, problem))
         return NULL;
-    const struct definition *found = *place(defs, node->text, node->text_len);
+    const struct definition *found = find(defs, node->text, node->text_len);
     if (found == NULL)
         problem_at(problem, node->offset, "%s: the name %s is not defined before this line", what,
                    quote(quoted, node->text, node->text_len));
@@ -567,7 +520,7 @@ static const struct target *find_hash(struct definitions *defs, const struct jso
     }
     javm_hash_format(&hash, text);
     const size_t len = JAVM_HASH_TEXT - 1;
-    const struct definition *known = *place(defs, text, len);
+    const struct definition *known = find(defs, text, len);
     if (known != NULL)
         return &known->target;
     struct target target = {0};
@@ -604,7 +557,7 @@ const struct target *definitions_find(struct definitions *defs, const struct jso
         return NULL;
     if (field_is_hex(node))
         return find_hash(defs, node, problem);
-    const struct definition *found = *place(defs, node->text, node->text_len);
+    const struct definition *found = find(defs, node->text, node->text_len);
     if (found != NULL)
         return &found->target;
     problem_at(problem, node->offset, "invoke: the name %s is not defined before this line",

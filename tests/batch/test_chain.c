@@ -136,7 +136,7 @@ Test(chain, names_survive_growth)
         struct chain *chain = chains_find(chains, name, (size_t)len);
         REQUIRE(chain != NULL);
         cr_expect_eq(chain == first, i == 0);
-        cr_expect_str_eq(chain->name, name);
+        cr_expect_str_eq(chain->named.name, name);
     }
     cr_expect_eq(chains_find(chains, "0", 1), first);
     chains_free(chains);
