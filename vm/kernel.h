@@ -164,8 +164,10 @@ void frame_show_slot0(struct javm_vm *vm, struct entry *entry);
 void frame_forget_shown(struct entry *entry);
 /* May the guest read or write all these bytes? */
 bool frame_allows(const struct entry *entry, uint64_t address, uint64_t len, bool write);
-/* (kernel_slot.c) Did the run itself replace the source of persistent[k]? */
-bool frame_replaced(const struct entry *entry, uint32_t k);
+/* (kernel_slot.c) Does what the guest stores into mapping persistent[k] go back to its source when
+ * the frame ends? Not where it cannot store, into slot[0], and where the run itself replaced the
+ * source. */
+bool frame_keeps(const struct entry *entry, uint32_t k);
 /* What a mapped slot[0] shows of this value: a Data that fits, borrowed, or NULL for zeros. */
 const struct javm_cap *frame_shown(struct javm_vm *vm, const struct cached_program *program,
                                    struct value *slot0);
@@ -277,6 +279,8 @@ enum step operate_with(struct javm_vm *vm, const struct operation *operation);
 /* Finish an operation. */
 enum step fault_with(struct javm_vm *vm, enum javm_fault fault);
 enum step fail_with(struct javm_vm *vm, enum javm_status status, const char *what);
+/* STEP_GO_ON when all is well, else as fail_with. */
+enum step step_of(struct javm_vm *vm, enum javm_status status, const char *what);
 /* Back to before the operation: it is done again when the frame runs next. */
 void undo_ecall(struct entry *entry);
 

@@ -3,11 +3,6 @@
 
 #include "vm/kernel.h"
 
-static enum step done(struct javm_vm *vm, enum javm_status status, const char *what)
-{
-    return status == JAVM_OK ? STEP_GO_ON : fail_with(vm, status, what);
-}
-
 /* A new cap (its reference is taken; NULL: out of memory) into the slot of an operand. */
 static enum step put(struct javm_vm *vm, struct operands *o, unsigned operand, struct javm_cap *cap)
 {
@@ -15,7 +10,7 @@ static enum step put(struct javm_vm *vm, struct operands *o, unsigned operand, s
     const enum javm_status status =
         cap != NULL ? slot_put(vm, o->entry, &o->at[operand].path, &value) : JAVM_E_NOMEM;
     value_drop(&value);
-    return done(vm, status, "slot");
+    return step_of(vm, status, "slot");
 }
 
 /* ---- types ------------------------------------------------------------------------------ */
@@ -64,7 +59,7 @@ static bool pay(struct javm_vm *vm, struct entry *entry, uint64_t cost,
         return false;
     const enum javm_status status = quota_pay(vm, quota, pages, &paid);
     if (status != JAVM_OK) {
-        *step = done(vm, status, "quota");
+        *step = step_of(vm, status, "quota");
     } else if (!paid) {
         if (vm->cache.full)
             entry->exec.gas += cost;
@@ -106,7 +101,7 @@ enum step op_read_data(struct javm_vm *vm, struct operands *o)
         len -= part;
     }
     javm_cap_release(data);
-    return done(vm, written ? JAVM_OK : JAVM_E_NOMEM, "guest memory");
+    return step_of(vm, written ? JAVM_OK : JAVM_E_NOMEM, "guest memory");
 }
 
 /* Guest memory, which may be read, as a Data. NULL: out of memory. */
@@ -166,7 +161,7 @@ enum step op_file_open(struct javm_vm *vm, struct operands *o)
         return fault_with(vm, JAVM_FAULT_BAD_OPERAND);
     const enum javm_status status = assist_file_open(&vm->assist, &name, &data);
     if (status != JAVM_OK)
-        return done(vm, status, "file");
+        return step_of(vm, status, "file");
     if (data == NULL || javm_cap_kind(data) != JAVM_DATA) {
         javm_cap_release(data);
         return fault_with(vm, JAVM_FAULT_BAD_OPERAND);
@@ -190,6 +185,6 @@ enum step op_file_save(struct javm_vm *vm, struct operands *o)
         return step;
     const enum javm_status status = assist_file_save(&vm->assist, data, &name);
     if (status != JAVM_OK)
-        return done(vm, status, "file");
+        return step_of(vm, status, "file");
     return put(vm, o, 2, file_handle(&name));
 }

@@ -158,8 +158,7 @@ enum javm_status frame_write_back(struct javm_vm *vm, struct entry *entry)
         return JAVM_OK;
     for (uint32_t k = 0; k < p->persistent_count; k++) {
         const uint32_t index = p->persistent[k];
-        if (!p->regions[index + 1].writable || index + 1 == p->scratch_region ||
-            frame_replaced(entry, k))
+        if (!frame_keeps(entry, k))
             continue;
         /* SET_IMAGE may have pinned the slot, which was empty then. */
         if (pins != NULL && javm_image_pinned(pins, &running_image(entry)->mappings[index].path[0]))

@@ -3,11 +3,6 @@
 
 #include "vm/kernel.h"
 
-static enum step done(struct javm_vm *vm, enum javm_status status, const char *what)
-{
-    return status == JAVM_OK ? STEP_GO_ON : fail_with(vm, status, what);
-}
-
 /* The Image of an operand and its hash. */
 static enum javm_status image_operand(struct operand *operand, struct javm_cap **image,
                                       struct javm_hash *hash)
@@ -30,13 +25,13 @@ enum step op_set_image(struct javm_vm *vm, struct operands *o)
     struct javm_cap *image;
     struct javm_hash hash;
     if (image_operand(&o->at[0], &image, &hash) != JAVM_OK)
-        return done(vm, JAVM_E_NOMEM, "SET_IMAGE");
+        return step_of(vm, JAVM_E_NOMEM, "SET_IMAGE");
     if (collides(vm, o->entry, javm_image_of(image)))
         return fault_with(vm, JAVM_FAULT_BAD_OPERAND);
     javm_cap_retain(image); /* the operand may be a pin of the image that goes */
     if (!instance_own(&o->entry->instance)) {
         javm_cap_release(image);
-        return done(vm, JAVM_E_NOMEM, "SET_IMAGE");
+        return step_of(vm, JAVM_E_NOMEM, "SET_IMAGE");
     }
     struct instance *instance = o->entry->instance;
     javm_cap_release(instance->image);
@@ -56,7 +51,7 @@ enum step op_derive_spawn(struct javm_vm *vm, struct operands *o)
     struct javm_hash hash;
     struct value cnode = {.kind = VALUE_EMPTY};
     if (image_operand(&o->at[0], &image, &hash) != JAVM_OK)
-        return done(vm, JAVM_E_NOMEM, "DERIVE_SPAWN");
+        return step_of(vm, JAVM_E_NOMEM, "DERIVE_SPAWN");
     javm_cap_retain(image);
     enum javm_status status = JAVM_OK;
     if (o->at[1].path.count != 0) {
@@ -72,7 +67,7 @@ enum step op_derive_spawn(struct javm_vm *vm, struct operands *o)
         if (cnode.kind != VALUE_NODE || cnode.node != NULL)
             value_drop(&cnode);
         javm_cap_release(image);
-        return done(vm, JAVM_E_NOMEM, "DERIVE_SPAWN");
+        return step_of(vm, JAVM_E_NOMEM, "DERIVE_SPAWN");
     }
     instance->image = image;
     instance->image_hash = hash;
@@ -80,7 +75,7 @@ enum step op_derive_spawn(struct javm_vm *vm, struct operands *o)
     struct value value = value_of_instance(instance);
     status = slot_put(vm, o->entry, &o->at[2].path, &value);
     value_drop(&value);
-    return done(vm, status, "DERIVE_SPAWN");
+    return step_of(vm, status, "DERIVE_SPAWN");
 }
 
 /* ---- MAKE_IMAGE ------------------------------------------------------------------------- */
@@ -131,12 +126,12 @@ enum step op_make_image(struct javm_vm *vm, struct operands *o)
         javm_cap_release(image);
     }
     if (status == JAVM_E_NOMEM)
-        return done(vm, status, "MAKE_IMAGE");
+        return step_of(vm, status, "MAKE_IMAGE");
     o->entry->exec.regs[7] = (uint64_t)status;
     if (status != JAVM_OK)
         return STEP_GO_ON;
     struct value value = value_of_cap(image);
     status = slot_put(vm, o->entry, &o->at[1].path, &value);
     value_drop(&value);
-    return done(vm, status, "MAKE_IMAGE");
+    return step_of(vm, status, "MAKE_IMAGE");
 }

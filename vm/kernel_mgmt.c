@@ -1,17 +1,12 @@
 /* Operations that move caps: MGMT_* and wide keys. */
 #include "vm/kernel.h"
 
-static enum step done(struct javm_vm *vm, enum javm_status status, const char *what)
-{
-    return status == JAVM_OK ? STEP_GO_ON : fail_with(vm, status, what);
-}
-
 /* Put a value (taken, also when it fails) into the slot of an operand. */
 static enum step put(struct javm_vm *vm, struct operands *o, unsigned operand, struct value *value)
 {
     const enum javm_status status = slot_put(vm, o->entry, &o->at[operand].path, value);
     value_drop(value);
-    return done(vm, status, "slot");
+    return step_of(vm, status, "slot");
 }
 
 /* A CNode out of which a callee runs is in use: it can neither leave nor be copied. */
@@ -35,7 +30,7 @@ enum step op_move(struct javm_vm *vm, struct operands *o)
     struct value value;
     const enum javm_status status = slot_take(vm, o->entry, &o->at[0].path, &value);
     if (status != JAVM_OK)
-        return done(vm, status, "slot");
+        return step_of(vm, status, "slot");
     return put(vm, o, 1, &value);
 }
 
@@ -44,7 +39,7 @@ enum step op_drop(struct javm_vm *vm, struct operands *o)
     struct value value;
     const enum javm_status status = slot_take(vm, o->entry, &o->at[0].path, &value);
     value_drop(&value);
-    return done(vm, status, "slot");
+    return step_of(vm, status, "slot");
 }
 
 enum step op_swap(struct javm_vm *vm, struct operands *o)
@@ -59,7 +54,7 @@ enum step op_swap(struct javm_vm *vm, struct operands *o)
         status = slot_put(vm, o->entry, &o->at[1].path, &a);
     value_drop(&a);
     value_drop(&b);
-    return done(vm, status, "slot");
+    return step_of(vm, status, "slot");
 }
 
 enum step op_mint_cnode(struct javm_vm *vm, struct operands *o)
@@ -68,12 +63,12 @@ enum step op_mint_cnode(struct javm_vm *vm, struct operands *o)
     const struct javm_cap *primary;
     const enum javm_status status = quota_pay_scope(vm, 1, &paid, &primary);
     if (status != JAVM_OK)
-        return done(vm, status, "quota");
+        return step_of(vm, status, "quota");
     if (!paid)
         return quota_exhausted(vm, primary);
     struct node *node = node_new();
     if (node == NULL)
-        return done(vm, JAVM_E_NOMEM, "cnode");
+        return step_of(vm, JAVM_E_NOMEM, "cnode");
     struct value value = value_of_node(node);
     return put(vm, o, 0, &value);
 }
@@ -95,7 +90,7 @@ enum step op_get_wide(struct javm_vm *vm, struct operands *o)
         return fault_with(vm, JAVM_FAULT_BAD_OPERAND);
     const enum find_result result = slot_find(vm, o->entry, &path, &found);
     if (result == FIND_NOMEM)
-        return done(vm, JAVM_E_NOMEM, "cnode");
+        return step_of(vm, JAVM_E_NOMEM, "cnode");
     if (result != FIND_OK || found.value == NULL || in_use(found.value) ||
         value_kind(found.value) == KIND_NONE)
         return fault_with(vm, JAVM_FAULT_BAD_OPERAND);
@@ -113,7 +108,7 @@ enum step op_set_wide(struct javm_vm *vm, struct operands *o)
         return fault_with(vm, JAVM_FAULT_BAD_OPERAND);
     const enum find_result result = slot_find(vm, o->entry, &path, &found);
     if (result == FIND_NOMEM)
-        return done(vm, JAVM_E_NOMEM, "cnode");
+        return step_of(vm, JAVM_E_NOMEM, "cnode");
     /* The source must not be, or lie in, what it would replace. */
     if (result != FIND_OK || (found.value != NULL && in_use(found.value)) ||
         path_covers(&path, &o->at[3].path))
@@ -122,5 +117,5 @@ enum step op_set_wide(struct javm_vm *vm, struct operands *o)
     if (status == JAVM_OK)
         status = slot_put(vm, o->entry, &path, &value);
     value_drop(&value);
-    return done(vm, status, "slot");
+    return step_of(vm, status, "slot");
 }

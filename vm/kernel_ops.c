@@ -83,6 +83,11 @@ enum step fail_with(struct javm_vm *vm, enum javm_status status, const char *wha
     return STEP_FAILED;
 }
 
+enum step step_of(struct javm_vm *vm, enum javm_status status, const char *what)
+{
+    return status == JAVM_OK ? STEP_GO_ON : fail_with(vm, status, what);
+}
+
 void undo_ecall(struct entry *entry)
 {
     entry->exec.gas += JAVM_HOST_CALL_FLOOR;

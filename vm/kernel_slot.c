@@ -131,11 +131,18 @@ static enum javm_status note_change(struct entry *entry, const struct path *path
     return JAVM_OK;
 }
 
-bool frame_replaced(const struct entry *entry, uint32_t k)
+static bool replaced(const struct entry *entry, uint32_t k)
 {
     if (k < 64)
         return entry->replaced >> k & 1;
     return entry->replaced_more != NULL && entry->replaced_more[k];
+}
+
+bool frame_keeps(const struct entry *entry, uint32_t k)
+{
+    const struct cached_program *p = entry->program;
+    const uint32_t region = p->persistent[k] + 1;
+    return p->regions[region].writable && region != p->scratch_region && !replaced(entry, k);
 }
 
 /* The node that holds the last key of a path of which slot_find approved, the frame's own; NULL:

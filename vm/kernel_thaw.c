@@ -233,8 +233,7 @@ static enum javm_status find_ways(const struct thaw *t, const struct entry *e)
         const uint32_t index = p->persistent[k];
         struct value *value;
         uint8_t step;
-        if (!p->regions[index + 1].writable || index + 1 == p->scratch_region ||
-            frame_replaced(e, k))
+        if (!frame_keeps(e, k))
             continue;
         const enum javm_status status = source_find(
             t->vm->dir, e->instance->root, &running_image(e)->mappings[index], &value, &step);

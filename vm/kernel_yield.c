@@ -8,11 +8,6 @@
 
 /* ---- served by the kernel --------------------------------------------------------------- */
 
-static enum step done(struct javm_vm *vm, enum javm_status status, const char *what)
-{
-    return status == JAVM_OK ? STEP_GO_ON : fail_with(vm, status, what);
-}
-
 /* A new handle (NULL: out of memory) into the slot of an operand. */
 static enum javm_status put_handle(struct javm_vm *vm, struct operands *o, unsigned operand,
                                    struct javm_cap *handle)
@@ -38,14 +33,14 @@ static enum step serve_mint_yield(struct javm_vm *vm, struct operands *o)
     enum javm_status status = put_handle(vm, o, 3, javm_yield_sender(&key));
     if (status == JAVM_OK)
         status = put_handle(vm, o, 4, javm_yield_receiver(&key, 1));
-    return done(vm, status, "handle");
+    return step_of(vm, status, "handle");
 }
 
 static enum step serve_merge(struct javm_vm *vm, struct operands *o)
 {
     struct javm_cap *merged = javm_merge_yield_receivers(value_cap(o->at[1].found.value),
                                                          value_cap(o->at[2].found.value));
-    return done(vm, put_handle(vm, o, 3, merged), "handle");
+    return step_of(vm, put_handle(vm, o, 3, merged), "handle");
 }
 
 static enum step set_meter(struct javm_vm *vm, struct operands *o, enum meter meter)
@@ -64,7 +59,7 @@ static enum step set_meter(struct javm_vm *vm, struct operands *o, enum meter me
     if (status == JAVM_OK)
         status = gas_load(vm, index);
     o->entry->exec.regs[7] = before;
-    return done(vm, status, "meter");
+    return step_of(vm, status, "meter");
 }
 
 static enum step serve_set_gas(struct javm_vm *vm, struct operands *o)
@@ -82,7 +77,7 @@ static enum step serve_mint_gas(struct javm_vm *vm, struct operands *o)
     struct javm_key key;
     if (!key_operand(o, &key))
         return fault_with(vm, JAVM_FAULT_BAD_OPERAND);
-    return done(vm, put_handle(vm, o, 3, javm_gas_handle(&key)), "handle");
+    return step_of(vm, put_handle(vm, o, 3, javm_gas_handle(&key)), "handle");
 }
 
 static enum step serve_mint_quota(struct javm_vm *vm, struct operands *o)
@@ -90,15 +85,15 @@ static enum step serve_mint_quota(struct javm_vm *vm, struct operands *o)
     struct javm_key key;
     if (!key_operand(o, &key))
         return fault_with(vm, JAVM_FAULT_BAD_OPERAND);
-    return done(vm, put_handle(vm, o, 3, javm_quota_handle(&key)), "handle");
+    return step_of(vm, put_handle(vm, o, 3, javm_quota_handle(&key)), "handle");
 }
 
 static enum step serve_attest(struct javm_vm *vm, struct operands *o)
 {
-    return done(vm,
-                assist_attest(&vm->assist, &JAVM_YK_ATTEST, value_cap(o->at[1].found.value),
-                              &o->entry->exec.regs[7]),
-                "attestation");
+    return step_of(vm,
+                   assist_attest(&vm->assist, &JAVM_YK_ATTEST, value_cap(o->at[1].found.value),
+                                 &o->entry->exec.regs[7]),
+                   "attestation");
 }
 
 #define NUMBER              \
@@ -240,7 +235,7 @@ enum step resume_yielder(struct javm_vm *vm, const struct javm_key *key, bool by
         frame_put_slot0(vm, &vm->entries[yielder], slot0);
     if (by_kernel && javm_key_compare(key, &JAVM_YK_OOG) == 0)
         gas_primary(vm, yielder);
-    return done(vm, gas_load(vm, yielder), "resume");
+    return step_of(vm, gas_load(vm, yielder), "resume");
 }
 
 enum step op_call_resume(struct javm_vm *vm, struct operands *o)
@@ -292,5 +287,5 @@ enum step op_drop_resume(struct javm_vm *vm, struct operands *o)
     struct value value = value_of_instance(paused);
     status = slot_put(vm, o->entry, &o->at[0].path, &value);
     value_drop(&value);
-    return done(vm, status, "DROP_RESUME");
+    return step_of(vm, status, "DROP_RESUME");
 }

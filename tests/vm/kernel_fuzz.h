@@ -9,6 +9,7 @@
 #define TESTS_VM_KERNEL_FUZZ_H
 
 #include "tests/vm/kernel_choice.h"
+#include "tests/vm/kernel_numbers.h"
 #include "tests/vm/support.h"
 #include "vm/kernel.h"
 
@@ -43,32 +44,6 @@ enum {
 /* A guest asks what to do next: selectors for the host. */
 enum { ASK_OP = 64, ASK_ANY = 100 }; /* ASK_OP + n: operands for operation n */
 
-enum {
-    REPLY_OP = 0,
-    COPY,
-    MOVE,
-    DROP,
-    SWAP,
-    MINT_CNODE,
-    GET_WIDE,
-    SET_WIDE,
-    YIELD = 16,
-    SET_IMAGE,
-    SPAWN,
-    MAKE_IMAGE,
-    SAME_TYPE,
-    TYPE_OF,
-    READ_DATA,
-    MINT_DATA,
-    FILE_OPEN,
-    FILE_SAVE,
-    CALL,
-    RESUME,
-    DROP_RESUME,
-    CHAIN,
-    CALL_PAUSED,
-    OPERATIONS
-};
 const char *fuzz_operation_name(uint32_t op);
 
 /* Keys of meters, quotas and of yields that are no kernel's. */

@@ -8,6 +8,7 @@
 #include <criterion/criterion.h>
 
 #include "javm/handle.h"
+#include "tests/vm/kernel_numbers.h"
 #include "tests/vm/support.h"
 
 #define PAGE    JAVM_PAGE_SIZE
@@ -19,32 +20,6 @@
 
 /* φ7.. as x numbers. */
 enum { A0 = 10, A1, A2, A3, A4, A5 };
-
-enum {
-    REPLY_OP = 0,
-    COPY,
-    MOVE,
-    DROP,
-    SWAP,
-    MINT_CNODE,
-    GET_WIDE,
-    SET_WIDE,
-    YIELD = 16,
-    SET_IMAGE,
-    SPAWN,
-    MAKE_IMAGE,
-    SAME_TYPE,
-    TYPE_OF,
-    READ_DATA,
-    MINT_DATA,
-    FILE_OPEN,
-    FILE_SAVE,
-    CALL,
-    RESUME,
-    DROP_RESUME,
-    CHAIN,
-    CALL_PAUSED
-};
 
 static struct world w;
 static struct javm_call_result result;
@@ -326,6 +301,19 @@ static inline uint64_t first_word(struct javm_cap *data)
     const uint64_t word = javm_data_pages(data) != 0 ? data_u64(data, 0) : 0;
     javm_cap_release(data);
     return word;
+}
+
+/* The Vm keeps two attestations: of Data that begin with 50 and 60. */
+static inline void expect_attested_50_60(void)
+{
+    cr_assert_eq(javm_vm_attestations(w.vm), 2);
+    for (size_t i = 0; i < 2; i++) {
+        struct javm_key key;
+        const struct javm_cap *data;
+        cr_assert(javm_vm_attestation(w.vm, i, &key, &data));
+        cr_expect_eq(javm_key_compare(&key, &JAVM_YK_ATTEST), 0);
+        cr_expect_eq(data_u64(data, 0), 50 + 10 * i);
+    }
 }
 
 #endif

@@ -418,14 +418,7 @@ KERNEL_TEST(pause, files_and_attestations_go_along)
     expect_halt(1);
     cr_expect_eq(first_word(POST(10)), 50);
     cr_expect_eq(first_word(POST(11)), 60);
-    cr_assert_eq(javm_vm_attestations(w.vm), 2);
-    for (size_t i = 0; i < 2; i++) {
-        struct javm_key key;
-        const struct javm_cap *data;
-        cr_assert(javm_vm_attestation(w.vm, i, &key, &data));
-        cr_expect_eq(javm_key_compare(&key, &JAVM_YK_ATTEST), 0);
-        cr_expect_eq(data_u64(data, 0), 50 + 10 * i);
-    }
+    expect_attested_50_60();
 }
 
 /* What each invocation leaves goes into an annex and is all that stays of it; another Vm, which has

@@ -557,14 +557,7 @@ KERNEL_TEST(yield, attestations_are_recorded)
         sender(4, &JAVM_YK_ATTEST), {5, number_data(50)}, {6, number_data(60)}};
     run_code(&c, slots, 3);
     expect_halt(1);
-    cr_assert_eq(javm_vm_attestations(w.vm), 2);
-    for (size_t i = 0; i < 2; i++) {
-        struct javm_key key;
-        const struct javm_cap *data;
-        cr_assert(javm_vm_attestation(w.vm, i, &key, &data));
-        cr_expect_eq(javm_key_compare(&key, &JAVM_YK_ATTEST), 0);
-        cr_expect_eq(data_u64(data, 0), 50 + 10 * i);
-    }
+    expect_attested_50_60();
     struct javm_key key;
     const struct javm_cap *data;
     cr_expect_not(javm_vm_attestation(w.vm, 2, &key, &data));
