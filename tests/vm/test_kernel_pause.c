@@ -376,6 +376,41 @@ KERNEL_TEST(pause, meters_go_along)
     }
 }
 
+/* And which of them is in use: one that was used up stays so, whatever is put there meanwhile. */
+KERNEL_TEST(pause, the_meter_in_use_goes_along)
+{
+    static const struct javm_key gas_slots[] = {{1, {20}}, {1, {21}}}, other = {1, {0xB}};
+    static const struct javm_image two = {.gas_slots = gas_slots, .gas_slot_count = 2};
+    struct code inner = {.count = 0};
+    endpoint(&inner);
+    OP(&inner, YIELD, 4);
+    reply(&inner, 1);
+    const struct javm_hash image = image_with(&inner, 0, &two);
+    const struct slot in[] = {sender(4, &key1),
+                              {20, handle(javm_gas_handle(&meter))},
+                              {21, handle(javm_gas_handle(&other))}};
+    struct code c = {.count = 0};
+    endpoint(&c);
+    OP(&c, YIELD, 4, javm_key_pack(&other), other.len, 1000);
+    OP(&c, CALL, 5, 0);
+    expect(&c, A1, 0);
+    OP(&c, YIELD, 4, javm_key_pack(&meter), meter.len, 0);
+    emit(&c, REPLY);
+    const struct slot slots[] = {sender(4, &JAVM_YK_SET_GAS_METER),
+                                 {5, publish_instance(w.dir, &image, in, 3)}};
+    const struct javm_hash root = image_of(&c);
+    const struct javm_hash instance = publish_instance(w.dir, &root, slots, 2);
+    struct javm_call call = usual_call(&instance);
+    call.can_pause = true;
+    for (int detach = 0; detach < 2; detach++) {
+        invoke(&call);
+        cr_assert_eq(result.end, JAVM_END_PAUSED);
+        cr_assert_eq(javm_vm_set_gas(w.vm, &meter, 500, &err), JAVM_OK);
+        resume_elsewhere(detach);
+        expect_halt(500);
+    }
+}
+
 /* So do its files and what it asked to attest. */
 KERNEL_TEST(pause, files_and_attestations_go_along)
 {
