@@ -13,9 +13,10 @@ struct ir_step {
     struct ir_insn insn;
     struct gas_row row; /* PVM2 9.3 with the surcharges of 9.4, PVM 8.2; nothing of PVM2's ecalls */
     uint8_t len;
-    bool executes; /* false: it has no effect */
-    bool terminator, store;
-    bool ecall;    /* a block of its own, charged when it is served */
+    /* In the order of lower_pvm2.c's rows, which are copied as a word. */
+    bool executes;          /* false: it has no effect */
+    bool terminator, ecall; /* ecall: a block of its own, charged when it is served */
+    bool store;
     bool anywhere; /* all of this is the same at any other offset */
 };
 
