@@ -45,9 +45,8 @@ static uint64_t content_length(const struct javm_cap *data)
     return 0;
 }
 
-/* cap_hash, of a settled form when the cap holds live entries. Takes over the reference to cap. */
-static enum javm_status settled_hash(struct javm_dir_thread *dir, struct javm_cap *cap,
-                                     struct javm_hash *hash, struct javm_error *err)
+enum javm_status execute_hash(struct javm_dir_thread *dir, struct javm_cap *cap,
+                              struct javm_hash *hash, struct javm_error *err)
 {
     struct javm_target ref;
     enum javm_status status = javm_cap_hash(cap, hash);
@@ -80,7 +79,7 @@ static void take_output(struct javm_dir_thread *dir, const struct job *job,
         return;
     if (job->output == OUTPUT_HASH) {
         call->slot0 = NULL;
-        if (settled_hash(dir, slot0, &result->output_hash, &err) != JAVM_OK)
+        if (execute_hash(dir, slot0, &result->output_hash, &err) != JAVM_OK)
             set_error(result, "output: %s", err.text);
         return;
     }
@@ -108,7 +107,7 @@ static enum javm_status post_hash(struct javm_vm *vm, struct javm_dir_thread *di
     struct javm_cap *post = call->post_instance;
     call->post_instance = NULL;
     if (!ground->keep)
-        return settled_hash(dir, post, hash, err);
+        return execute_hash(dir, post, hash, err);
     const enum javm_status status = javm_directory_put(dir, post, hash, err);
     javm_cap_release(post);
     return status;
@@ -210,7 +209,9 @@ struct unit {
     struct javm_call call;
     struct javm_call_result ended;
     struct javm_error *err;
-    uint64_t times; /* that gas may still be set */
+    uint64_t times;         /* that gas may still be set */
+    bool watched;           /* execute_until: stops where the budget is used up */
+    struct javm_cap *input; /* made for it, or NULL */
 };
 
 /* Begin, or go on where a Paused Instance stands. */
@@ -253,12 +254,15 @@ static enum answer answer(const struct unit *unit)
 {
     const struct javm_key *key = &unit->ended.yield_key;
     const bool oog = is_key(key, &JAVM_YK_OOG);
+    if (unit->watched && oog && unit->ended.slot0 == NULL)
+        return ANSWER_NONE;
     switch ((enum on_pause)unit->job->on_pause) {
     case ON_PAUSE_RESUME:
         return oog || is_key(key, &JAVM_YK_STORAGE_EXHAUSTED) ? ANSWER_REFUSE : ANSWER_RESUME;
     case ON_PAUSE_SET_GAS:
         return !oog ? ANSWER_NONE : unit->times == 0 ? ANSWER_REFUSE : ANSWER_RESUME;
-    case ON_PAUSE_NONE:
+    case ON_PAUSE_NONE: /* it could not pause if it were not watched */
+        return unit->watched ? ANSWER_REFUSE : ANSWER_NONE;
     case ON_PAUSE_REPORT:
     case ON_PAUSE_COUNT:
         break;
@@ -311,10 +315,34 @@ static void conclude(struct unit *unit, struct ground *ground, uint64_t timeout_
         take_post(unit->vm, unit->dir, unit->job, ground, &unit->ended, result);
 }
 
+/* False: out of memory. */
+static bool open_unit(struct unit *unit, const struct ground *ground, int64_t now_ns,
+                      uint64_t timeout_ms)
+{
+    const struct job *job = unit->job;
+    if (job->input != NULL && (unit->input = javm_data_new(job->input, job->input_len)) == NULL)
+        return false;
+    unit->times = job->set_gas_times;
+    unit->call = (struct javm_call){
+        .instance = ground->instance,
+        .endpoint = job->endpoint,
+        .args = {job->args[0], job->args[1], job->args[2], job->args[3]},
+        .gas = job->gas,
+        .scratchpad = job->blob != NULL ? job->blob->data : unit->input,
+        .want_post = job->post || ground->keep,
+        .post_unpublished = !ground->keep,
+        .want_slot0 = job->output != OUTPUT_NONE || job->on_pause == ON_PAUSE_SET_GAS,
+        .can_pause = job->on_pause != ON_PAUSE_NONE};
+    if (timeout_ms > 0)
+        unit->call.deadline_ns = (uint64_t)now_ns + timeout_ms * 1000000u;
+    return true;
+}
+
 void execute(struct javm_vm *vm, struct javm_dir_thread *dir, const struct job *job,
              struct ground *ground, int64_t now_ns, uint64_t timeout_ms, struct result *result)
 {
     struct javm_error err;
+    struct unit unit = {.vm = vm, .dir = dir, .job = job, .err = &err};
     result->slot0 = NULL;
     result->reason = NULL;
     result->output_null = false;
@@ -325,32 +353,14 @@ void execute(struct javm_vm *vm, struct javm_dir_thread *dir, const struct job *
         set_error(result, "%.*s", (int)job->error_len, job->error);
         return;
     }
-    struct javm_cap *own = NULL;
-    if (job->input != NULL && (own = javm_data_new(job->input, job->input_len)) == NULL) {
+    if (!open_unit(&unit, ground, now_ns, timeout_ms)) {
         set_error(result, "input: out of memory");
         return;
     }
-    struct unit unit = {
-        .vm = vm,
-        .dir = dir,
-        .job = job,
-        .err = &err,
-        .times = job->set_gas_times,
-        .call = {.instance = ground->instance,
-                 .endpoint = job->endpoint,
-                 .args = {job->args[0], job->args[1], job->args[2], job->args[3]},
-                 .gas = job->gas,
-                 .scratchpad = job->blob != NULL ? job->blob->data : own,
-                 .want_post = job->post || ground->keep,
-                 .post_unpublished = !ground->keep,
-                 .want_slot0 = job->output != OUTPUT_NONE || job->on_pause == ON_PAUSE_SET_GAS,
-                 .can_pause = job->on_pause != ON_PAUSE_NONE}};
-    if (timeout_ms > 0)
-        unit.call.deadline_ns = (uint64_t)now_ns + timeout_ms * 1000000u;
     ground->moved = false;
     const bool may_pause = unit.call.can_pause || ground->paused;
     const enum javm_status status = run(&unit, ground, &result->gas_before);
-    javm_cap_release(own);
+    javm_cap_release(unit.input);
     if (status != JAVM_OK)
         set_error(result, "%s", err.text);
     else
@@ -359,4 +369,26 @@ void execute(struct javm_vm *vm, struct javm_dir_thread *dir, const struct job *
     /* Unless it became a value; a refused input leaves a paused invocation, too. */
     if (may_pause)
         (void)javm_vm_drop_paused(vm, &err);
+}
+
+enum javm_status execute_until(struct javm_vm *vm, struct javm_dir_thread *dir,
+                               const struct job *job, const struct ground *ground, uint64_t gas,
+                               uint64_t timeout_ms, struct javm_call_result *ended,
+                               struct javm_error *err)
+{
+    struct unit unit = {.vm = vm, .dir = dir, .job = job, .err = err, .watched = true};
+    struct job limited = *job;
+    uint64_t before;
+    limited.gas = gas;
+    limited.gas_named = true; /* a paused instance gets so much besides what it has left */
+    unit.job = &limited;
+    *ended = (struct javm_call_result){.end = JAVM_END_HALT};
+    if (!open_unit(&unit, ground, clock_ns(), timeout_ms))
+        return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "input: out of memory");
+    unit.call.want_post = unit.call.want_slot0 = unit.call.can_pause = true;
+    unit.call.post_unpublished = true;
+    const enum javm_status status = run(&unit, ground, &before);
+    javm_cap_release(unit.input);
+    *ended = unit.ended;
+    return status;
 }

@@ -25,4 +25,16 @@ void execute(struct javm_vm *vm, struct javm_dir_thread *dir, const struct job *
 bool execute_publishes(const struct job *job);
 void result_clear(struct result *result);
 
+/* The same job with so much gas, up to where that is used up: it is PAUSED then, whatever the job
+ * says to pauses, and the Vm holds it until the caller drops it or takes it off. Everything that it
+ * left is in *ended, which the caller clears. Nothing is published. Statuses as javm_vm_invoke. */
+enum javm_status execute_until(struct javm_vm *vm, struct javm_dir_thread *dir,
+                               const struct job *job, const struct ground *ground, uint64_t gas,
+                               uint64_t timeout_ms, struct javm_call_result *ended,
+                               struct javm_error *err);
+
+/* cap_hash, of a settled form when the cap holds live entries. Takes over the reference to cap. */
+enum javm_status execute_hash(struct javm_dir_thread *dir, struct javm_cap *cap,
+                              struct javm_hash *hash, struct javm_error *err);
+
 #endif

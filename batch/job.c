@@ -1,10 +1,12 @@
 #include "batch/job.h"
 
 #include <sodium.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "batch/blob.h"
 #include "batch/definitions.h"
+#include "batch/fields.h"
 
 static const char *const OUTCOMES[OUTCOME_COUNT] = {
     "halt", "trap", "panic", "page_fault", "out_of_gas", "paused", "host_call", "crashed", "error"};
@@ -35,6 +37,17 @@ const char *field_name(enum field field)
 
 _Static_assert(crypto_shorthash_BYTES == 8, "job hashes are 64 bits");
 _Static_assert(crypto_shorthash_KEYBYTES == 16, "the key below");
+
+void job_name(char name[JOB_NAME_SIZE], const struct job *job)
+{
+    _Static_assert(JOB_NAME_SIZE >= QUOTE_SIZE, "quote() fills so much");
+    if (job->id != NULL)
+        quote(name, job->id, job->id_len);
+    else if (job->id_negative)
+        snprintf(name, JOB_NAME_SIZE, "%lld", (long long)job->id_number);
+    else
+        snprintf(name, JOB_NAME_SIZE, "%llu", (unsigned long long)job->id_number);
+}
 
 uint64_t job_digest(const void *bytes, size_t len)
 {

@@ -107,6 +107,9 @@ struct job {
     uint64_t error_digest; /* of the line's bytes: takes the place of the job hash */
 };
 
+/* Its id as people read it, cut when it is long. */
+#define JOB_NAME_SIZE 400
+void job_name(char name[JOB_NAME_SIZE], const struct job *job);
 /* A 64-bit SipHash under a fixed key: the same on every machine. */
 uint64_t job_digest(const void *bytes, size_t len);
 /* The "job" of a result: over everything that can change it (docs/jobs.md lists the parts). */

@@ -34,6 +34,7 @@ enum option_id {
     OPT_PROGRESS,
     OPT_ASM,
     OPT_ISOLATION,
+    OPT_BISECT,
     OPT_RESUME,
     OPT_SHARD,
     OPT_LATER
@@ -64,6 +65,7 @@ static const struct option OPTIONS[] = {
     {"progress", required_argument, NULL, OPT_PROGRESS},
     {"asm", no_argument, NULL, OPT_ASM},
     {"isolation", required_argument, NULL, OPT_ISOLATION},
+    {"bisect", no_argument, NULL, OPT_BISECT},
     {"resume", no_argument, NULL, OPT_RESUME},
     {"shard", required_argument, NULL, OPT_SHARD},
     /* Known, but not in this version; optional, so that a value or none both reach the message. */
@@ -238,6 +240,9 @@ static bool set_option(int id, int index, struct options *options)
     case OPT_PERF_MAP:
         options->perf_map = true;
         return true;
+    case OPT_BISECT:
+        options->bisect = true;
+        return true;
     case OPT_RESUME:
         options->resume = true;
         return true;
@@ -265,7 +270,7 @@ static bool fits(enum command command, int id)
     switch (command) {
     case COMMAND_RUN:
     case COMMAND_CHECK:
-        return id != OPT_ASM;
+        return id != OPT_ASM && id != OPT_BISECT;
     case COMMAND_VERIFY: /* it writes no results */
         return id != OPT_ASM && id != OPT_OUTPUT && id != OPT_ORDERED && id != OPT_REPRODUCIBLE &&
                id != OPT_RESUME;

@@ -26,6 +26,7 @@ struct options {
     char *output_made;  /* malloc'ed default of output, or NULL */
     const char *stats, *trace;
     const char *metrics;     /* an address of this machine, or NULL */
+    bool bisect;             /* verify: each job on both engines */
     const char *save_chains; /* a bundle, or NULL */
     const char *cache;       /* directory of compiled code, or NULL */
     unsigned workers;        /* 0: one per core */

@@ -20,6 +20,7 @@ static const char OPTIONS_HELP[] =
     "  --gas N             gas of jobs that name none (default 1000000000)\n"
     "  --timeout MS        wall-clock guard for each job; its result is an error\n"
     "  --engine E          interp or jit (default: jit where this build has it)\n"
+    "  --bisect            (verify) each job on both engines; where they part, if they do\n"
     "  --gas-model M       exec (default) or full\n"
     "  --post              report the hash of each instance after its job\n"
     "\n"

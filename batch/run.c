@@ -12,6 +12,7 @@
 #include "batch/history.h"
 #include "batch/metrics.h"
 #include "batch/outputs.h"
+#include "batch/partings.h"
 #include "batch/pipeline.h"
 #include "batch/summary.h"
 #include "batch/trace.h"
@@ -236,6 +237,8 @@ static int set_up(struct parts *parts, const struct options *options)
         ((status = outputs_probe(options->trace, input_fd(run->input), &err)) != JAVM_OK ||
          (status = trace_open(options->trace, options->path, &run->trace, &err)) != JAVM_OK))
         return fail_setup(status, &err);
+    if (options->bisect && (run->partings = partings_new()) == NULL)
+        return no_memory();
     code = start_workers(parts);
     if (code != EXIT_FINE)
         return code;
@@ -270,6 +273,7 @@ static void dispose(struct parts *parts)
     natives_free(run->natives);
     history_free(run->history);
     verify_free(run->verify);
+    partings_free(run->partings);
     reader_free(parts->reader);
     chains_free(run->chains);
     if (parts->dir != NULL)
@@ -372,14 +376,16 @@ static void compare(struct run *run, struct summary *summary)
 {
     const bool complete = summary->halt == HALT_NONE && summary->input_ended;
     struct javm_error err;
-    bool equal;
+    bool equal = true;
     if (verify_report(run->verify, stdout, stderr, complete, &equal, &err) != JAVM_OK) {
         complain("%s", err.text);
         if (summary->exit_code <= EXIT_DIFFERENT)
             summary->exit_code = EXIT_UNFINISHED;
-    } else if (!equal && summary->exit_code == EXIT_FINE) {
-        summary->exit_code = EXIT_DIFFERENT;
     }
+    if (run->partings != NULL && partings_tell(run->partings, stdout, stderr) > 0)
+        equal = false;
+    if (!equal && summary->exit_code == EXIT_FINE)
+        summary->exit_code = EXIT_DIFFERENT;
 }
 
 /* After the workers were stopped. False: it could not be written, which was said. */

@@ -18,6 +18,7 @@
 
 struct chains;
 struct history;
+struct partings;
 struct trace;
 struct verify;
 struct worker;
@@ -33,9 +34,10 @@ struct run {
     enum javm_engine engine; /* the one that is used: options->engine unless that failed */
     struct natives *natives; /* JIT */
     struct chains *chains;
-    struct history *history; /* --resume: lines that the sink has; the parser's */
-    struct verify *verify;   /* verify: the writer's until the sink is closed */
-    struct trace *trace;     /* --trace, else NULL */
+    struct history *history;   /* --resume: lines that the sink has; the parser's */
+    struct verify *verify;     /* verify: the writer's until the sink is closed */
+    struct partings *partings; /* --bisect, else NULL */
+    struct trace *trace;       /* --trace, else NULL */
     struct javm_directory *dir;
     struct javm_sched *sched;
     struct sink *sink;

@@ -40,7 +40,10 @@ void *worker_start(void *arg, unsigned index)
             worker->lane = trace_lane_new(run->trace, index);
         if (worker->dir != NULL && worker->scratch != NULL &&
             (run->trace == NULL || worker->lane != NULL) &&
-            javm_vm_create(&options, &worker->vm, &err) == JAVM_OK) {
+            javm_vm_create(&options, &worker->vm, &err) == JAVM_OK &&
+            (run->partings == NULL ||
+             parting_new(run->partings, worker->vm, &options, worker->dir, run->options->timeout_ms,
+                         &worker->parting, &err) == JAVM_OK)) {
             struct worker *head = atomic_load_explicit(&run->workers, memory_order_relaxed);
             /* Release, partner: run_totals. */
             do
@@ -49,6 +52,8 @@ void *worker_start(void *arg, unsigned index)
                 &run->workers, &head, worker, memory_order_release, memory_order_relaxed));
             return worker;
         }
+        if (worker->vm != NULL)
+            javm_vm_destroy(worker->vm);
         if (worker->dir != NULL)
             javm_directory_leave(worker->dir);
         javm_annex_free(worker->scratch);
@@ -71,6 +76,7 @@ void worker_stop(void *arg, unsigned index, void *context)
     (void)index;
     struct worker *worker = context;
     javm_vm_stats(worker->vm, &worker->vm_stats);
+    parting_free(worker->parting);
     javm_vm_destroy(worker->vm);
     javm_directory_leave(worker->dir);
     javm_annex_free(worker->scratch);
@@ -165,13 +171,8 @@ static void sample(struct run *run, const struct job *job, const struct result *
     const unsigned place = atomic_fetch_add_explicit(&run->samples, 1, memory_order_relaxed);
     if (place >= SAMPLES)
         return;
-    char id[QUOTE_SIZE], expected[400], got[400]; /* together below SAMPLE_SIZE */
-    if (job->id != NULL)
-        quote(id, job->id, job->id_len);
-    else if (job->id_negative)
-        snprintf(id, sizeof id, "%lld", (long long)job->id_number);
-    else
-        snprintf(id, sizeof id, "%llu", (unsigned long long)job->id_number);
+    char id[JOB_NAME_SIZE], expected[400], got[400]; /* together below SAMPLE_SIZE */
+    job_name(id, job);
     if (mismatch == 0) {
         snprintf(run->sample[place], SAMPLE_SIZE, "job %s: %s", id, result->error);
         return;
@@ -203,6 +204,11 @@ static void execute_on(struct worker *worker, const struct job *job, int64_t now
         ground.paused = job->target->paused;
         if (execute_publishes(job))
             javm_annex_open(worker->dir, worker->scratch);
+    }
+    if (worker->parting != NULL && job->error == NULL) {
+        struct javm_annex *annex = chain != NULL ? chain->annex : worker->scratch;
+        parting_look(worker->parting, annex, job, &ground);
+        javm_annex_open(worker->dir, chain != NULL || execute_publishes(job) ? annex : NULL);
     }
     execute(worker->vm, worker->dir, job, &ground, now, timeout_ms, result);
     if (ground.moved)

@@ -4,6 +4,7 @@
 
 #include "batch/chunk.h"
 #include "batch/counters.h"
+#include "batch/partings.h"
 #include "batch/run.h"
 #include "batch/trace.h"
 
@@ -12,6 +13,7 @@ struct worker {
     struct run *run;
     struct javm_dir_thread *dir;
     struct javm_vm *vm;
+    struct parting *parting;    /* verify --bisect, else NULL */
     struct javm_annex *scratch; /* of one job at a time: what only its hash is wanted of */
     struct segment *segment;    /* being filled, or NULL */
     size_t usual_len;           /* of recent segments: the next one's first size */

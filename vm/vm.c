@@ -403,6 +403,20 @@ enum javm_status javm_vm_attach_paused(struct javm_vm *vm, struct javm_dir_threa
     return status;
 }
 
+enum javm_status javm_vm_paused_frame(const struct javm_vm *vm, struct javm_frame *frame,
+                                      struct javm_error *err)
+{
+    if (!vm->paused)
+        return javm_fail(err, JAVM_E_STATE, JAVM_NOWHERE, "no invocation is paused");
+    const uint32_t index = running_index(vm);
+    const struct entry *entry = &vm->entries[index];
+    frame->image = entry->program->image_hash;
+    memcpy(frame->regs, entry->exec.regs, sizeof frame->regs);
+    frame->pc = entry->exec.pc;
+    frame->depth = index;
+    return JAVM_OK;
+}
+
 size_t javm_vm_attestations(const struct javm_vm *vm)
 {
     return vm->assist.recorded_count;

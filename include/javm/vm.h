@@ -136,6 +136,17 @@ enum javm_status javm_vm_detach_paused(struct javm_vm *vm, struct javm_dir_threa
 enum javm_status javm_vm_attach_paused(struct javm_vm *vm, struct javm_dir_thread *dir,
                                        const struct javm_hash *hash, struct javm_error *err);
 
+/* The frame that yielded, as it stands while the invocation is paused; STATE: none is. `pc` is
+ * where it goes on: for out of gas the block that there is no gas for. */
+struct javm_frame {
+    struct javm_hash image; /* whose code it runs */
+    uint64_t regs[JAVM_NUM_SLOTS];
+    uint64_t pc;
+    uint32_t depth; /* frames below it */
+};
+enum javm_status javm_vm_paused_frame(const struct javm_vm *vm, struct javm_frame *frame,
+                                      struct javm_error *err);
+
 /* Attestation requests that the last invocation left with the Vm (no assist.attest): how many, and
  * number i, borrowed until the next invocation. */
 size_t javm_vm_attestations(const struct javm_vm *vm);

@@ -185,6 +185,14 @@ check "missing" grep -qx 'job "j1": missing: no such line was recorded' out
 check "extra" grep -q '^job "ghost": extra: line 622, no job of the file$' out
 check "nothing else" [ "$(lines out)" -eq 5 ]
 check "blanks make no difference" has err '618 equal, 3 different, 1 missing, 1 extra'
+if "$PROGRAM" --engine jit --output e jobs.ndjson 2>err; [ $? -le 1 ]; then
+    run 0 verify --bisect --workers 2 jobs.ndjson all
+    check "both engines, and chains go on as without" has err ': 622 equal, 0 different'
+    check "how many" has err 'jobs on both engines, which part in 0 of them'
+else
+    echo "bisect: skipped, this build has one engine"
+fi
+run 2 --bisect jobs.ndjson
 head -c 4000 all >v
 run 1 verify jobs.ndjson v
 check "torn" has err 'warning: v is torn behind byte'

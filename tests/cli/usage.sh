@@ -18,7 +18,7 @@ refuse() {
 run 0 --help
 check "help goes to standard output" has out 'Usage:'
 check "and nothing else is said" [ ! -s err ]
-for option in gas timeout engine gas-model post output ordered reproducible stats resume shard trace metrics keep-going fail-fast workers max-in-flight numa isolation cache perf-map progress asm; do
+for option in gas timeout engine gas-model post output ordered reproducible stats resume bisect shard trace metrics keep-going fail-fast workers max-in-flight numa isolation cache perf-map progress asm; do
     check "help has --$option" has out "--$option"
 done
 run 0 --version

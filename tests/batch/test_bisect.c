@@ -1,0 +1,177 @@
+/* Two engines that part (batch/bisect.h). Native code is made wrong where it lies in memory, so the
+ * recompiler's runs really come to something else.
+ *
+ * Would catch: a difference that is not found, or another block, register or amount of gas that is
+ * blamed; a difference where there is none; a job whose pauses, input or chain make the runs unlike
+ * what the job does; states that pile up in the annex. */
+#include <stdio.h>
+
+#include "batch/bisect.h"
+#include "tests/vm/kernel_support.h"
+
+#define CONSTANT 0x12345678
+
+static struct javm_vm *other; /* the interpreter */
+static struct javm_annex *annex;
+static char text[8192];
+
+/* Replaces the only 32-bit constant of its kind in all native code; false: there is none. */
+static bool spoil(uint32_t from, uint32_t to)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[512];
+    bool found = false;
+    REQUIRE(maps != NULL);
+    while (fgets(line, sizeof line, maps) != NULL) {
+        unsigned long begin, end;
+        if (strstr(line, "javm-code") == NULL || strstr(line, " rw-s ") == NULL)
+            continue;
+        REQUIRE(sscanf(line, "%lx-%lx", &begin, &end) == 2);
+        for (char *at = (char *)begin; !found && at + sizeof from <= (char *)end; at++)
+            if (memcmp(at, &from, sizeof from) == 0) {
+                memcpy(at, &to, sizeof to);
+                found = true;
+            }
+    }
+    fclose(maps);
+    return found;
+}
+
+static void open_both(void)
+{
+    const struct javm_vm_options interp = {.engine = JAVM_ENGINE_INTERP};
+    engine = JAVM_ENGINE_JIT;
+    kernel_open(NULL);
+    cr_assert_eq(javm_vm_create(&interp, &other, &err), JAVM_OK);
+    annex = javm_annex_new();
+    cr_assert_not_null(annex);
+}
+
+static void close_both(void)
+{
+    cr_expect_eq(javm_annex_count(annex, NULL), 0, "what the runs published is gone");
+    javm_annex_free(annex);
+    javm_vm_destroy(other);
+    kernel_close();
+}
+
+static bool part(const struct job *job, const struct javm_hash *instance)
+{
+    const struct ground ground = {.instance = *instance};
+    const struct bisect b = {
+        .sides = {{"interp", other}, {"jit", w.vm}}, .dir = w.dir, .annex = annex};
+    bool parted;
+    cr_assert_eq(bisect(&b, job, &ground, &parted, text, sizeof text, &err), JAVM_OK, "%s",
+                 err.text);
+    return parted;
+}
+
+static void expect_text(const char *part)
+{
+    cr_expect(strstr(text, part) != NULL, "expected '%s' in:\n%s", part, text);
+}
+
+/* Rounds, then the constant in a block of its own, then rounds that go by it. */
+static struct code program(uint64_t *at)
+{
+    struct code c = {.count = 0};
+    endpoint(&c);
+    emit(&c, ADDI(8, 0, 50));
+    emit(&c, FALLTHROUGH);
+    emit(&c, ADDI(8, 8, -1));
+    emit(&c, BNE(8, 0, -4));
+    *at = 4 * (uint64_t)c.count;
+    li(&c, 9, CONSTANT);
+    emit(&c, ADDI(11, 0, 7));
+    emit(&c, FALLTHROUGH);
+    emit(&c, ADDI(8, 8, 1));
+    emit(&c, ADD(9, 9, 8));
+    emit(&c, op(PVM2_SLTIU, 12, 8, 0, 30));
+    emit(&c, BNE(12, 0, -12));
+    reply(&c, 1); /* the difference does not show in what it comes to */
+    return c;
+}
+
+Test(bisect, the_block_the_register_and_the_gas)
+{
+    if (!javm_engine_available(JAVM_ENGINE_JIT))
+        cr_skip_test("no recompiler in this build");
+    open_both();
+    uint64_t at;
+    struct code c = program(&at);
+    c.words[c.count - 2] = ADDI(A0, 9, 0); /* but here it does */
+    const struct javm_hash image = image_of(&c), instance = instantiate(w.dir, &image);
+    const struct job job = {.gas = PLENTY};
+    cr_expect_not(part(&job, &instance));
+    cr_expect_str_empty(text);
+    cr_assert(spoil(CONSTANT, CONSTANT + 1));
+    cr_assert(part(&job, &instance));
+    char expected[100];
+    snprintf(expected, sizeof expected, "part in the block at 0x%llx of image 0x",
+             (unsigned long long)at);
+    expect_text(expected);
+    expect_text("x9: 0x12345678 and 0x12345679");
+    expect_text("lui"); /* the block is shown, */
+    cr_expect_null(strstr(text, "bne"), "and no other:\n%s", text);
+    cr_expect_null(strstr(text, "x8: "), "equal registers are not:\n%s", text);
+    close_both();
+}
+
+/* It is found in a callee, too, and when the job's result is what both come to. */
+Test(bisect, in_a_callee)
+{
+    if (!javm_engine_available(JAVM_ENGINE_JIT))
+        cr_skip_test("no recompiler in this build");
+    open_both();
+    uint64_t at;
+    const struct code inner = program(&at);
+    struct code c = {.count = 0};
+    endpoint(&c);
+    OP(&c, CALL, 5, 0);
+    expect(&c, A1, 0);
+    emit(&c, REPLY);
+    const struct javm_hash child_image = image_of(&inner), child = instantiate(w.dir, &child_image),
+                           image = image_of(&c);
+    const struct slot slot = {5, child};
+    const struct javm_hash instance = publish_instance(w.dir, &image, &slot, 1);
+    const struct job job = {.gas = PLENTY};
+    cr_expect_not(part(&job, &instance));
+    cr_assert(spoil(CONSTANT, CONSTANT - 1));
+    /* The callee's registers go with it: at the end nothing is different. */
+    cr_expect_not(part(&job, &instance));
+    /* Gas that ends inside it leaves its frame to be seen. */
+    struct job short_of_gas = {.gas = 0};
+    bool parted = false;
+    for (uint64_t gas = 100; gas < 2000 && !parted; gas += 37) {
+        short_of_gas.gas = gas;
+        parted = part(&short_of_gas, &instance);
+    }
+    cr_assert(parted);
+    expect_text("frames below: 1");
+    expect_text("x9: 0x12345678 and 0x12345677");
+    close_both();
+}
+
+/* Yields that nobody catches fault the guest, as they do when the job runs. */
+Test(bisect, what_could_not_pause_does_not)
+{
+    if (!javm_engine_available(JAVM_ENGINE_JIT))
+        cr_skip_test("no recompiler in this build");
+    open_both();
+    uint64_t at;
+    struct code c = program(&at);
+    c.count -= 2; /* instead of the reply */
+    OP(&c, YIELD, 4);
+    reply(&c, 1);
+    static const struct javm_key key = {2, {1, 1}};
+    const struct slot slot = {4, handle(javm_yield_sender(&key))};
+    const struct javm_hash image = image_of(&c);
+    const struct javm_hash instance = publish_instance(w.dir, &image, &slot, 1);
+    const struct job job = {.gas = PLENTY}, reports = {.gas = PLENTY, .on_pause = ON_PAUSE_REPORT};
+    cr_expect_not(part(&job, &instance));
+    cr_assert(spoil(CONSTANT, CONSTANT + 1));
+    cr_expect_not(part(&job, &instance)); /* a fault leaves no registers */
+    cr_assert(part(&reports, &instance)); /* a pause does */
+    expect_text("x9: ");
+    close_both();
+}
