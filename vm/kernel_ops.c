@@ -83,12 +83,6 @@ enum step fail_with(struct javm_vm *vm, enum javm_status status, const char *wha
     return STEP_FAILED;
 }
 
-void undo_ecall(struct entry *entry)
-{
-    entry->exec.gas += JAVM_HOST_CALL_FLOOR;
-    entry->exec.pc -= 4;
-}
-
 /* ---- operands --------------------------------------------------------------------------- */
 
 static bool class_fits(const struct operand_rule *rule, const struct value *value)
