@@ -1,9 +1,11 @@
 /* Running an execution to its next exit: engine choice, deadline slices, ecall floors. */
 #include <time.h>
 
+#include "vm/exec.h"
 #include "vm/interp.h"
 #include "vm/jit.h"
 #include "vm/memory.h"
+#include "vm/pvm.h"
 #include "vm/pvm_exec.h"
 
 /* With a deadline the gas is handed to the engine in slices, so that engines need no clock: some
@@ -108,4 +110,16 @@ void javm_exec_run(struct javm_exec *exec, uint64_t deadline_ns)
     }
     exec->gas -= floor;
     exec->pc += 4; /* both ecalls are 4 bytes long */
+}
+
+void exec_undo_ecall(struct javm_exec *exec)
+{
+    const struct front *front = exec_front(exec);
+    if (front_is_pvm(front)) { /* it was paid with its block, and whoever enters there pays it */
+        exec->pc = pvm_before(front, exec->pc);
+        exec->gas += front_run_at(front, exec->pc).cost;
+        return;
+    }
+    exec->gas += JAVM_HOST_CALL_FLOOR;
+    exec->pc -= 4;
 }

@@ -10,6 +10,16 @@ struct front front_of(const uint8_t *code, uint64_t len, const struct javm_progr
                           .flat = key->pvm == JAVM_PVM_GP};
 }
 
+struct javm_program_key javm_program_key_of(const struct javm_image *image)
+{
+    return (struct javm_program_key){.footprint_pages = javm_image_footprint(image),
+                                     .pvm =
+                                         image->isa == JAVM_ISA_PVM ? JAVM_PVM_JAR1 : JAVM_PVM_NONE,
+                                     .bitmask = image->bitmask,
+                                     .jump_table = image->jump_table,
+                                     .jump_count = image->jump_count};
+}
+
 struct front_run front_run_at(const struct front *front, uint64_t pc)
 {
     struct front_run run = {0};

@@ -281,8 +281,6 @@ enum step fault_with(struct javm_vm *vm, enum javm_fault fault);
 enum step fail_with(struct javm_vm *vm, enum javm_status status, const char *what);
 /* STEP_GO_ON when all is well, else as fail_with. */
 enum step step_of(struct javm_vm *vm, enum javm_status status, const char *what);
-/* Back to before the operation: it is done again when the frame runs next. */
-void undo_ecall(struct entry *entry);
 
 /* Their functions, by file: the numbers are in the table. */
 enum step op_copy(struct javm_vm *vm, struct operands *o); /* kernel_mgmt.c */

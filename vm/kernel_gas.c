@@ -4,6 +4,7 @@
  * pay in order. Any other frame uses its owner's scope, and at the bottom the budget of the
  * invocation. While a frame runs its payer's gas is in exec.gas; it goes back when another payer's
  * turn comes, so that a meter is right whenever somebody can look at it. */
+#include "vm/exec.h"
 #include "vm/kernel.h"
 
 /* ---- scopes ----------------------------------------------------------------------------- */
@@ -158,7 +159,7 @@ bool gas_charge(struct javm_vm *vm, uint64_t cost, enum step *step)
         e->exec.gas -= cost;
         return true;
     }
-    undo_ecall(e);
+    exec_undo_ecall(&e->exec);
     *step = gas_exhausted(vm);
     return false;
 }
@@ -230,6 +231,6 @@ enum step quota_exhausted(struct javm_vm *vm, const struct javm_cap *handle)
     const struct yield yield = {
         .key = &JAVM_YK_STORAGE_EXHAUSTED, .by_kernel = true, .fault = JAVM_FAULT_STORAGE};
     struct value payload = value_of_cap(javm_cap_retain(handle));
-    undo_ecall(running(vm));
+    exec_undo_ecall(&running(vm)->exec);
     return kernel_raise(vm, &yield, &payload);
 }

@@ -88,12 +88,6 @@ enum step step_of(struct javm_vm *vm, enum javm_status status, const char *what)
     return status == JAVM_OK ? STEP_GO_ON : fail_with(vm, status, what);
 }
 
-void undo_ecall(struct entry *entry)
-{
-    entry->exec.gas += JAVM_HOST_CALL_FLOOR;
-    entry->exec.pc -= 4;
-}
-
 /* ---- operands --------------------------------------------------------------------------- */
 
 static bool class_fits(const struct operand_rule *rule, const struct value *value)

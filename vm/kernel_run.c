@@ -39,8 +39,9 @@ static enum step after_exit(struct javm_vm *vm, struct entry *e)
         return fault_with(vm, JAVM_FAULT_TRAP);
     case JAVM_EXIT_PAGE_FAULT:
         return fault_with(vm, JAVM_FAULT_PAGE_FAULT);
+    case JAVM_EXIT_HALT: /* PVM's other way to reply */
+        return kernel_operate(vm, 0);
     case JAVM_EXIT_PANIC:
-    case JAVM_EXIT_HALT: /* PVM only; no front end for it in this version */
         break;
     }
     return fault_with(vm, JAVM_FAULT_PANIC);

@@ -101,6 +101,7 @@ enum javm_status stack_push(struct javm_vm *vm, const struct start *start, struc
     e->exec.memory = e->space->memory;
     e->exec.engine = vm->engine;
     e->exec.gas = 0;
+    e->exec.keeps_gas = true;
     e->unpaid = 0;
     e->seen_before = vm->seen;
     if (start->endpoint != NULL)

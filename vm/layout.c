@@ -104,12 +104,13 @@ enum javm_status program_lay_out(struct cached_program *p, struct javm_error *er
     p->region_count = count;
     p->has_meters = image->gas_slot_count != 0 || image->quota_slot_count != 0;
     p->slot0_pinned = javm_image_pinned(image, &slot0) != NULL;
-    p->regions[0] = (struct javm_region){
-        .first_page = JAVM_CODE_BASE >> JAVM_PAGE_SHIFT,
-        .pages = (uint32_t)((image->code_len + JAVM_PAGE_SIZE - 1) >> JAVM_PAGE_SHIFT),
-        .kind = JAVM_REGION_BYTES,
-        .bytes = image->code,
-        .len = image->code_len};
+    if (image->isa == JAVM_ISA_PVM2) /* PVM's code is nowhere in memory */
+        p->regions[0] = (struct javm_region){
+            .first_page = JAVM_CODE_BASE >> JAVM_PAGE_SHIFT,
+            .pages = (uint32_t)((image->code_len + JAVM_PAGE_SIZE - 1) >> JAVM_PAGE_SHIFT),
+            .kind = JAVM_REGION_BYTES,
+            .bytes = image->code,
+            .len = image->code_len};
     for (uint32_t i = 0; i < image->mapping_count; i++) {
         const struct javm_mapping *mapping = &image->mappings[i];
         p->regions[i + 1] = (struct javm_region){

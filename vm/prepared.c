@@ -92,11 +92,6 @@ static enum javm_status make_program(struct prepared_cache *cache,
     char text[JAVM_HASH_TEXT];
     javm_hash_format(image_hash, text);
     const struct javm_image *fields = javm_image_of(image);
-    if (fields->isa != JAVM_ISA_PVM2) {
-        javm_cap_release(image);
-        return javm_fail(err, JAVM_E_UNSUPPORTED, JAVM_NOWHERE,
-                         "image %s: instruction set PVM is not in this version, only PVM2", text);
-    }
     struct cached_program *p = calloc(1, sizeof *p);
     if (p == NULL) {
         javm_cap_release(image);
@@ -105,17 +100,16 @@ static enum javm_status make_program(struct prepared_cache *cache,
     p->count = 1;
     p->image_hash = *image_hash;
     p->image = image;
-    struct javm_program_key key = {.footprint_pages = javm_image_footprint(fields)};
+    struct javm_program_key key = javm_program_key_of(fields);
     const uint64_t start = clock_ns();
     enum javm_status status = program_lay_out(p, err);
-    if (cache->full)
+    if (cache->full && key.pvm == JAVM_PVM_NONE)
         key.cow_cost = p->first_writes;
     if (status == JAVM_OK)
-        status =
-            cache->jit != NULL
-                ? javm_native_open(cache->jit, image_hash, fields->code, fields->code_len, &key,
-                                   image, &p->native, err)
-                : javm_program_decode_pvm2(fields->code, fields->code_len, &key, &p->program, err);
+        status = cache->jit != NULL
+                     ? javm_native_open(cache->jit, image_hash, fields->code, fields->code_len,
+                                        &key, image, &p->native, err)
+                     : javm_program_decode(fields->code, fields->code_len, &key, &p->program, err);
     if (status != JAVM_OK) {
         program_release(p);
         return status;

@@ -39,6 +39,8 @@ static inline uint32_t pvm_skip(const struct front *f, uint64_t at)
 bool pvm_is_valid(enum javm_pvm profile, uint8_t opcode);
 bool pvm_is_terminator(enum javm_pvm profile, uint8_t opcode);
 
+/* Where the instruction begins that ends before `at`; `at`: none does. at <= len. */
+uint64_t pvm_before(const struct front *f, uint64_t at);
 /* Is it 0, or where something behind a terminator begins? */
 bool pvm_starts_block(const struct front *f, uint64_t at);
 /* May a jump lead there? */

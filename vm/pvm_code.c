@@ -4,18 +4,19 @@
 #include "vm/front.h"
 #include "vm/pvm.h"
 
+uint64_t pvm_before(const struct front *f, uint64_t at)
+{
+    /* It begins with the last set bit before, if that is near. */
+    for (uint64_t len = 1; len <= at && len <= PVM_SKIP_MAX + 1; len++)
+        if (pvm_begins(f, at - len))
+            return at - len;
+    return at;
+}
+
 bool pvm_starts_block(const struct front *f, uint64_t at)
 {
-    if (at == 0)
-        return true;
-    /* The instruction that ends here begins with the last set bit before, if that is near. */
-    for (uint64_t before = at - 1; at - before <= PVM_SKIP_MAX + 1; before--) {
-        if (pvm_begins(f, before))
-            return pvm_is_terminator(f->key.pvm, f->code[before]);
-        if (before == 0)
-            break;
-    }
-    return false;
+    const uint64_t before = pvm_before(f, at);
+    return at == 0 || (before != at && pvm_is_terminator(f->key.pvm, f->code[before]));
 }
 
 bool pvm_may_land(const struct front *f, uint64_t at)

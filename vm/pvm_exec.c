@@ -44,7 +44,7 @@ void pvm_exec_end(struct javm_exec *exec, const struct front *front)
     if (exec->exit == JAVM_EXIT_OUT_OF_GAS) {
         if (front->flat)
             pvm_exec_step(exec, front);
-        else
+        else if (!exec->keeps_gas)
             exec->gas = 0;
     } else if (front->flat && exec->exit == JAVM_EXIT_PAGE_FAULT) {
         exec->gas += front_run_at(front, exec->pc).count - 1; /* what was not reached */

@@ -43,6 +43,10 @@ struct javm_program_key {
     uint32_t jump_count;
 };
 
+/* The key of an image's code, without copy-on-write accounting; its pointers are the image's. PVM
+ * is of the profile jar1. */
+struct javm_program_key javm_program_key_of(const struct javm_image *image);
+
 /* The most that an engine takes of PVM: bytes of code, entries of the jump table. */
 #define JAVM_PVM_CODE_MAX  (1u << 25)
 #define JAVM_PVM_JUMPS_MAX (1u << 24)
@@ -221,6 +225,8 @@ struct javm_exec {
     uint64_t regs[JAVM_NUM_SLOTS];
     uint64_t pc; /* in: where to enter; out: see PVM2 section 7, PVM section 7 */
     uint64_t gas;
+    bool keeps_gas;        /* jar1: JAVM_EXIT_OUT_OF_GAS leaves what there was, as in PVM2; else 0 is
+                              left (PVM section 8) */
     struct javm_heap heap; /* gp; its pages are added to what the memory shows until it is attached
                               anew */
     /* out */

@@ -332,8 +332,11 @@ Test(calls, the_other_instruction_set, CALLS)
                                       .endpoints = &endpoint,
                                       .endpoint_count = 1};
     const struct javm_hash image = publish_image(w.dir, &fields);
-    const struct javm_hash pvm = instantiate(w.dir, &image);
-    refuse(&pvm, 0, JAVM_E_UNSUPPORTED, "only PVM2");
+    struct javm_call call = {.instance = instantiate(w.dir, &image), .gas = 1};
+    cr_assert_eq(javm_vm_invoke(w.vm, w.dir, &call, &result, NULL), JAVM_OK);
+    cr_expect_eq(result.fault, JAVM_FAULT_TRAP);
+    cr_expect_eq(result.gas_used, 1);
+    javm_call_result_clear(&result);
 }
 
 Test(calls, options)
