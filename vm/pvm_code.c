@@ -11,7 +11,7 @@ bool pvm_starts_block(const struct front *f, uint64_t at)
     /* The instruction that ends here begins with the last set bit before, if that is near. */
     for (uint64_t before = at - 1; at - before <= PVM_SKIP_MAX + 1; before--) {
         if (pvm_begins(f, before))
-            return pvm_is_terminator(f->key.pvm, f->code[before]);
+            return pvm_is_terminator(f, f->code[before]);
         if (before == 0)
             break;
     }
@@ -22,8 +22,7 @@ bool pvm_may_land(const struct front *f, uint64_t at)
 {
     if (at >= f->len || !pvm_begins(f, at))
         return false;
-    return f->key.pvm != JAVM_PVM_GP ||
-           (pvm_starts_block(f, at) && pvm_is_valid(JAVM_PVM_GP, f->code[at]));
+    return f->key.pvm != JAVM_PVM_GP || (pvm_starts_block(f, at) && pvm_is_valid(f, f->code[at]));
 }
 
 static uint64_t words(uint64_t code_len)
@@ -53,7 +52,7 @@ bool pvm_find_targets(const struct front *f, struct pvm_targets *t)
     t->heads = t->middle + words(f->len);
     struct ir_step step;
     for (uint64_t at = 0; at < f->len; at += step.len) {
-        if (!pvm_is_terminator(f->key.pvm, f->code[at])) { /* most are not */
+        if (!pvm_is_terminator(f, f->code[at])) { /* most are not */
             step.len = (uint8_t)(pvm_skip(f, at) + 1);
             continue;
         }
