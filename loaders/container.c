@@ -11,6 +11,7 @@ struct javm_program_key javm_pvm_key(const struct javm_pvm_code *code, uint64_t 
 {
     return (struct javm_program_key){.footprint_pages = memory_pages,
                                      .pvm = code->profile,
+                                     .features = code->features,
                                      .bitmask = code->bitmask,
                                      .jump_table = code->jump_table,
                                      .jump_count = code->jump_len};

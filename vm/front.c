@@ -2,9 +2,13 @@
 
 struct front front_of(const uint8_t *code, uint64_t len, const struct javm_program_key *key)
 {
+    struct javm_program_key full = *key;
+    if (key->pvm != JAVM_PVM_NONE && key->features == 0)
+        full.features =
+            key->pvm == JAVM_PVM_GP ? JAVM_PVM_SBRK : JAVM_PVM_UNLIKELY | JAVM_PVM_ECALL;
     return (struct front){.code = code,
                           .len = len,
-                          .key = *key,
+                          .key = full,
                           .memory_cycles = gas_memory_cycles(key->footprint_pages),
                           .shift = key->pvm == JAVM_PVM_NONE,
                           .flat = key->pvm == JAVM_PVM_GP};

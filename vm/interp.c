@@ -16,6 +16,7 @@
 #include "vm/interp_ops.h"
 #include "vm/memory.h"
 #include "vm/pvm.h"
+#include "vm/pvm_exec.h"
 
 #ifdef INTERP_PROFILE
 /* bench/profile.c counts how often each place is run, with nothing fused. */
@@ -287,6 +288,10 @@ do_SBRKN:
         goto leave;
     ip++;
     NEXT;
+do_MEMSETN:
+    if (!pvm_memset(exec, &program->front, &r[7], &gas, false))
+        goto leave;
+    ENTER(ip + 1);
 do_GOTON:
     acc = r[ip->ra];
     ip = TARGET(ip);

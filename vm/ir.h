@@ -58,6 +58,7 @@
     X(DJUMP, CTL) /* goto where entry (a + lo) / 2 - 1 of the jump table says */ \
     X(LI_DJUMP, CTL) /* the same with a + hi; d := lo, sign-extended, unless it halts */ \
     X(SBRK, CTL) /* d := what growing the heap by a comes to */ \
+    X(MEMSET, CTL) /* mem[φ7..] := the low byte of φ8, φ9 times, each charged; φ7, φ9 move on */ \
     X(GOTO, CTL) /* go on at the instruction at hi, uncharged; a: the register whose value is at \
                     hand there */ \
     X(BLOCK, CTL) /* header: imm = gas that must be there; it is charged */ \

@@ -472,6 +472,7 @@ static void control(struct jit_compiler *c, const struct ir_insn *insn)
         jit_table_jump(c, insn);
         break;
     case IR_SBRK:
+    case IR_MEMSET:
         jit_step(c);
         break;
     default: /* trap, reserved, ecalls */
@@ -621,7 +622,7 @@ static enum ending ending_of(const struct jit_compiler *c, const struct ir_insn 
     if (ir_shape_of(insn->op) != IR_CTL)
         return FALLS;
     const bool returns = (insn->op == IR_JAL || insn->op == IR_JALR) && insn->rd == 0;
-    return returns || jumps_to_next(c, insn) ? FALLS : LEAVES;
+    return returns || insn->op == IR_MEMSET || jumps_to_next(c, insn) ? FALLS : LEAVES;
 }
 
 /* The instruction behind `step`, if the two may become a pair. */

@@ -59,7 +59,7 @@ static struct file_header header_of(const struct jit_entry *entry)
                                  .cow_cost = entry->cow_cost,
                                  .code_len = native->front.len};
     const struct javm_program_key *key = &native->front.key;
-    const uint32_t pvm[2] = {(uint32_t)key->pvm, key->jump_count};
+    const uint32_t pvm[] = {(uint32_t)key->pvm, key->features, key->jump_count};
     const struct javm_bytes code[] = {
         {native->front.code, native->front.len},
         {(const uint8_t *)pvm, sizeof pvm},

@@ -9,6 +9,7 @@
 
 #include "vm/interp.h"
 #include "vm/jit_compile.h"
+#include "vm/pvm_exec.h"
 
 static uint64_t code_address(const struct javm_jit *jit, uint32_t at)
 {
@@ -287,19 +288,35 @@ static enum step djump(struct javm_exec *exec, struct jit_context *c)
     return jump(exec, c, n->jumps[at / 2 - 1], c->jump_pc);
 }
 
+/* True: the run has ended. */
+static bool fill_in_c(struct javm_exec *exec, struct jit_context *c)
+{
+    uint64_t regs[] = {get_slot(c, 7), get_slot(c, 8), get_slot(c, 9)}, gas = c->host[HOST_GAS];
+    const bool ends = !pvm_memset(exec, &exec->native->front, regs, &gas, false);
+    set_slot(c, 7, regs[0]);
+    set_slot(c, 9, regs[2]);
+    c->host[HOST_GAS] = gas;
+    return ends;
+}
+
 /* An instruction that generated code leaves to C. */
 static enum step run_in_c(struct javm_exec *exec, struct jit_context *c, uint64_t back)
 {
     struct ir_step step;
     if (!decode(exec->native, c->step_pc, &step))
         abort();
-    if (step.insn.op == IR_SBRK)
+    bool ends = false;
+    exec->exit = JAVM_EXIT_NONE;
+    if (step.insn.op == IR_SBRK) {
         set_slot(c, step.insn.rd,
                  memory_grow(exec->memory, &exec->heap, get_slot(c, step.insn.ra)));
-    else
+    } else if (step.insn.op == IR_MEMSET) {
+        ends = fill_in_c(exec, c);
+    } else {
         evaluate(c, &step.insn);
-    if (exec->memory->failed) {
-        end_run(exec, c, JAVM_EXIT_NONE, c->step_pc);
+    }
+    if (ends || exec->memory->failed) {
+        end_run(exec, c, exec->exit, c->step_pc);
         return ENDED;
     }
     c->target = back;

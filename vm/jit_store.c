@@ -196,7 +196,8 @@ static struct jit_entry *take(struct jit_store *store, const struct jit_entry *i
     LIST_FOREACH(entry, bucket_of(store, id), in_bucket)
     {
         if (javm_hash_equal(&entry->name, &id->name) && entry->memory_cycles == id->memory_cycles &&
-            entry->cow_cost == id->cow_cost && entry->pvm == id->pvm)
+            entry->cow_cost == id->cow_cost && entry->pvm == id->pvm &&
+            entry->features == id->features)
             break;
     }
     if (entry != NULL && entry->users++ == 0) {
@@ -310,7 +311,8 @@ enum javm_status javm_native_open(struct javm_jit *jit, const struct javm_hash *
     const struct jit_entry id = {.name = *name,
                                  .memory_cycles = gas_memory_cycles(key->footprint_pages),
                                  .cow_cost = key->cow_cost,
-                                 .pvm = key->pvm};
+                                 .pvm = key->pvm,
+                                 .features = key->features};
     pthread_mutex_lock(&store->lock);
     struct jit_entry *entry = take(store, &id);
     pthread_mutex_unlock(&store->lock);

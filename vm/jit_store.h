@@ -14,6 +14,7 @@ struct jit_entry {
     uint32_t memory_cycles;
     uint64_t cow_cost;
     enum javm_pvm pvm;
+    unsigned features;
     struct javm_native *native;
     uint64_t users;
     uint64_t bytes; /* while idle: what forgetting it would give back */

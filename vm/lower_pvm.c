@@ -139,30 +139,41 @@ static const struct row rows[256] = {
 
 static const struct row invalid = {NOTHING, IR_RESERVED, 1, 1, FIXED, S_NONE, 0, 0, 1, 0, 0};
 static const struct row grow_heap = ROW(RR, SBRK, 1, 1, FIXED, S_NONE, 0);
+static const struct row fill = ROW(NOTHING, MEMSET, 1, 1, FIXED, S_NONE, 0);
 /* In gp a trap is a panic. */
 static const struct row gp_trap = ENDS(NOTHING, RESERVED, 2, 1, S_NONE, 0);
 
-static const struct row *row_of(enum javm_pvm profile, uint8_t opcode)
+static const struct row *if_has(const struct front *f, unsigned feature, const struct row *row)
 {
-    if (profile == JAVM_PVM_GP && opcode <= PVM_SBRK) {
-        if (opcode == PVM_TRAP)
-            return &gp_trap;
-        if (opcode == PVM_SBRK)
-            return &grow_heap;
-        if (opcode == PVM_UNLIKELY || opcode == PVM_ECALL)
-            return &invalid;
+    return (f->key.features & feature) != 0 ? row : &invalid;
+}
+
+static const struct row *row_of(const struct front *f, uint8_t opcode)
+{
+    switch (opcode) {
+    case PVM_TRAP:
+        return f->key.pvm == JAVM_PVM_GP ? &gp_trap : &rows[PVM_TRAP];
+    case PVM_UNLIKELY:
+        return if_has(f, JAVM_PVM_UNLIKELY, &rows[PVM_UNLIKELY]);
+    case PVM_ECALL:
+        return if_has(f, JAVM_PVM_ECALL, &rows[PVM_ECALL]);
+    case PVM_MEMSET:
+        return if_has(f, JAVM_PVM_MEMSET, &fill);
+    case PVM_SBRK:
+        return if_has(f, JAVM_PVM_SBRK, &grow_heap);
+    default:
+        return rows[opcode].valid ? &rows[opcode] : &invalid;
     }
-    return rows[opcode].valid ? &rows[opcode] : &invalid;
 }
 
-bool pvm_is_valid(enum javm_pvm profile, uint8_t opcode)
+bool pvm_is_valid(const struct front *f, uint8_t opcode)
 {
-    return row_of(profile, opcode)->valid;
+    return row_of(f, opcode)->valid;
 }
 
-bool pvm_is_terminator(enum javm_pvm profile, uint8_t opcode)
+bool pvm_is_terminator(const struct front *f, uint8_t opcode)
 {
-    return row_of(profile, opcode)->terminator;
+    return row_of(f, opcode)->terminator;
 }
 
 /* ---- operands --------------------------------------------------------------------------- */
@@ -351,7 +362,7 @@ bool pvm_next(const struct front *f, uint64_t offset, struct ir_step *step)
         return true;
     }
     const struct bytes bytes = bytes_at(f, offset);
-    const struct row *row = row_of(f->key.pvm, bytes.at[0]);
+    const struct row *row = row_of(f, bytes.at[0]);
     const uint32_t skip = pvm_skip(f, offset);
     int64_t distance = 0;
     step->row = gas_of(f, row, &bytes);
@@ -371,7 +382,9 @@ bool pvm_next(const struct front *f, uint64_t offset, struct ir_step *step)
         step->insn.op = IR_RESERVED;
         step->executes = true;
     }
-    /* In gp nobody pays for what is never reached; to be a block what follows needs more. */
-    step->terminator |= f->flat && step->executes && step->insn.op == IR_RESERVED;
+    /* In gp nobody pays for what is never reached. What a memset takes has to come from gas that
+     * nothing behind it was promised. To be a block what follows needs more. */
+    step->terminator |=
+        step->insn.op == IR_MEMSET || (f->flat && step->executes && step->insn.op == IR_RESERVED);
     return true;
 }

@@ -95,6 +95,10 @@ bool memory_touch_charged(struct javm_memory *memory, uint32_t address, uint32_t
  * memory_heap.c */
 uint64_t memory_grow(struct javm_memory *memory, struct javm_heap *heap, uint64_t by);
 
+/* Store a byte `count` times from an address on, which wraps; how often it was stored before a page
+ * refused. memory_heap.c */
+uint64_t memory_fill(struct javm_memory *memory, uint64_t address, uint8_t byte, uint64_t count);
+
 /* The lowest page that refuses the access, for which memory_touch said false, as an address; 0 for
  * one behind 2^32 (PVM section 6). memory_heap.c */
 uint32_t memory_refused(const struct javm_memory *memory, uint32_t address, uint32_t width,

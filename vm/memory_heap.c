@@ -4,9 +4,6 @@
 
 #include "vm/memory.h"
 
-#define PAGE_MASK UINT64_C(4095)
-_Static_assert(PAGE_MASK + 1 == JAVM_PAGE_SIZE, "one page");
-
 /* The regions in an array that may be changed, with room for one more. */
 static bool own_regions(struct javm_memory *m)
 {
@@ -54,6 +51,13 @@ static bool add_pages(struct javm_memory *m, uint32_t first, uint32_t end)
     return true;
 }
 
+/* Pages that it takes to reach up to `top`. */
+static uint64_t pages_below(const struct javm_heap *heap, uint64_t top)
+{
+    const uint64_t page = heap->page == 0 ? JAVM_PAGE_SIZE : heap->page;
+    return (top + page - 1) / page * (page >> JAVM_PAGE_SHIFT);
+}
+
 uint64_t memory_grow(struct javm_memory *m, struct javm_heap *heap, uint64_t by)
 {
     const uint64_t old = heap->top;
@@ -61,12 +65,28 @@ uint64_t memory_grow(struct javm_memory *m, struct javm_heap *heap, uint64_t by)
         return old;
     if (old > heap->limit || by > heap->limit - old)
         return 0;
-    const uint64_t first = (old + PAGE_MASK) >> JAVM_PAGE_SHIFT;
-    const uint64_t end = (old + by + PAGE_MASK) >> JAVM_PAGE_SHIFT;
+    const uint64_t first = pages_below(heap, old), end = pages_below(heap, old + by);
     if (first < end && !add_pages(m, (uint32_t)first, (uint32_t)end))
         return 0;
     heap->top = old + by;
     return old;
+}
+
+uint64_t memory_fill(struct javm_memory *m, uint64_t address, uint8_t byte, uint64_t count)
+{
+    uint64_t done = 0;
+    while (done < count) {
+        const uint32_t at = (uint32_t)(address + done);
+        uint64_t part = JAVM_PAGE_SIZE - at % JAVM_PAGE_SIZE;
+        uint32_t fresh = 0;
+        if (part > count - done)
+            part = count - done;
+        if (!memory_touch(m, at, 1, true, &fresh))
+            break;
+        memset(m->base + at, byte, (size_t)part);
+        done += part;
+    }
+    return done;
 }
 
 static bool allows(const struct javm_memory *m, uint64_t page, bool write)

@@ -11,7 +11,14 @@
 #define PVM_SKIP_MAX 24u
 #define PVM_LOW      0x10000u /* gp: addresses below it panic */
 
-enum { PVM_TRAP = 0, PVM_UNLIKELY = 2, PVM_ECALL = 3, PVM_LI_DJUMP = 180, PVM_SBRK = 101 };
+enum {
+    PVM_TRAP = 0,
+    PVM_UNLIKELY = 2,
+    PVM_ECALL = 3,
+    PVM_MEMSET = JAVM_PVM_OP_MEMSET,
+    PVM_SBRK = 101,
+    PVM_LI_DJUMP = 180
+};
 
 /* Does an instruction begin there? True at and behind the code's end. */
 static inline bool pvm_begins(const struct front *f, uint64_t at)
@@ -35,9 +42,9 @@ static inline uint32_t pvm_skip(const struct front *f, uint64_t at)
     return skip;
 }
 
-/* Of an opcode in the code's profile. */
-bool pvm_is_valid(enum javm_pvm profile, uint8_t opcode);
-bool pvm_is_terminator(enum javm_pvm profile, uint8_t opcode);
+/* Of an opcode in this code: profile and features. */
+bool pvm_is_valid(const struct front *f, uint8_t opcode);
+bool pvm_is_terminator(const struct front *f, uint8_t opcode);
 
 /* Where the instruction begins that ends before `at`; `at`: none does. at <= len. */
 uint64_t pvm_before(const struct front *f, uint64_t at);

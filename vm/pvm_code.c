@@ -16,15 +16,14 @@ uint64_t pvm_before(const struct front *f, uint64_t at)
 bool pvm_starts_block(const struct front *f, uint64_t at)
 {
     const uint64_t before = pvm_before(f, at);
-    return at == 0 || (before != at && pvm_is_terminator(f->key.pvm, f->code[before]));
+    return at == 0 || (before != at && pvm_is_terminator(f, f->code[before]));
 }
 
 bool pvm_may_land(const struct front *f, uint64_t at)
 {
     if (at >= f->len || !pvm_begins(f, at))
         return false;
-    return f->key.pvm != JAVM_PVM_GP ||
-           (pvm_starts_block(f, at) && pvm_is_valid(JAVM_PVM_GP, f->code[at]));
+    return f->key.pvm != JAVM_PVM_GP || (pvm_starts_block(f, at) && pvm_is_valid(f, f->code[at]));
 }
 
 static uint64_t words(uint64_t code_len)
@@ -54,7 +53,7 @@ bool pvm_find_targets(const struct front *f, struct pvm_targets *t)
     t->heads = t->middle + words(f->len);
     struct ir_step step;
     for (uint64_t at = 0; at < f->len; at += step.len) {
-        if (!pvm_is_terminator(f->key.pvm, f->code[at])) { /* most are not */
+        if (!pvm_is_terminator(f, f->code[at])) { /* most are not */
             step.len = (uint8_t)(pvm_skip(f, at) + 1);
             continue;
         }

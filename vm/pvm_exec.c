@@ -26,8 +26,9 @@ static void settle_fault(struct javm_exec *exec, const struct front *front)
 {
     struct ir_step step;
     pvm_next(front, exec->pc, &step);
-    const uint32_t page = memory_refused(exec->memory, (uint32_t)exec->fault_addr,
-                                         ir_access_width(step.insn.op), exec->fault_write);
+    const uint32_t width = step.insn.op == IR_MEMSET ? 1 : ir_access_width(step.insn.op);
+    const uint32_t page =
+        memory_refused(exec->memory, (uint32_t)exec->fault_addr, width, exec->fault_write);
     exec->exit_arg = page;
     if (front->key.pvm == JAVM_PVM_GP && page < PVM_LOW) {
         exec->exit = JAVM_EXIT_PANIC;
@@ -35,6 +36,32 @@ static void settle_fault(struct javm_exec *exec, const struct front *front)
         exec->fault_addr = 0;
         exec->fault_write = false;
     }
+}
+
+bool pvm_memset(struct javm_exec *exec, const struct front *front, uint64_t regs[3], uint64_t *gas,
+                bool part)
+{
+    const uint64_t want = regs[2];
+    const bool poor = want > *gas;
+    exec->exit = JAVM_EXIT_OUT_OF_GAS;
+    if (poor && !part) {
+        *gas += front->flat ? 1 : 0; /* otherwise all of it is lost */
+        return false;
+    }
+    const uint64_t count = poor ? *gas : want;
+    const uint64_t done = memory_fill(exec->memory, regs[0], (uint8_t)regs[1], count);
+    regs[0] += done;
+    regs[2] -= done;
+    *gas -= done;
+    if (done == count)
+        return !poor;
+    if (part)
+        --*gas; /* otherwise the block paid for the instruction */
+    exec->exit = JAVM_EXIT_PAGE_FAULT;
+    exec->exit_arg = (int64_t)((uint32_t)regs[0] & ~(JAVM_PAGE_SIZE - 1));
+    exec->fault_addr = (uint32_t)regs[0];
+    exec->fault_write = true;
+    return false;
 }
 
 void pvm_exec_end(struct javm_exec *exec, const struct front *front)

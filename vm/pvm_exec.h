@@ -13,4 +13,12 @@ void pvm_exec_end(struct javm_exec *exec, const struct front *front);
  * exec->pc costs more than there is. Only memory accesses and what computes is ever reached. */
 void pvm_exec_step(struct javm_exec *exec, const struct front *front);
 
+/* memset with φ7, φ8 and φ9 at regs, which move on. False: an exit, described in *exec but for pc,
+ * registers and gas: a fault at the first byte that refuses, or no gas for all bytes. Then nothing
+ * is done and what the instruction cost is given back; with `part`, as many bytes are
+ * stored as there is gas. Each costs 1, the instruction 1 more at its end: so it does not matter in
+ * how many pieces the gas comes. */
+bool pvm_memset(struct javm_exec *exec, const struct front *front, uint64_t regs[3], uint64_t *gas,
+                bool part);
+
 #endif

@@ -56,6 +56,10 @@ void pvm_exec_step(struct javm_exec *exec, const struct front *front)
         pvm_next(front, exec->pc, &step);
         const struct ir_insn *insn = &step.insn;
         const enum ir_shape shape = ir_shape_of(insn->op);
+        if (insn->op == IR_MEMSET) { /* its block is affordable, its bytes are not: the end */
+            (void)pvm_memset(exec, front, &exec->regs[7], &exec->gas, true);
+            break;
+        }
         if (ir_writes_memory(insn->op) || shape == IR_LOAD) {
             if (!access_memory(exec, insn)) {
                 exec->gas--;
@@ -67,8 +71,8 @@ void pvm_exec_step(struct javm_exec *exec, const struct front *front)
             exec->regs[insn->rd] =
                 ir_eval(insn, get(exec, insn->rd), get(exec, insn->ra), get(exec, insn->rb));
         }
-        exec->failed = exec->memory->failed;
-        if (exec->failed)
+        if (exec->memory->failed)
             break;
     }
+    exec->failed = exec->memory->failed;
 }

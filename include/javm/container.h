@@ -24,19 +24,6 @@ extern "C" {
 
 /* ---- code ------------------------------------------------------------------------------- */
 
-/* Opcodes that not every program has. One that is not there is an invalid opcode. */
-enum {
-    JAVM_PVM_UNLIKELY = 1, /* 2 */
-    JAVM_PVM_ECALL = 2,    /* 3 */
-    JAVM_PVM_SBRK = 4,     /* 101 */
-    JAVM_PVM_MEMSET = 8    /* JAVM_PVM_OP_MEMSET */
-};
-
-/* Files may number opcodes differently; loaded code has the numbers of the specification, these
- * two added: memset, which has none there, and one for bytes that are no opcode of the file's own
- * set but would be one here. */
-enum { JAVM_PVM_OP_MEMSET = 4, JAVM_PVM_OP_INVALID = 255 };
-
 struct javm_pvm_code {
     const uint8_t *code;
     uint64_t code_len; /* in bytes */
@@ -46,7 +33,7 @@ struct javm_pvm_code {
     const uint32_t *jump_table; /* code offsets, as the file has them */
     uint32_t jump_len;
     enum javm_pvm profile;
-    unsigned features; /* JAVM_PVM_UNLIKELY and others, or'ed */
+    unsigned features; /* as in struct javm_program_key, never 0 */
 };
 
 /* The key of its program with this page budget; it borrows the code's parts. */

@@ -31,12 +31,27 @@ enum javm_pvm {
     JAVM_PVM_GP        /* PVM as in the Gray Paper: 1 gas an instruction, jumps to blocks */
 };
 
+/* Opcodes of PVM that not every program has, whatever its profile. One that a program does not have
+ * is an invalid opcode. */
+enum {
+    JAVM_PVM_UNLIKELY = 1, /* 2 */
+    JAVM_PVM_ECALL = 2,    /* 3 */
+    JAVM_PVM_SBRK = 4,     /* 101 */
+    JAVM_PVM_MEMSET = 8    /* JAVM_PVM_OP_MEMSET */
+};
+/* Containers may number opcodes differently; loaded code has the numbers of the specification,
+ * these two added: memset, which has none there, and one for bytes that are no opcode of the file's
+ * own set but would be one here. */
+enum { JAVM_PVM_OP_MEMSET = 4, JAVM_PVM_OP_INVALID = 255 };
+
 /* A decoded program is a pure function of its code and these. All zero but the numbers: PVM2. */
 struct javm_program_key {
     uint64_t footprint_pages; /* data pages the image declares, PVM: the page budget of the
                                  invocation. It picks the memory tier (PVM2 9.4, PVM 8.3) */
     uint64_t cow_cost;        /* 0: no copy-on-write accounting (PVM2 9.6); PVM has none */
     enum javm_pvm pvm;
+    unsigned features; /* PVM: which of the opcodes above it has, or'ed; 0: jar1 UNLIKELY and ECALL,
+                          gp SBRK */
     /* PVM only; borrowed as long as the code is. */
     const uint8_t *bitmask;     /* (code_len + 7) / 8 bytes */
     const uint32_t *jump_table; /* NULL when jump_count is 0 */
@@ -211,10 +226,12 @@ bool javm_engine_available(enum javm_engine engine);
 #define JAVM_HOST_CALL_FLOOR  100u
 #define JAVM_MANAGEMENT_FLOOR 100u
 
-/* What sbrk of profile gp grows: guest addresses at most 2^32. */
+/* What sbrk grows: guest addresses at most 2^32. */
 struct javm_heap {
     uint64_t top;   /* in, out */
     uint64_t limit; /* of top */
+    uint32_t page; /* it grows by multiples of so many bytes, a multiple of 4096, and has whole ones
+                      at first; 0: 4096 */
 };
 
 struct javm_exec {
@@ -227,8 +244,8 @@ struct javm_exec {
     uint64_t gas;
     bool keeps_gas;        /* jar1: JAVM_EXIT_OUT_OF_GAS leaves what there was, as in PVM2; else 0 is
                               left (PVM section 8) */
-    struct javm_heap heap; /* gp; its pages are added to what the memory shows until it is attached
-                              anew */
+    struct javm_heap heap; /* of sbrk; its pages are added to what the memory shows until it is
+                              attached anew */
     /* out */
     enum javm_exit exit;
     int64_t exit_arg;

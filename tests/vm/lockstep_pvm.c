@@ -11,6 +11,7 @@
 struct pvm_code {
     struct random *random;
     enum javm_pvm profile;
+    unsigned features; /* 0: the profile's */
     uint8_t bytes[CODE_MAX + 64], bitmask[CODE_MAX / 8 + 8];
     uint32_t len;
     uint32_t starts[INSNS_MAX + 8]; /* of instructions */
@@ -38,14 +39,22 @@ static void put(struct pvm_code *c, uint64_t value, unsigned n)
         c->bytes[c->len++] = (uint8_t)(value >> (8 * i));
 }
 
+_Static_assert(JAVM_PVM_UNLIKELY == 1 && JAVM_PVM_ECALL == 2, "bits of opcodes 2 and 3");
+static bool has(const struct pvm_code *c, unsigned feature)
+{
+    const unsigned usual =
+        c->profile == JAVM_PVM_GP ? JAVM_PVM_SBRK : JAVM_PVM_UNLIKELY | JAVM_PVM_ECALL;
+    return ((c->features != 0 ? c->features : usual) & feature) != 0;
+}
+
 static void begin(struct pvm_code *c, uint8_t opcode)
 {
     c->begins_block[c->count] = c->starts_block;
     c->starts[c->count++] = c->len;
     c->bitmask[c->len / 8] |= (uint8_t)(1u << (c->len % 8));
-    c->starts_block = opcode <= 3 || opcode == 10 || opcode == 40 || opcode == 50 ||
-                      (opcode >= 80 && opcode <= 90) || (opcode >= 170 && opcode <= 175) ||
-                      opcode == 180;
+    c->starts_block = opcode <= 1 || (opcode <= 3 && has(c, 1u << (opcode - 2))) || opcode == 10 ||
+                      opcode == 40 || opcode == 50 || (opcode >= 80 && opcode <= 90) ||
+                      (opcode >= 170 && opcode <= 175) || opcode == 180;
     put(c, opcode, 1);
 }
 
@@ -153,7 +162,9 @@ static void put_control(struct pvm_code *c)
             begin(c, 10);
             put_imm(c, some_imm(c));
         } else {
-            begin(c, c->profile == JAVM_PVM_GP ? 1 : chance(c->random, 20) ? 3 : 2);
+            begin(c, has(c, JAVM_PVM_ECALL) && chance(c->random, 20) ? 3
+                     : has(c, JAVM_PVM_UNLIKELY)                     ? 2
+                                                                     : 1);
         }
         break;
     case 5:
@@ -171,9 +182,25 @@ static void put_control(struct pvm_code *c)
     }
 }
 
+/* Most fill a few bytes near to where others are, or over the end of pages. */
+static void put_memset(struct pvm_code *c)
+{
+    begin(c, 149);
+    put_registers(c, 7, address_register(c));
+    put(c, (uint64_t)displacement(c), 4);
+    begin(c, 51);
+    put(c, 9, 1);
+    put(c, chance(c->random, 90) ? below(c, 300) : below(c, 20000), 4);
+    begin(c, JAVM_PVM_OP_MEMSET);
+}
+
 static void put_access(struct pvm_code *c)
 {
     uint8_t n;
+    if (has(c, JAVM_PVM_MEMSET) && chance(c->random, 20)) {
+        put_memset(c);
+        return;
+    }
     switch (below(c, 8)) {
     case 0:
         begin(c, (uint8_t)(30 + below(c, 4)));
@@ -222,7 +249,7 @@ static void put_computing(struct pvm_code *c)
         break;
     case 2: {
         uint8_t op = (uint8_t)(100 + below(c, 12));
-        if (op == 101 && (c->profile != JAVM_PVM_GP || chance(c->random, 50)))
+        if (op == 101 && (!has(c, JAVM_PVM_SBRK) || chance(c->random, 50)))
             op = 100;
         begin(c, op);
         put_registers(c, target_register(c), source_register(c));
@@ -395,6 +422,8 @@ void lock_source_pvm(struct lock_program *program, struct random *random)
     memset(&c, 0, sizeof c);
     c.random = random;
     c.profile = chance(random, 60) ? JAVM_PVM_JAR1 : JAVM_PVM_GP;
+    if (c.profile == JAVM_PVM_GP && chance(random, 50))
+        c.features = 1 + (unsigned)random_below(random, 15);
     c.starts_block = true;
     struct lock_layout layout = {.count = 0};
     lock_layout_make(&layout, random);
@@ -405,6 +434,7 @@ void lock_source_pvm(struct lock_program *program, struct random *random)
         make_bytes(&c);
     const struct javm_program_key key = {.footprint_pages = chance(random, 10) ? 9000 : 0,
                                          .pvm = c.profile,
+                                         .features = c.features,
                                          .bitmask = c.bitmask,
                                          .jump_table = c.jumps,
                                          .jump_count = c.jump_count};

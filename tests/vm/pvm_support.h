@@ -14,6 +14,7 @@ struct pvm_text {
     uint32_t len;
     uint32_t jumps[8];
     uint32_t jump_count;
+    unsigned features;
 };
 
 /* One instruction. */
@@ -38,8 +39,11 @@ struct pvm_machine {
 static inline void pvm_open(struct pvm_machine *m, const struct pvm_text *t, enum javm_pvm profile,
                             const struct javm_region *regions, size_t count)
 {
-    const struct javm_program_key key = {
-        .pvm = profile, .bitmask = t->bitmask, .jump_table = t->jumps, .jump_count = t->jump_count};
+    const struct javm_program_key key = {.pvm = profile,
+                                         .features = t->features,
+                                         .bitmask = t->bitmask,
+                                         .jump_table = t->jumps,
+                                         .jump_count = t->jump_count};
     *m = (struct pvm_machine){.jit = NULL};
     REQUIRE(javm_program_decode(t->code, t->len, &key, &m->program, NULL) == JAVM_OK);
     REQUIRE(javm_jit_create(NULL, &m->jit, NULL) == JAVM_OK);

@@ -4,7 +4,8 @@
  * depends on where blocks begin; sbrk that grows beyond its limit or makes the wrong pages
  * writable; accesses at the ends of the address space that wrap; a halt address in one engine only;
  * costs of entries into the middle of a block that differ from those of the block that begins
- * there. */
+ * there; an opcode that the program's set lacks but runs, or counts where blocks begin; a memset
+ * that stores, charges or moves on by another amount, or whose gas depends on slices. */
 #include <criterion/criterion.h>
 
 #include "tests/vm/pvm_support.h"
@@ -54,18 +55,129 @@ Test(pvm, every_opcode_of_both_profiles_runs_and_no_other)
         const bool first = end->exit == JAVM_EXIT_PANIC && end->gas >= 900;
         if (!is_listed(profile, op)) {
             cr_expect(first, "profile %d, opcode %u: %s", profile, op, javm_exit_name(end->exit));
-            cr_expect_eq(pvm_is_valid(profile, (uint8_t)op), false);
+            cr_expect_eq(pvm_is_valid(&m.program->front, (uint8_t)op), false);
         } else if (op == 0) {
             cr_expect_eq(end->exit, profile == JAVM_PVM_GP ? JAVM_EXIT_PANIC : JAVM_EXIT_TRAP);
         } else if (op == 40 || op == 50 || op == 80 || op == 180 || (op > 80 && op <= 90) ||
                    (op >= 170 && op <= 175)) {
-            cr_expect(pvm_is_valid(profile, (uint8_t)op)); /* their vectors say what they do */
+            cr_expect(
+                pvm_is_valid(&m.program->front, (uint8_t)op)); /* their vectors say what they do */
         } else {
             cr_expect(end->exit == JAVM_EXIT_HOST_CALL || op == 3, "profile %d, opcode %u: %s",
                       profile, op, javm_exit_name(end->exit));
         }
         pvm_close(&m);
     }
+}
+
+/* A program's own set decides, also about where jumps may lead: to what follows the opcode. */
+Test(pvm, an_opcode_outside_of_the_programs_set_is_none)
+{
+    static const struct {
+        uint8_t op;
+        unsigned feature;
+        bool ends;
+    } ops[] = {{2, JAVM_PVM_UNLIKELY, true},
+               {3, JAVM_PVM_ECALL, true},
+               {JAVM_PVM_OP_MEMSET, JAVM_PVM_MEMSET, false},
+               {101, JAVM_PVM_SBRK, false}};
+    for (unsigned features = 1; features < 16; features++)
+        for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
+            for (unsigned jumps = 0; jumps < 2; jumps++) {
+                struct pvm_text t = {.features = features};
+                struct pvm_machine m;
+                PVM(&t, 40, jumps != 0 ? 4 : 2);
+                PVM(&t, ops[i].op, 0x10);
+                PVM(&t, 10, 7);
+                pvm_open(&m, &t, JAVM_PVM_GP, NULL, 0);
+                pvm_start(&m, 0, 100, NULL);
+                const struct javm_exec *end = pvm_run(&m);
+                const bool has = (features & ops[i].feature) != 0;
+                const bool runs = has && (jumps == 0 || ops[i].ends);
+                const enum javm_exit exit = !runs                          ? JAVM_EXIT_PANIC
+                                            : ops[i].op == 3 && jumps == 0 ? JAVM_EXIT_ECALL_JAR
+                                                                           : JAVM_EXIT_HOST_CALL;
+                cr_expect_eq(end->exit, exit, "features %u, opcode %u: %s", features, ops[i].op,
+                             javm_exit_name(end->exit));
+                cr_expect_eq(pvm_is_valid(&m.program->front, ops[i].op), has);
+                pvm_close(&m);
+            }
+}
+
+Test(pvm, memset_pays_for_each_byte_and_stops_where_it_has_to)
+{
+    static const struct javm_region pages = {.first_page = 32, .pages = 2, .writable = true};
+    static const struct {
+        uint64_t at, count, gas;
+        enum javm_exit exit;
+        uint64_t done, left; /* bytes stored; gas */
+    } cases[] = {{0x20004, 0, 9, JAVM_EXIT_HOST_CALL, 0, 6},
+                 {0x20004, 5, 9, JAVM_EXIT_HOST_CALL, 5, 1},
+                 {0x20004, 7, 9, JAVM_EXIT_OUT_OF_GAS, 7, 0}, /* none for the ecalli */
+                 {0x20004, 8, 9, JAVM_EXIT_OUT_OF_GAS, 8, 0}, /* ... for the memset */
+                 {0x20004, 9, 9, JAVM_EXIT_OUT_OF_GAS, 8, 0}, /* ... for the last byte */
+                 {0x20004, UINT64_MAX, 9, JAVM_EXIT_OUT_OF_GAS, 8, 0},
+                 {0x20004, 5, 1, JAVM_EXIT_OUT_OF_GAS, 0, 0},
+                 {0x21FFE, 5, 9, JAVM_EXIT_PAGE_FAULT, 2, 5},
+                 {0x21FFE, 9, 9, JAVM_EXIT_PAGE_FAULT, 2, 5},
+                 {0x21FFE, 9, 3, JAVM_EXIT_OUT_OF_GAS, 2, 0},
+                 {0x500021FFE, 2, 9, JAVM_EXIT_HOST_CALL, 2, 4}, /* addresses have 32 bits */
+                 {0x20F00, 0x300, 0x400, JAVM_EXIT_HOST_CALL, 0x300, 0xFD},
+                 {0xFFFF, 5, 9, JAVM_EXIT_PANIC, 0, 7}};
+    struct pvm_text t = {.features = JAVM_PVM_MEMSET};
+    struct pvm_machine m;
+    PVM(&t, 100, 0x33);
+    PVM(&t, JAVM_PVM_OP_MEMSET);
+    PVM(&t, 10, 1);
+    pvm_open(&m, &t, JAVM_PVM_GP, &pages, 1);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const uint64_t regs[JAVM_NUM_REGS] = {[7] = cases[i].at, [8] = 0x1AB, [9] = cases[i].count};
+        for (unsigned k = 0; k < 2; k++)
+            javm_memory_reset(m.exec[k].memory);
+        pvm_start(&m, 0, cases[i].gas, regs);
+        const struct javm_exec *end = pvm_run(&m);
+        cr_expect_eq(end->exit, cases[i].exit, "%zu: %s", i, javm_exit_name(end->exit));
+        cr_expect_eq(end->gas, cases[i].left, "%zu: %llu", i, (unsigned long long)end->gas);
+        cr_expect_eq(end->regs[7], cases[i].at + cases[i].done, "%zu", i);
+        cr_expect_eq(end->regs[9], cases[i].count - cases[i].done, "%zu", i);
+        if (end->exit == JAVM_EXIT_PAGE_FAULT) {
+            cr_expect_eq(end->fault_addr, 0x22000);
+            cr_expect_eq(end->pc, 2);
+        }
+        for (unsigned k = 0; k < 2; k++) {
+            uint8_t bytes[0x302] = {0};
+            const uint32_t before = (uint32_t)cases[i].at - 1;
+            REQUIRE(before < 0x20000 ||
+                    javm_memory_read(m.exec[k].memory, before, bytes,
+                                     cases[i].done +
+                                         (end->exit != JAVM_EXIT_PAGE_FAULT &&
+                                          before + 2 + cases[i].done < 0x22000) +
+                                         1));
+            for (size_t b = 0; b < sizeof bytes && before >= 0x20000; b++)
+                cr_expect_eq(bytes[b], b > 0 && b <= cases[i].done ? 0xAB : 0, "%zu: byte %zu", i,
+                             b);
+        }
+    }
+    pvm_close(&m);
+}
+
+Test(pvm, a_deadline_does_not_change_what_memset_costs)
+{
+    static const struct javm_region pages = {.first_page = 32, .pages = 100, .writable = true};
+    struct pvm_text t = {.features = JAVM_PVM_MEMSET};
+    struct pvm_machine m;
+    PVM(&t, 100, 0x33);
+    PVM(&t, JAVM_PVM_OP_MEMSET);
+    PVM(&t, 10, 1);
+    pvm_open(&m, &t, JAVM_PVM_GP, &pages, 1);
+    for (unsigned k = 0; k < 2; k++) {
+        pvm_start(&m, 0, 1000000,
+                  (const uint64_t[JAVM_NUM_REGS]){[7] = 0x20000, [8] = 1, [9] = 300000});
+        javm_exec_run(&m.exec[k], UINT64_MAX);
+        cr_expect_eq(m.exec[k].exit, JAVM_EXIT_HOST_CALL);
+        cr_expect_eq(m.exec[k].gas, 1000000 - 300000 - 3);
+    }
+    pvm_close(&m);
 }
 
 /* ---- limits ----------------------------------------------------------------------------- */
