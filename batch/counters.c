@@ -53,6 +53,8 @@ void totals_add(struct totals *totals, const struct counters *counters)
 
 void totals_add_latency(struct totals *totals, const struct counters *counters)
 {
-    for (unsigned i = 0; i < LATENCY_BUCKETS; i++)
+    for (unsigned i = 0; i < LATENCY_BUCKETS; i++) {
         totals->latency[i] += get(&counters->latency[i]);
+        totals->gas_sizes[i] += get(&counters->gas_sizes[i]);
+    }
 }

@@ -10,7 +10,7 @@
 
 #include "batch/job.h"
 
-/* Logarithmic buckets, 8 for each power of two: at most 12.5 % wide. */
+/* Logarithmic buckets, 8 for each power of two: at most 12.5 % wide. For times, and for gas. */
 #define LATENCY_BUCKETS (62 * 8)
 
 struct counters {
@@ -20,13 +20,14 @@ struct counters {
     _Atomic uint64_t exits[OUTCOME_COUNT];
     _Atomic uint64_t gas, mismatches, failures, skipped, replayed, bytes, busy_ns;
     _Atomic uint64_t latency[LATENCY_BUCKETS];
+    _Atomic uint64_t gas_sizes[LATENCY_BUCKETS]; /* of jobs that were charged */
 };
 
 /* The same as plain numbers. */
 struct totals {
     uint64_t exits[OUTCOME_COUNT];
     uint64_t done, gas, mismatches, failures, skipped, replayed, bytes, busy_ns;
-    uint64_t latency[LATENCY_BUCKETS];
+    uint64_t latency[LATENCY_BUCKETS], gas_sizes[LATENCY_BUCKETS];
 };
 
 static inline void counter_add(_Atomic uint64_t *counter, uint64_t n)
@@ -41,7 +42,7 @@ double latency_of_bucket(unsigned bucket);
 /* ns below which `fraction` of the jobs lie; 0 when there are none. */
 double latency_percentile(const struct totals *totals, double fraction);
 
-/* Add without the latencies, which only the end needs. */
+/* Add without the histograms, which only the end needs. */
 void totals_add(struct totals *totals, const struct counters *counters);
 void totals_add_latency(struct totals *totals, const struct counters *counters);
 

@@ -22,6 +22,7 @@ enum option_id {
     OPT_REPRODUCIBLE,
     OPT_STATS,
     OPT_TRACE,
+    OPT_REPORT,
     OPT_METRICS,
     OPT_SAVE_CHAINS,
     OPT_KEEP_GOING,
@@ -53,6 +54,7 @@ static const struct option OPTIONS[] = {
     {"reproducible", no_argument, NULL, OPT_REPRODUCIBLE},
     {"stats", required_argument, NULL, OPT_STATS},
     {"trace", required_argument, NULL, OPT_TRACE},
+    {"report", required_argument, NULL, OPT_REPORT},
     {"metrics", required_argument, NULL, OPT_METRICS},
     {"save-chains", required_argument, NULL, OPT_SAVE_CHAINS},
     {"keep-going", no_argument, NULL, OPT_KEEP_GOING},
@@ -69,7 +71,6 @@ static const struct option OPTIONS[] = {
     {"resume", no_argument, NULL, OPT_RESUME},
     {"shard", required_argument, NULL, OPT_SHARD},
     /* Known, but not in this version; optional, so that a value or none both reach the message. */
-    {"report", optional_argument, NULL, OPT_LATER},
     {"mpi", no_argument, NULL, OPT_LATER},
     {"mem-limit", optional_argument, NULL, OPT_LATER},
     {NULL, 0, NULL, 0}};
@@ -230,6 +231,9 @@ static bool set_option(int id, int index, struct options *options)
         return set_metrics(optarg, options);
     case OPT_TRACE:
         options->trace = optarg;
+        return true;
+    case OPT_REPORT:
+        options->report = optarg;
         return true;
     case OPT_SAVE_CHAINS:
         options->save_chains = optarg;

@@ -24,7 +24,7 @@ struct options {
     const char *second; /* verify: the results; compare: the other figures */
     const char *output; /* never NULL for run and verify */
     char *output_made;  /* malloc'ed default of output, or NULL */
-    const char *stats, *trace;
+    const char *stats, *trace, *report;
     const char *metrics;     /* an address of this machine, or NULL */
     bool bisect;             /* verify: each job on both engines */
     const char *save_chains; /* a bundle, or NULL */

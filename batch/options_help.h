@@ -31,6 +31,7 @@ static const char OPTIONS_HELP[] =
     "  --reproducible      leave out us and worker: same jobs, same bytes\n"
     "  --stats FILE        figures of the whole batch as JSON\n"
     "  --trace FILE        what each worker did when; Perfetto and Chrome show it\n"
+    "  --report FILE       a page with plots of the whole batch, for a browser\n"
     "  --metrics ADDR      Prometheus text at http://ADDR/metrics; 127.0.0.1:PORT\n"
     "  --save-chains FILE  what each chain left at the end, as a bundle\n"
     "\n"

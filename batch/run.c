@@ -14,6 +14,7 @@
 #include "batch/outputs.h"
 #include "batch/partings.h"
 #include "batch/pipeline.h"
+#include "batch/report.h"
 #include "batch/summary.h"
 #include "batch/trace.h"
 #include "batch/verify.h"
@@ -78,6 +79,7 @@ struct parts {
     struct progress *progress;
     struct watcher *watcher;
     struct metrics *metrics;
+    struct report *report;
 };
 
 static int fail_setup(enum javm_status status, const struct javm_error *err)
@@ -229,6 +231,9 @@ static int set_up(struct parts *parts, const struct options *options)
     if (options->stats != NULL &&
         (status = outputs_probe(options->stats, input_fd(run->input), &err)) != JAVM_OK)
         return fail_setup(status, &err);
+    if (options->report != NULL &&
+        (status = outputs_probe(options->report, input_fd(run->input), &err)) != JAVM_OK)
+        return fail_setup(status, &err);
     if (options->save_chains != NULL &&
         (status = outputs_probe_replaced(options->save_chains, input_fd(run->input), &err)) !=
             JAVM_OK)
@@ -246,6 +251,10 @@ static int set_up(struct parts *parts, const struct options *options)
     if (options->metrics != NULL &&
         (status = metrics_start(options->metrics, run, &parts->metrics, &err)) != JAVM_OK)
         return fail_setup(status, &err);
+    if (options->report != NULL && (status = report_start(run, &parts->report, &err)) != JAVM_OK) {
+        complain("%s", err.text);
+        return EXIT_UNFINISHED;
+    }
     parts->progress = progress_new(options->progress, stderr);
     parts->watcher = watcher_start(run, parts->progress);
     return parts->watcher == NULL ? no_memory() : EXIT_FINE;
@@ -256,6 +265,7 @@ static void dispose(struct parts *parts)
     struct run *run = &parts->run;
     struct javm_error err;
     metrics_stop(parts->metrics);
+    report_free(parts->report);
     watcher_stop(parts->watcher);
     progress_free(parts->progress);
     if (run->sched != NULL)
@@ -416,6 +426,7 @@ static int finish(struct parts *parts, enum pipeline_end end)
     collect_sched(run, &summary);
     const bool written = sink_close(run->sink, &sink_err);
     summary.seconds = (double)(clock_ns() - run->started_ns) / 1e9;
+    report_stop(parts->report);
     sink_written(run->sink, &summary.lines_written, &summary.bytes_written);
     watcher_stop(parts->watcher); /* until here a second signal may want the sink */
     parts->watcher = NULL;
@@ -461,6 +472,12 @@ static int finish(struct parts *parts, enum pipeline_end end)
         summary_write_stats(run->options->stats, &summary, run, &err) != JAVM_OK) {
         complain("%s", err.text);
         if (summary.exit_code == EXIT_FINE)
+            summary.exit_code = EXIT_UNFINISHED;
+    }
+    if (parts->report != NULL && !outputs_conflict() &&
+        report_write(parts->report, run->options->report, &summary, &err) != JAVM_OK) {
+        complain("--report: %s", err.text);
+        if (summary.exit_code <= EXIT_DIFFERENT)
             summary.exit_code = EXIT_UNFINISHED;
     }
     return summary.exit_code;

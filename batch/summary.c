@@ -111,7 +111,7 @@ void summary_print(FILE *to, const struct summary *s, const struct run *run)
 
 /* ---- JSON ------------------------------------------------------------------------------- */
 
-static void print_stats(FILE *to, const struct summary *s, const struct run *run)
+void summary_print_stats(FILE *to, const struct summary *s, const struct run *run)
 {
     static const char *const HALTS[] = {"", "signal", "sink", "fail-fast", "memory"};
     static const struct {
@@ -169,7 +169,7 @@ enum javm_status summary_write_stats(const char *path, const struct summary *sum
     FILE *memory = open_memstream(&bytes, &len);
     if (memory == NULL)
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "%s: out of memory", path);
-    print_stats(memory, summary, run);
+    summary_print_stats(memory, summary, run);
     if (fclose(memory) != 0) {
         free(bytes);
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "%s: out of memory", path);

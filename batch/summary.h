@@ -25,6 +25,8 @@ struct summary {
 };
 
 void summary_print(FILE *to, const struct summary *summary, const struct run *run);
+/* The JSON object of --stats and a newline. */
+void summary_print_stats(FILE *to, const struct summary *summary, const struct run *run);
 /* Written as --stats FILE; false: *err. */
 enum javm_status summary_write_stats(const char *path, const struct summary *summary,
                                      const struct run *run, struct javm_error *err);

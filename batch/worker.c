@@ -274,8 +274,11 @@ static bool run_unit(struct worker *worker, const struct job *job, uint64_t seq,
     counter_add(&counters->exits[result.outcome], 1);
     counter_add(&counters->busy_ns, ns);
     counter_add(&counters->latency[latency_bucket(ns)], 1);
-    if (result.fields & 1u << FIELD_GAS_USED)
-        counter_add(&counters->gas, result.gas_used - result.gas_before);
+    if (result.fields & 1u << FIELD_GAS_USED) {
+        const uint64_t gas = result.gas_used - result.gas_before;
+        counter_add(&counters->gas, gas);
+        counter_add(&counters->gas_sizes[latency_bucket(gas)], 1);
+    }
     if (mismatch != 0)
         counter_add(&counters->mismatches, 1);
     if (mismatch != 0 || result.outcome == OUTCOME_ERROR || result.outcome == OUTCOME_CRASHED) {

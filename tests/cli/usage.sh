@@ -48,7 +48,7 @@ refuse "--cache: expected a value" jobs.ndjson --cache
 refuse "--trace: not an option of this command" info --trace t demo.jimg
 refuse "--cache: not an option of this command" info --cache c demo.jimg
 refuse "--gas: not an option of this command" info --gas 5 demo.jimg
-for option in mpi 'report r' 'report=r' 'mem-limit 1'; do
+for option in mpi 'mem-limit 1'; do
     name=${option%%[ =]*}
     # shellcheck disable=SC2086
     refuse "--$name is not in this version" --$option jobs.ndjson

@@ -1,0 +1,13 @@
+# A page as two byte arrays, before and behind its marker: cmake -DPAGE=in.html -DTO=out.inc -P embed_page.cmake
+file(READ ${PAGE} text)
+string(FIND "${text}" "@FIGURES@" at)
+if(at LESS 0)
+  message(FATAL_ERROR "${PAGE} has no @FIGURES@")
+endif()
+file(READ ${PAGE} head LIMIT ${at} HEX)
+math(EXPR behind "${at} + 9")
+file(READ ${PAGE} tail OFFSET ${behind} HEX)
+foreach(part head tail)
+  string(REGEX REPLACE "(..)" "0x\\1," ${part} "${${part}}")
+endforeach()
+file(WRITE ${TO} "static const unsigned char PAGE_HEAD[] = {${head}};\nstatic const unsigned char PAGE_TAIL[] = {${tail}};\n")
