@@ -16,6 +16,7 @@ allow cache 'cache/|javm/(status|hash|cap|image|handle|directory)\.h'
 allow vm 'vm/|javm/(status|hash|cap|image|handle|directory|engine|pvm|vm|assist|version)\.h'
 # The executor stands on the driver's public face, as any other host would.
 allow vm/nub 'vm/nub/|javm/(status|hash|cap|image|directory|engine|vm|version|nub|nub_host)\.h'
+allow vm/v2 'vm/|javm/(status|hash|cap|engine|container|v2)\.h'
 allow sched 'sched/|javm/(status|sched)\.h'
 allow loaders 'loaders/|vm/pvm2\.h|javm/(status|hash|cap|image|handle|directory|engine|load|container|version)\.h'
 allow module 'module/|javm/(status|hash|engine|container|module)\.h'
