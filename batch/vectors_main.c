@@ -6,6 +6,7 @@
 
 #include "batch/vectors_exec.h"
 #include "batch/vectors_file.h"
+#include "batch/vectors_jar.h"
 #include "batch/vectors_static.h"
 #include "javm/version.h"
 
@@ -24,6 +25,7 @@ static const char help[] =
 
 struct session {
     struct vector_runner runner;
+    struct javm_v2 *v2; /* owned */
     struct report report;
     const char *filter; /* NULL: all */
     bool unusable;      /* some file was no good */
@@ -37,6 +39,12 @@ static bool check_execution(struct session *s, const struct fields *json,
                             const struct json_node *node, struct problem *problem)
 {
     return vector_execute(&s->runner, json, node, &s->report, problem);
+}
+
+static bool check_jar(struct session *s, const struct fields *json, const struct json_node *node,
+                      struct problem *problem)
+{
+    return vector_jar(s->v2, json, node, &s->report, problem);
 }
 
 static bool check_blocks(struct session *s, const struct fields *json, const struct json_node *node,
@@ -73,12 +81,11 @@ static bool check(struct session *s, const struct fields *json, const struct jso
 static bool check_object(struct session *s, const struct fields *json, const struct json_node *node,
                          struct problem *problem)
 {
-    if (json_member(json->nodes, node, "blob") != NULL)
-        return problem_at(problem, node->offset,
-                          "a vector of the JAR v2 kernel, which is not in this build");
     const struct json_node *name = vector_member(json, node, "name", problem);
     if (name == NULL || !field_string(name, "name", problem))
         return false;
+    if (json_member(json->nodes, node, "blob") != NULL)
+        return check(s, json, node, name->text, name->text_len, check_jar, problem);
     const bool executes = json_member(json->nodes, node, "expected") != NULL;
     if (!executes && json_member(json->nodes, node, "starts") == NULL)
         return problem_at(problem, node->offset,
@@ -120,7 +127,8 @@ static bool check_document(struct session *s, const struct fields *json, struct 
     const struct json_node *list = json_member(json->nodes, root, "vectors");
     if (list != NULL && list->type == JSON_ARRAY)
         return check_list(s, json, list, problem);
-    if (json_member(json->nodes, root, "code") != NULL)
+    if (json_member(json->nodes, root, "code") != NULL ||
+        json_member(json->nodes, root, "blob") != NULL)
         return check_object(s, json, root, problem);
     for (uint32_t i = root->first; i != 0; i = json->nodes[i].next) {
         const struct json_node *node = &json->nodes[i];
@@ -207,6 +215,25 @@ static enum parsed parse_options(int argc, char **argv, struct session *s)
     return PARSED_BAD;
 }
 
+static bool make_engines(struct session *s, struct javm_error *err)
+{
+    struct vector_runner *r = &s->runner;
+    if (javm_memory_create(&r->memory, err) != JAVM_OK ||
+        (r->engine == JAVM_ENGINE_JIT && javm_jit_create(NULL, &r->jit, err) != JAVM_OK))
+        return false;
+    const struct javm_v2_options options = {.engine = r->engine, .jit = r->jit};
+    return javm_v2_create(&options, &s->v2, err) == JAVM_OK;
+}
+
+static void free_engines(struct session *s)
+{
+    vector_clear(&s->runner.vector);
+    javm_memory_destroy(s->runner.memory);
+    javm_v2_destroy(s->v2);
+    if (s->runner.jit != NULL)
+        javm_jit_destroy(s->runner.jit);
+}
+
 int main(int argc, char **argv)
 {
     struct session s = {.runner = {.engine = JAVM_ENGINE_INTERP}};
@@ -216,18 +243,14 @@ int main(int argc, char **argv)
         return 2;
     if (parsed == PARSED_DONE)
         return fflush(stdout) == 0 ? 0 : 2;
-    if (javm_memory_create(&s.runner.memory, &err) != JAVM_OK ||
-        (s.runner.engine == JAVM_ENGINE_JIT &&
-         javm_jit_create(NULL, &s.runner.jit, &err) != JAVM_OK)) {
+    if (!make_engines(&s, &err)) {
         fprintf(stderr, "javm-vectors: %s\n", err.text);
-        javm_memory_destroy(s.runner.memory);
+        free_engines(&s);
         return 2;
     }
     for (int i = optind; i < argc; i++)
         check_file(&s, argv[i]);
-    vector_clear(&s.runner.vector);
-    javm_memory_destroy(s.runner.memory);
-    javm_jit_destroy(s.runner.jit);
+    free_engines(&s);
     printf("%llu passed, %llu failed\n", (unsigned long long)s.report.passed,
            (unsigned long long)s.report.failed);
     if (fflush(stdout) != 0) {

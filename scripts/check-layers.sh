@@ -14,6 +14,7 @@ allow() {
 allow caps 'caps/|javm/(status|hash|cap|image|handle)\.h'
 allow cache 'cache/|javm/(status|hash|cap|image|handle|directory)\.h'
 allow vm 'vm/|javm/(status|hash|cap|image|handle|directory|engine|pvm|vm|assist|version)\.h'
+allow vm/v2 'vm/|javm/(status|hash|cap|engine|container|v2)\.h'
 allow sched 'sched/|javm/(status|sched)\.h'
 allow loaders 'loaders/|vm/pvm2\.h|javm/(status|hash|cap|image|handle|directory|engine|load|container|version)\.h'
 allow v2host 'v2host/|javm/(status|hash|container|engine|v2|v2_world)\.h'

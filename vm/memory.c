@@ -252,6 +252,21 @@ static void restore(struct javm_memory *m, uint32_t first, uint32_t end)
     }
 }
 
+bool memory_protect(struct javm_memory *m, uint32_t first, uint32_t end, uint8_t hard)
+{
+    const uint32_t before = count_edges(m, first, end);
+    m->low = first < m->low ? first : m->low;
+    m->high = end > m->high ? end : m->high;
+    if (!protect(m, first, end, protection_of(hard))) {
+        restore(m, first, end);
+        return false;
+    }
+    for (uint32_t page = first; page < end; page++)
+        m->access[page] = (uint8_t)((m->access[page] & ~HARD) | hard);
+    count_change(m, count_edges(m, first, end) - before);
+    return true;
+}
+
 /* Make pages of one region accessible. None of them is writable already unless `write`. */
 static bool open_pages(struct javm_memory *m, const struct javm_region *r, uint32_t first,
                        uint32_t end, bool write)
@@ -368,12 +383,25 @@ static bool make_ready(struct javm_memory *m, const struct javm_region *r, uint3
     return false;
 }
 
+static bool touch_paged(struct javm_memory *m, uint32_t first, uint64_t last, bool write)
+{
+    for (uint64_t page = first; page <= last; page++)
+        if (page >= MEMORY_PAGES || !m->pager->allows(m->pager, (uint32_t)page, write))
+            return false;
+    if (m->pager->open(m->pager, first, (uint32_t)last, write))
+        return true;
+    m->failed = true;
+    return false;
+}
+
 bool memory_touch(struct javm_memory *m, uint32_t address, uint32_t width, bool write,
                   uint32_t *fresh)
 {
     const uint32_t first = address >> JAVM_PAGE_SHIFT;
     const uint64_t last = ((uint64_t)address + width - 1) >> JAVM_PAGE_SHIFT;
     const struct javm_region *regions[2];
+    if (m->pager != NULL)
+        return touch_paged(m, first, last, write);
     for (uint32_t page = first; page <= last; page++) {
         const struct javm_region *r = find_region(m, page); /* none behind the 4 GiB */
         if (r == NULL || (write && !r->writable))
@@ -420,11 +448,15 @@ static bool revoke(struct javm_memory *m)
     return true;
 }
 
+bool memory_crowded(void)
+{
+    return atomic_load_explicit(&all_edges, memory_order_relaxed) > EDGES_ALL / 2;
+}
+
 static bool worth_keeping(const struct javm_memory *m)
 {
-    const bool crowded = atomic_load_explicit(&all_edges, memory_order_relaxed) > EDGES_ALL / 2;
     return !m->failed && !m->cramped && m->warm_count <= WARM_KEPT && m->wasteful < 8 &&
-           m->edges <= (crowded ? EDGES_FEW : EDGES_KEPT);
+           m->edges <= (memory_crowded() ? EDGES_FEW : EDGES_KEPT);
 }
 
 static int compare_pages(const void *a, const void *b)

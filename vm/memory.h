@@ -20,6 +20,10 @@
 #define PAGE_WRITE      2u
 #define PAGE_HARD_READ  4u
 #define PAGE_HARD_WRITE 8u
+/* Only with a pager: it is in the list `warm`; it was open and has been closed, with what it held.
+ */
+#define PAGE_LISTED     16u
+#define PAGE_STALE      32u
 
 #define MEMORY_PAGES (1u << 20)
 
@@ -44,10 +48,20 @@ struct memory_layout {
     bool constant; /* what is not writable shows the same in every layout of the space */
 };
 
+/* Who says what is in a memory instead of a layout: then pages change while guests run (vm/v2). */
+struct memory_pager {
+    /* Is there a page (below MEMORY_PAGES) that allows it? */
+    bool (*allows)(struct memory_pager *pager, uint32_t page, bool write);
+    /* Open the pages first to last, one or two that all allow it: content, protection, bits in
+     * `access`. False: the system refuses. */
+    bool (*open)(struct memory_pager *pager, uint32_t first, uint32_t last, bool write);
+};
+
 struct javm_memory {
     uint8_t *base;
-    uint8_t *access; /* MEMORY_PAGES, at base + MEMORY_ACCESS */
-    bool failed;     /* the system refused a page: what the run came to is no result */
+    uint8_t *access;            /* MEMORY_PAGES, at base + MEMORY_ACCESS */
+    bool failed;                /* the system refused a page: what the run came to is no result */
+    struct memory_pager *pager; /* borrowed; NULL: the layout says what is where */
     /* Private to memory.c. */
     bool cramped;          /* the system refused once: open few large runs from now on */
     bool inherited;        /* pages came from a layout of another space */
@@ -78,6 +92,13 @@ void memory_show(struct javm_memory *memory, const struct javm_cap *data);
 /* Make every page inaccessible and give its memory back; nothing is attached then. False when the
  * system refuses; the next attach tries again. */
 bool memory_drop(struct javm_memory *memory);
+
+/* For pagers: protection and HARD bits of [first, end); the bits that are not HARD stay. False: the
+ * system refuses, and nothing has changed (unless `failed`). */
+bool memory_protect(struct javm_memory *memory, uint32_t first, uint32_t end, uint8_t hard);
+
+/* The process has so many mappings that each memory should do with few. */
+bool memory_crowded(void);
 
 /* Make an access of `width` (1..8) bytes at `address` possible: true when the permissions allow it
  * and the system has a page (`failed`). All or nothing. *fresh counts pages whose PAGE_WRITE was

@@ -71,6 +71,8 @@ uint64_t memory_grow(struct javm_memory *m, struct javm_heap *heap, uint64_t by)
 
 static bool allows(const struct javm_memory *m, uint64_t page, bool write)
 {
+    if (m->pager != NULL)
+        return m->pager->allows(m->pager, (uint32_t)page, write);
     for (uint32_t i = 0; i < m->layout.count; i++) {
         const struct javm_region *r = &m->layout.regions[i];
         if (page >= r->first_page && page - r->first_page < r->pages)

@@ -57,6 +57,7 @@ void pvm_exec_end(struct javm_exec *exec, const struct front *front)
         break;
     case JAVM_EXIT_HOST_CALL:
     case JAVM_EXIT_ECALL_JAR:
+        exec->exit_pc = exec->pc;
         exec->pc += 1 + pvm_skip(front, exec->pc);
         break;
     default:

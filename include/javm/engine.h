@@ -226,6 +226,7 @@ struct javm_exec {
     /* out */
     enum javm_exit exit;
     int64_t exit_arg;
+    uint64_t exit_pc; /* PVM, HOST_CALL and ECALL_JAR: the ecall itself, which pc is behind */
     uint64_t fault_addr;
     bool fault_write;
     bool failed; /* the run stopped because memory ran out (the host's): nothing else says anything
