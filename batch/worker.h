@@ -6,12 +6,14 @@
 #include "batch/counters.h"
 #include "batch/run.h"
 #include "batch/trace.h"
+#include "batch/v2_run.h"
 
 struct worker {
     struct worker *next; /* run->workers */
     struct run *run;
     struct javm_dir_thread *dir;
     struct javm_vm *vm;
+    struct v2_runner v2;        /* for jobs with v2 */
     struct javm_annex *scratch; /* of one job at a time: what only its hash is wanted of */
     struct segment *segment;    /* being filled, or NULL */
     size_t usual_len;           /* of recent segments: the next one's first size */

@@ -157,6 +157,13 @@ void javm_v2_world_walk(const struct javm_v2_world *world, javm_v2_visit *visit,
     store_walk(&world->store, visit, context);
 }
 
+const struct javm_bytes *javm_v2_world_find(const struct javm_v2_world *world, const void *key,
+                                            size_t len)
+{
+    const struct javm_bytes wanted = {key, len};
+    return store_find(&world->store, &wanted);
+}
+
 void javm_v2_world_usage(const struct javm_v2_world *world, uint64_t *items, uint64_t *footprint)
 {
     *items = world->store.items;

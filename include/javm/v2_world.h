@@ -110,6 +110,9 @@ typedef void javm_v2_visit(void *context, const struct javm_bytes *key,
                            const struct javm_bytes *value);
 /* The storage of the own service, in the order of keys. */
 void javm_v2_world_walk(const struct javm_v2_world *world, javm_v2_visit *visit, void *context);
+/* One value of it, or NULL. */
+const struct javm_bytes *javm_v2_world_find(const struct javm_v2_world *world, const void *key,
+                                            size_t len);
 /* What it occupies. */
 void javm_v2_world_usage(const struct javm_v2_world *world, uint64_t *items, uint64_t *footprint);
 /* NULL: none. OUTPUT, or after a halt of an accumulation with φ8 = 32 the 32 bytes at φ7. */
