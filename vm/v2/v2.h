@@ -138,7 +138,7 @@ struct javm_v2 {
     struct v2_program_cache *cache;
     struct v2_store store;
     struct v2_window windows[V2_WINDOWS];
-    uint32_t window_count;
+    uint32_t window_count, window_max; /* V2_WINDOWS; tests do with one */
     uint64_t clock;
     struct v2_vm *vms;
     uint32_t vm_count, vm_room, active;

@@ -321,7 +321,7 @@ static struct v2_window *choose(struct javm_v2 *v2, uint32_t vm)
             oldest = w;
     }
     const bool none_free = oldest == NULL || oldest->vm != V2_NOBODY;
-    if (v2->window_count < (none_free ? V2_WINDOWS : V2_WINDOWS / 2))
+    if (v2->window_count < (none_free ? v2->window_max : v2->window_max / 2))
         made = make(v2, NULL);
     return made != NULL ? made : oldest;
 }
@@ -346,6 +346,7 @@ struct javm_memory *v2_window(struct javm_v2 *v2, uint32_t vm)
 
 enum javm_status v2_windows_init(struct javm_v2 *v2, struct javm_error *err)
 {
+    v2->window_max = V2_WINDOWS;
     return make(v2, err) != NULL ? JAVM_OK : JAVM_E_NOMEM;
 }
 
