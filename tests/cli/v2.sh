@@ -34,7 +34,6 @@ calls() {
     done
     printf '%096d' 0
 }
-ARGS=65536     # 0x10000: where the records are; call K's φ7 comes back at ARGS + 56 K
 ZEROS=131072   # 0x20000: two writable pages
 COUNT=196608   # 0x30000: "count", read only
 SELF=-1        # 2^64-1
