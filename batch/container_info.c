@@ -161,6 +161,7 @@ static int print_jar(const struct options *options, const struct javm_jar *jar, 
     info_row("runs", "slot %u, CODE %u", jar->invoke_slot, jar->invoke_code);
     for (uint32_t i = 0; i < jar->entry_count; i++)
         print_entry(&jar->entries[i]);
+    info_row("a job", "{\"program\":\"...\",\"v2\":{}}, docs/jobs.md");
     for (unsigned i = 0; good && i < jar->code_count; i++) {
         printf("\nCODE %u\n", i);
         good = print_code(&jar->codes[i], NULL, options->disassemble);

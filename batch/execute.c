@@ -10,8 +10,7 @@
 #include "batch/run.h"
 #include "javm/handle.h"
 
-__attribute__((format(printf, 2, 3))) static void set_error(struct result *result, const char *fmt,
-                                                            ...)
+void set_error(struct result *result, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
@@ -23,6 +22,7 @@ __attribute__((format(printf, 2, 3))) static void set_error(struct result *resul
     result->reason = NULL;
     /* What was used or left behind by then depends on the clock or the machine. */
     result->fields = 1u << FIELD_EXIT | 1u << FIELD_ERROR;
+    result->unshown = 0;
 }
 
 void result_clear(struct result *result)
@@ -343,12 +343,7 @@ void execute(struct javm_vm *vm, struct javm_dir_thread *dir, const struct job *
 {
     struct javm_error err;
     struct unit unit = {.vm = vm, .dir = dir, .job = job, .err = &err};
-    result->slot0 = NULL;
-    result->reason = NULL;
-    result->output_null = false;
-    result->output_len = 0;
-    result->gas_before = 0;
-    result->error[0] = '\0';
+    result_begin(result);
     if (job->error != NULL) {
         set_error(result, "%.*s", (int)job->error_len, job->error);
         return;

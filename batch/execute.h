@@ -24,6 +24,8 @@ void execute(struct javm_vm *vm, struct javm_dir_thread *dir, const struct job *
 /* May the job, on its own, publish something besides its result? */
 bool execute_publishes(const struct job *job);
 void result_clear(struct result *result);
+/* It comes to nothing but this error. */
+__attribute__((format(printf, 2, 3))) void set_error(struct result *result, const char *fmt, ...);
 
 /* The same job with so much gas, up to where that is used up: it is PAUSED then, whatever the job
  * says to pauses, and the Vm holds it until the caller drops it or takes it off. Everything that it

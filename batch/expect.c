@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "batch/json.h"
+#include "batch/v2_job.h"
+#include "batch/v2_read.h"
 
 static bool read_exit(const struct json_node *node, struct expect *expect, struct problem *problem)
 {
@@ -36,7 +38,8 @@ static bool read_key(const struct fields *fields, const struct json_node *node,
     return true;
 }
 
-static bool read_output(const struct fields *fields, const struct json_node *node,
+/* `exact`: as many bytes as there are; else zeros at the end do not count. */
+static bool read_output(const struct fields *fields, const struct json_node *node, bool exact,
                         struct chunk *chunk, struct expect *expect, struct problem *problem)
 {
     if (!field_is_hex(node))
@@ -44,7 +47,7 @@ static bool read_output(const struct fields *fields, const struct json_node *nod
     uint8_t *bytes = chunk_take(chunk, node->text_len / 2);
     if (!field_bytes(fields, node, "expect.output", bytes, &expect->output_len, problem))
         return false;
-    while (expect->output_len > 0 && bytes[expect->output_len - 1] == 0)
+    while (!exact && expect->output_len > 0 && bytes[expect->output_len - 1] == 0)
         expect->output_len--; /* as results are reported */
     expect->output = bytes;
     return true;
@@ -63,7 +66,8 @@ static bool read_error(const struct json_node *node, struct chunk *chunk, struct
 }
 
 static bool read_value(const struct fields *fields, const struct json_node *node, enum field field,
-                       struct chunk *chunk, struct expect *expect, struct problem *problem)
+                       struct chunk *chunk, struct job *job, struct expect *expect,
+                       struct problem *problem)
 {
     switch (field) {
     case FIELD_EXIT:
@@ -81,11 +85,14 @@ static bool read_value(const struct fields *fields, const struct json_node *node
     case FIELD_GAS_USED:
         return field_u64(node, "expect.gas_used", UINT64_MAX, &expect->gas_used, problem);
     case FIELD_OUTPUT:
-        return read_output(fields, node, chunk, expect, problem);
+        return read_output(fields, node, job->v2 != NULL, chunk, expect, problem);
     case FIELD_OUTPUT_HASH:
         return read_hash(node, "expect.output_hash", &expect->output_hash, problem);
     case FIELD_POST:
         return read_hash(node, "expect.post", &expect->post, problem);
+    case FIELD_CALLS:
+        return v2_read_calls(fields, node, job, expect, problem);
+    case FIELD_STORAGE: /* refused before */
     case FIELD_COUNT:
         break;
     }
@@ -104,8 +111,17 @@ static enum field find_field(const struct json_node *node)
 static bool demand(const struct json_node *node, enum field field, bool output_given,
                    struct job *job, struct problem *problem)
 {
+    if (field == FIELD_STORAGE)
+        return problem_at(problem, node->key_offset,
+                          "expect.storage: say it in v2, as expect_storage");
+    if (field == FIELD_POST && job->v2 != NULL)
+        return problem_at(problem, node->key_offset, "expect.post: not with v2");
     if (field == FIELD_POST)
         job->post = true;
+    /* There it is what the guest says. */
+    if (field == FIELD_OUTPUT_HASH && job->v2 != NULL &&
+        job->v2->state.context == JAVM_V2_ACCUMULATE)
+        return true;
     if (field != FIELD_OUTPUT && field != FIELD_OUTPUT_HASH)
         return true;
     const enum output_mode mode = field == FIELD_OUTPUT ? OUTPUT_BYTES : OUTPUT_HASH;
@@ -134,7 +150,7 @@ bool expect_read(const struct fields *fields, const struct json_node *node, bool
             char quoted[QUOTE_SIZE];
             return problem_at(problem, member->key_offset,
                               "unknown field %s; expect can have exit, value, addr, selector, "
-                              "yield_key, error, gas_used, output, output_hash, post, x-...",
+                              "yield_key, error, gas_used, output, output_hash, post, calls, x-...",
                               quote(quoted, member->key, member->key_len));
         }
         if (!demand(member, field, output_given, job, problem))
@@ -143,7 +159,7 @@ bool expect_read(const struct fields *fields, const struct json_node *node, bool
             expect->absent |= 1u << field;
             continue;
         }
-        if (!read_value(fields, member, field, chunk, expect, problem))
+        if (!read_value(fields, member, field, chunk, job, expect, problem))
             return false;
         expect->present |= 1u << field;
     }
@@ -190,6 +206,11 @@ static bool equal(const struct expect *expect, const struct result *result, enum
         return javm_hash_equal(&expect->output_hash, &result->output_hash);
     case FIELD_POST:
         return javm_hash_equal(&expect->post, &result->post);
+    case FIELD_STORAGE:
+        return !result->storage_differs;
+    case FIELD_CALLS:
+        return expect->calls.len == result->calls.len &&
+               memcmp(expect->calls.text, result->calls.text, result->calls.len) == 0;
     case FIELD_COUNT:
         break;
     }
@@ -198,7 +219,7 @@ static bool equal(const struct expect *expect, const struct result *result, enum
 
 uint32_t expect_compare(const struct expect *expect, const struct result *result)
 {
-    uint32_t there = result->fields, differ = 0;
+    uint32_t there = result->fields | result->unshown, differ = 0;
     if (result->output_null)
         there &= ~(1u << FIELD_OUTPUT | 1u << FIELD_OUTPUT_HASH);
     for (unsigned field = 0; field < FIELD_COUNT; field++) {

@@ -7,13 +7,14 @@
 #include "batch/blob.h"
 #include "batch/definitions.h"
 #include "batch/fields.h"
+#include "batch/v2_job.h"
 
 static const char *const OUTCOMES[OUTCOME_COUNT] = {
     "halt", "trap", "panic", "page_fault", "out_of_gas", "paused", "host_call", "crashed", "error"};
 
 static const char *const FIELDS[FIELD_COUNT] = {"exit",        "value", "addr",     "selector",
                                                 "yield_key",   "error", "gas_used", "output",
-                                                "output_hash", "post"};
+                                                "output_hash", "post",  "storage",  "calls"};
 
 const char *outcome_name(enum outcome outcome)
 {
@@ -71,6 +72,8 @@ uint64_t job_hash(const struct job *job, uint64_t rep)
 {
     if (job->error != NULL)
         return job->error_digest;
+    if (job->v2 != NULL)
+        return v2_job_hash(job, rep);
     unsigned char form[JAVM_HASH_BYTES + 4 + 4 * 8 + 8 + 1 + 8 + 1 + 8 + 8 + 8];
     unsigned char *at = form;
     memcpy(at, job->target->instance.bytes, JAVM_HASH_BYTES);

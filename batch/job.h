@@ -12,6 +12,7 @@ struct target;
 struct blob;
 struct chain;
 struct chunk;
+struct v2_job;
 
 /* How a job ended; the order is that of the summary. */
 enum outcome {
@@ -52,9 +53,17 @@ enum field {
     FIELD_OUTPUT,
     FIELD_OUTPUT_HASH,
     FIELD_POST,
+    FIELD_STORAGE, /* JAR v2, with the next one */
+    FIELD_CALLS,
     FIELD_COUNT
 };
 const char *field_name(enum field field);
+
+/* JSON as it stands in results; NULL: there is none. */
+struct job_text {
+    const char *text;
+    size_t len;
+};
 
 struct expect {
     uint32_t present; /* bit per field: it must be there and equal */
@@ -68,6 +77,7 @@ struct expect {
     size_t output_len;
     const char *error;
     size_t error_len;
+    struct job_text calls;
 };
 
 /* All pointers go into the chunk that the job was parsed into, or to definitions, which live as
@@ -77,7 +87,8 @@ struct job {
     uint64_t rep;   /* which repetition that is */
     uint32_t units; /* how many repetitions here */
     uint32_t endpoint;
-    const struct target *target; /* NULL with `error` */
+    const struct target *target; /* NULL with `error`, and with: */
+    const struct v2_job *v2;     /* it runs a program of the JAR v2 kernel; else NULL */
     uint64_t args[4];
     uint64_t gas;
     const char *id; /* a string, or NULL: id_number */

@@ -9,6 +9,7 @@
 #include "batch/fields.h"
 #include "batch/json.h"
 #include "batch/on_pause.h"
+#include "batch/v2_read.h"
 #include "javm/image.h"
 
 /* Longer inline inputs become a Data when they are read, so that chunks stay small. */
@@ -18,13 +19,14 @@ struct reader {
     struct json_parser *json;
     struct definitions *definitions;
     struct blob_files *files;
+    struct v2_programs *programs;
     struct reader_options options;
 };
 
 /* The members of a job line, found but not yet looked at. */
 struct members {
     const struct json_node *id, *invoke, *endpoint, *args, *gas, *input, *output, *repeat, *expect,
-        *chain, *post, *on_pause;
+        *chain, *post, *on_pause, *program, *v2;
 };
 
 struct reader *reader_new(struct javm_dir_thread *dir, const char *base,
@@ -37,7 +39,9 @@ struct reader *reader_new(struct javm_dir_thread *dir, const char *base,
     reader->json = json_parser_new();
     reader->definitions = definitions_new(dir, base);
     reader->files = blob_files_new();
-    if (reader->json == NULL || reader->definitions == NULL || reader->files == NULL) {
+    reader->programs = v2_programs_new();
+    if (reader->json == NULL || reader->definitions == NULL || reader->files == NULL ||
+        reader->programs == NULL) {
         reader_free(reader);
         return NULL;
     }
@@ -51,6 +55,7 @@ void reader_free(struct reader *reader)
     json_parser_free(reader->json);
     definitions_free(reader->definitions);
     blob_files_free(reader->files);
+    v2_programs_free(reader->programs);
     free(reader);
 }
 
@@ -86,8 +91,9 @@ static bool find_members(const struct json_node *nodes, struct members *members,
                  {"expect", &members->expect},
                  {"chain", &members->chain},
                  {"post", &members->post},
-                 {"on_pause", &members->on_pause}};
-    static const char *const LATER[] = {"program", "v2"};
+                 {"on_pause", &members->on_pause},
+                 {"program", &members->program},
+                 {"v2", &members->v2}};
     for (uint32_t i = nodes[0].first; i != 0; i = nodes[i].next) {
         bool found = false;
         for (size_t k = 0; !found && k < sizeof known / sizeof *known; k++)
@@ -97,14 +103,10 @@ static bool find_members(const struct json_node *nodes, struct members *members,
             }
         if (found || field_is_extension(&nodes[i]))
             continue;
-        for (size_t k = 0; k < sizeof LATER / sizeof *LATER; k++)
-            if (field_key_is(&nodes[i], LATER[k]))
-                return problem_at(problem, nodes[i].key_offset, "%s: not in this version",
-                                  LATER[k]);
         char quoted[QUOTE_SIZE];
         return problem_at(problem, nodes[i].key_offset,
                           "unknown field %s; a job has id, invoke, endpoint, args, gas, input, "
-                          "output, repeat, expect, chain, post, on_pause, x-...",
+                          "output, repeat, expect, chain, post, on_pause, program, v2, x-...",
                           quote(quoted, nodes[i].key, nodes[i].key_len));
     }
     return true;
@@ -301,6 +303,23 @@ static bool check_entry(const struct members *members, struct job *job, struct p
                       "the instance is paused: it is resumed, without endpoint and args");
 }
 
+/* A program of the JAR v2 kernel, which has no use for some fields. */
+static bool read_v2(struct reader *reader, const struct fields *fields,
+                    const struct members *members, struct chunk *chunk, struct job *job,
+                    struct problem *problem)
+{
+    const struct v2_sources sources = {reader->definitions, reader->files, reader->programs};
+    const struct json_node *const others[] = {members->invoke,  members->endpoint, members->args,
+                                              members->input,   members->chain,    members->post,
+                                              members->on_pause};
+    for (unsigned i = 0; i < sizeof others / sizeof *others; i++)
+        if (others[i] != NULL)
+            return problem_at(problem, others[i]->key_offset, "%.*s: not with program and v2",
+                              (int)others[i]->key_len, others[i]->key);
+    job->output = OUTPUT_BYTES;
+    return v2_read(&sources, fields, members->program, members->v2, chunk, job, problem);
+}
+
 static bool read_job(struct reader *reader, const struct fields *fields, struct chunk *chunk,
                      struct job *job, bool *has_id, uint64_t *repeat, struct problem *problem)
 {
@@ -312,11 +331,14 @@ static bool read_job(struct reader *reader, const struct fields *fields, struct 
     *has_id = id != NULL;
     if (!find_members(nodes, &members, problem))
         return false;
-    if (!read_target(reader, fields, &members, job, problem) ||
-        !check_entry(&members, job, problem))
+    const bool v2 = members.program != NULL || members.v2 != NULL;
+    if (v2 ? !read_v2(reader, fields, &members, chunk, job, problem)
+           : !read_target(reader, fields, &members, job, problem) ||
+                 !check_entry(&members, job, problem))
         return false;
-    const bool fresh = !job->target->paused && (job->chain == NULL || job->chain->target == NULL);
-    if (!read_endpoint(members.endpoint, fresh, job, problem))
+    const bool fresh =
+        !v2 && !job->target->paused && (job->chain == NULL || job->chain->target == NULL);
+    if (!v2 && !read_endpoint(members.endpoint, fresh, job, problem))
         return false;
     if (members.args != NULL && !read_args(nodes, members.args, job, problem))
         return false;
@@ -324,7 +346,7 @@ static bool read_job(struct reader *reader, const struct fields *fields, struct 
     job->gas_named = members.gas != NULL;
     if (members.gas != NULL && !field_u64(members.gas, "gas", UINT64_MAX, &job->gas, problem))
         return false;
-    job->post = reader->options.post || job->chain != NULL;
+    job->post = !v2 && (reader->options.post || job->chain != NULL);
     if (members.post != NULL) {
         if (members.post->type != JSON_BOOL)
             return problem_at(problem, members.post->offset, "post: expected true or false");
@@ -348,6 +370,9 @@ static bool read_job(struct reader *reader, const struct fields *fields, struct 
         return false;
     if (members.expect != NULL &&
         !expect_read(fields, members.expect, members.output != NULL, chunk, job, problem))
+        return false;
+    if (v2 &&
+        !v2_read_end(members.output != NULL ? members.output : members.v2, chunk, job, problem))
         return false;
     if (job->chain != NULL) { /* nothing can go wrong any more: it is the chain's next */
         job->chain->target = job->target;
@@ -385,6 +410,7 @@ enum line_kind reader_line(struct reader *reader, const char *text, size_t len, 
     }
     if (json_member(fields.nodes, fields.nodes, "invoke") == NULL &&
         json_member(fields.nodes, fields.nodes, "chain") == NULL &&
+        json_member(fields.nodes, fields.nodes, "program") == NULL &&
         (json_member(fields.nodes, fields.nodes, "image") != NULL ||
          json_member(fields.nodes, fields.nodes, "instance") != NULL))
         return definitions_add(reader->definitions, &fields, problem) ? LINE_DEFINITION : LINE_BAD;
@@ -412,6 +438,7 @@ struct job *reader_bad_job(struct job *job, const char *text, size_t len, uint64
     job->error_len = (size_t)n;
     job->error_digest = job_digest(text, len);
     job->target = NULL;
+    job->v2 = NULL;
     job->chain = NULL;
     job->repeated = false;
     return job;

@@ -41,12 +41,31 @@ static char *put_data(char *at, const struct javm_cap *data, uint64_t len)
     return at;
 }
 
+static char *put_text(char *at, const struct job_text *text)
+{
+    return text->text == NULL ? put_literal(at, "null") : put_bytes(at, text->text, text->len);
+}
+
 static char *put_name(char *at, const char *name)
 {
     *at++ = '"';
     at = put_bytes(at, name, strlen(name));
     *at++ = '"';
     return at;
+}
+
+void result_begin(struct result *result)
+{
+    result->fields = result->unshown = 0;
+    result->slot0 = NULL;
+    result->reason = NULL;
+    result->output_null = false;
+    result->output_len = 0;
+    result->gas_before = 0;
+    result->storage_differs = false;
+    result->storage = result->calls = (struct job_text){NULL, 0};
+    result->storage_expected = result->storage_got = result->storage;
+    result->error[0] = '\0';
 }
 
 char *result_field(char *at, const struct result *result, enum field field)
@@ -78,6 +97,10 @@ char *result_field(char *at, const struct result *result, enum field field)
         return put_hash(at, &result->output_hash);
     case FIELD_POST:
         return put_hash(at, &result->post);
+    case FIELD_STORAGE:
+        return put_text(at, &result->storage);
+    case FIELD_CALLS:
+        return put_text(at, &result->calls);
     case FIELD_COUNT:
         break;
     }
@@ -112,23 +135,47 @@ char *expect_field(char *at, const struct expect *expect, enum field field)
         return put_hash(at, &expect->output_hash);
     case FIELD_POST:
         return put_hash(at, &expect->post);
+    case FIELD_CALLS:
+        return put_text(at, &expect->calls);
+    case FIELD_STORAGE: /* is in the result */
     case FIELD_COUNT:
         break;
     }
     return at;
 }
 
+char *mismatch_expected(char *at, const struct expect *expect, const struct result *result,
+                        enum field field)
+{
+    return field == FIELD_STORAGE ? put_text(at, &result->storage_expected)
+                                  : expect_field(at, expect, field);
+}
+
+char *mismatch_got(char *at, const struct result *result, enum field field)
+{
+    return field == FIELD_STORAGE ? put_text(at, &result->storage_got)
+                                  : result_field(at, result, field);
+}
+
 size_t result_field_max(const struct result *result, enum field field)
 {
     const size_t fixed = 80; /* a hash with its quotes is the longest of the others */
+    if (field == FIELD_STORAGE)
+        return fixed + result->storage_got.len;
+    if (field == FIELD_CALLS)
+        return fixed + result->calls.len;
     if (field == FIELD_ERROR)
         return fixed + 6 * strlen(result->error);
     return field == FIELD_OUTPUT ? fixed + 2 * (size_t)result->output_len : fixed;
 }
 
-size_t expect_field_max(const struct expect *expect, enum field field)
+size_t expect_field_max(const struct expect *expect, const struct result *result, enum field field)
 {
     const size_t fixed = 80;
+    if (field == FIELD_STORAGE)
+        return fixed + result->storage_expected.len;
+    if (field == FIELD_CALLS)
+        return fixed + expect->calls.len;
     if (field == FIELD_ERROR)
         return fixed + 6 * expect->error_len;
     return field == FIELD_OUTPUT ? fixed + 2 * expect->output_len : fixed;
@@ -141,10 +188,11 @@ size_t result_line_max(const struct job *job, const struct result *result)
         max += 6 * strlen(result->error);
     if (result->fields & 1u << FIELD_OUTPUT)
         max += 2 * (size_t)result->output_len;
+    max += result->storage.len + result->calls.len;
     if (job->expect != NULL) /* each field may stand again, twice: expected and got */
         for (unsigned field = 0; field < FIELD_COUNT; field++)
             max += 64 + result_field_max(result, (enum field)field) +
-                   expect_field_max(job->expect, (enum field)field);
+                   expect_field_max(job->expect, result, (enum field)field);
     return max;
 }
 
@@ -193,9 +241,9 @@ static char *put_mismatch(char *at, const struct job *job, const struct result *
         at = put_bytes(at, separator, strlen(separator));
         at = put_name(at, field_name((enum field)field));
         at = put_literal(at, ":{\"expected\":");
-        at = expect_field(at, job->expect, (enum field)field);
+        at = mismatch_expected(at, job->expect, result, (enum field)field);
         at = put_literal(at, ",\"got\":");
-        at = result_field(at, result, (enum field)field);
+        at = mismatch_got(at, result, (enum field)field);
         *at++ = '}';
         separator = ",";
     }

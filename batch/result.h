@@ -15,8 +15,12 @@ struct result {
     struct javm_cap *slot0; /* FIELD_OUTPUT: a Data, or NULL for none; one reference */
     uint64_t output_len;    /* FIELD_OUTPUT: bytes up to the last that is not zero */
     bool output_null;       /* FIELD_OUTPUT, FIELD_OUTPUT_HASH: slot[0] was empty (or no Data) */
-    const char *reason;     /* a trap of the kernel's: which; static, or NULL */
-    char error[640];        /* holds the longest message of a bad line whole; clean */
+    uint32_t unshown;       /* bits of fields that are there to be compared only */
+    bool storage_differs;   /* from what was expected; then these say in which items: */
+    struct job_text storage_expected, storage_got;
+    struct job_text storage, calls; /* FIELD_STORAGE, FIELD_CALLS; borrowed from the worker */
+    const char *reason;             /* a trap of the kernel's: which; static, or NULL */
+    char error[640];                /* holds the longest message of a bad line whole; clean */
     uint64_t us;
 };
 
@@ -26,6 +30,8 @@ struct result_style {
     unsigned worker;
 };
 
+/* Nothing in it: for who fills it in. */
+void result_begin(struct result *result);
 /* At most this many bytes for the line, newline included. */
 size_t result_line_max(const struct job *job, const struct result *result);
 /* Writes the line at `at`; returns its end. mismatch: bits from expect_compare. */
@@ -37,8 +43,12 @@ char *result_key(char *at, const struct job *job, uint64_t rep);
 /* One field's value as JSON, from the result or from what was expected: for messages. */
 char *result_field(char *at, const struct result *result, enum field field);
 char *expect_field(char *at, const struct expect *expect, enum field field);
-/* The most that result_field / expect_field write for it. */
+/* What a mismatch says: as the two above, of storage only what differs. */
+char *mismatch_expected(char *at, const struct expect *expect, const struct result *result,
+                        enum field field);
+char *mismatch_got(char *at, const struct result *result, enum field field);
+/* The most that result_field, mismatch_got / expect_field, mismatch_expected write for it. */
 size_t result_field_max(const struct result *result, enum field field);
-size_t expect_field_max(const struct expect *expect, enum field field);
+size_t expect_field_max(const struct expect *expect, const struct result *result, enum field field);
 
 #endif

@@ -78,6 +78,7 @@ void worker_stop(void *arg, unsigned index, void *context)
     javm_vm_stats(worker->vm, &worker->vm_stats);
     parting_free(worker->parting);
     javm_vm_destroy(worker->vm);
+    v2_runner_clear(&worker->v2);
     javm_directory_leave(worker->dir);
     javm_annex_free(worker->scratch);
     free(worker->spare);
@@ -180,10 +181,10 @@ static void sample(struct run *run, const struct job *job, const struct result *
     const enum field field = (enum field)__builtin_ctz(mismatch);
     strcpy(expected, "...");
     strcpy(got, "...");
-    if (expect_field_max(job->expect, field) < sizeof expected)
-        *expect_field(expected, job->expect, field) = '\0';
+    if (expect_field_max(job->expect, result, field) < sizeof expected)
+        *mismatch_expected(expected, job->expect, result, field) = '\0';
     if (result_field_max(result, field) < sizeof got)
-        *result_field(got, result, field) = '\0';
+        *mismatch_got(got, result, field) = '\0';
     snprintf(run->sample[place], SAMPLE_SIZE, "job %s: %s: expected %s, got %s", id,
              field_name(field), expected, got);
 }
@@ -194,6 +195,13 @@ static void execute_on(struct worker *worker, const struct job *job, int64_t now
 {
     const uint64_t timeout_ms = worker->run->options->timeout_ms;
     struct chain *chain = job->chain;
+    if (job->v2 != NULL) {
+        const bool first = worker->v2.v2 == NULL;
+        const struct javm_v2_options options = {.engine = worker->run->engine,
+                                                .jit = first ? store_of(worker->run) : NULL};
+        v2_run(&worker->v2, &options, job, now, timeout_ms, result);
+        return;
+    }
     struct ground ground = {.keep = chain != NULL};
     if (chain != NULL) {
         ground.instance = chain->instance;

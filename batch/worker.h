@@ -7,6 +7,7 @@
 #include "batch/partings.h"
 #include "batch/run.h"
 #include "batch/trace.h"
+#include "batch/v2_run.h"
 
 struct worker {
     struct worker *next; /* run->workers */
@@ -14,6 +15,7 @@ struct worker {
     struct javm_dir_thread *dir;
     struct javm_vm *vm;
     struct parting *parting;    /* verify --bisect, else NULL */
+    struct v2_runner v2;        /* for jobs with v2 */
     struct javm_annex *scratch; /* of one job at a time: what only its hash is wanted of */
     struct segment *segment;    /* being filled, or NULL */
     size_t usual_len;           /* of recent segments: the next one's first size */

@@ -5,13 +5,14 @@
 #   hashes    jobs of some 10 us: two workers against one, one against a native loop
 #   sieve     jobs of 5 ms: two workers against one
 #   orchestrators  jobs that spawn two workers, meter them and top one up: two workers against one
+#   v2        programs of the JAR v2 kernel that read and write storage: two workers against one
 #   long      ten million jobs: peak memory; BENCH_JOBS=N makes it shorter
 # Nothing here passes or fails: docs/performance.md says what was expected.
 set -eu
 cd "$(dirname "$0")/.."
 build=$1
 shift
-parts=${*:-programs fresh cold compile scheduler kernel trivial hashes sieve orchestrators long}
+parts=${*:-programs fresh cold compile scheduler kernel trivial hashes sieve orchestrators v2 long}
 batch=$build/batch/javm-batch
 images=$PWD/guest/prebuilt
 jobs=${BENCH_JOBS:-10000000}
@@ -48,7 +49,7 @@ bench=
 for part in $parts; do
     case $part in
     programs | fresh | cold | compile | scheduler | kernel) bench="$bench $part" ;;
-    trivial | hashes | sieve | orchestrators | long) ;;
+    trivial | hashes | sieve | orchestrators | v2 | long) ;;
     *)
         echo "run.sh: no part is called $part" >&2
         exit 2
@@ -136,6 +137,23 @@ orchestrators() {
     done
 }
 
+v2() {
+    echo "batch, 100,000 jobs of a JAR v2 program (reads and writes an item of storage), 5 pairs of each engine"
+    awk -v program="$images/v2/counter.jar" 'BEGIN { for (i = 0; i < 100000; i++)
+        printf "{\"id\":%d,\"program\":\"%s\",\"v2\":{\"args\":\"0x%02x\",\"storage\":{\"count\":\"0x0100000000000000\"}}}\n", i, program, i % 256 }' \
+        >"$work/v2.ndjson"
+    for engine in interp jit; do
+        for _ in 1 2 3 4 5; do
+            run --engine "$engine" --workers 1 "$work/v2.ndjson"
+            one=$(figure seconds)
+            run --engine "$engine" --workers 2 "$work/v2.ndjson"
+            echo "$one $(figure seconds)"
+        done >"$work/v2"
+        awk '{ print $1 * 10 }' "$work/v2" | spread "  $engine, a job of one worker      %6.2f us  (%.2f to %.2f)"
+        awk '{ print $1 / $2 }' "$work/v2" | spread "  $engine, speed-up of two workers  %6.2f     (%.2f to %.2f)"
+    done
+}
+
 long() {
     echo "batch, $jobs trivial jobs, a line each, .zst to .zst, recompiler"
     nops "$jobs" | zstd -q -1 -o "$work/long.ndjson.zst"
@@ -150,7 +168,7 @@ long() {
 
 for part in $parts; do
     case $part in
-    trivial | hashes | sieve | orchestrators | long)
+    trivial | hashes | sieve | orchestrators | v2 | long)
         echo
         $part
         ;;

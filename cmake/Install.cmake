@@ -14,7 +14,7 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/javm.pc DESTINATION ${CMAKE_INSTALL_LI
 install(DIRECTORY docs/man/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 FILES_MATCHING PATTERN "*.1")
 install(DIRECTORY guest/include guest/runtime DESTINATION ${CMAKE_INSTALL_DATADIR}/javm/guest)
 install(FILES guest/guest.ld DESTINATION ${CMAKE_INSTALL_DATADIR}/javm/guest)
-install(DIRECTORY guest/prebuilt DESTINATION ${CMAKE_INSTALL_DATADIR}/javm FILES_MATCHING PATTERN "*.jimg")
+install(DIRECTORY guest/prebuilt DESTINATION ${CMAKE_INSTALL_DATADIR}/javm FILES_MATCHING PATTERN "*.jimg" PATTERN "*.jar")
 install(FILES scripts/completions/javm-batch.bash RENAME javm-batch
   DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
 install(FILES scripts/completions/_javm-batch DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)

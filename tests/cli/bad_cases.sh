@@ -6,7 +6,7 @@
 #   CONTENT is the jobs file, for printf %b; @D stands for the line that defines the image "d".
 #   MESSAGE is the first line on standard error, without the name of the jobs file.
 
-EXPECTED_JOB='a job has id, invoke, endpoint, args, gas, input, output, repeat, expect, chain, post, on_pause, x-...'
+EXPECTED_JOB='a job has id, invoke, endpoint, args, gas, input, output, repeat, expect, chain, post, on_pause, program, v2, x-...'
 
 bad_cases() {
 section 'Text that is not JSON'
@@ -43,7 +43,6 @@ bad 'neither definition nor job' '@D{"id":"j"}' '2:1: expected a definition (ima
 bad 'an unknown field of a job' '@D{"invoke":"d","argz":[1]}' '2:15: unknown field "argz"; '"$EXPECTED_JOB"
 bad 'an unknown field of an image' '{"image":"d","load":"demo.jimg","root":"x"}' '1:33: unknown field "root"; known here: image, load, x-...'
 bad 'an unknown field of an instance' '@D{"instance":"i","image":"d","slot":{}}' '2:29: unknown field "slot"; known here: instance, image, slots, load, root, x-...'
-bad 'the field program' '@D{"program":"svc.pvm","v2":{}}' '2:2: program: not in this version'
 bad 'an id of the wrong type' '@D{"id":[1],"invoke":"d"}' '2:7: id: expected a string or an integer'
 bad 'an id that is no integer' '@D{"id":1.5,"invoke":"d"}' '2:7: id: expected a string or an integer'
 bad 'invoke of the wrong type' '@D{"invoke":5}' '2:11: invoke: expected a string'
@@ -146,7 +145,7 @@ bad 'data loaded as an instance' '{"instance":"i","load":"data.jbundle"}' '1:24:
 
 section 'Expectations'
 bad 'expect of the wrong type' '@D{"invoke":"d","expect":1}' '2:24: expect: expected an object of result fields'
-bad 'an unknown field in expect' '@D{"invoke":"d","expect":{"us":5}}' '2:25: unknown field "us"; expect can have exit, value, addr, selector, yield_key, error, gas_used, output, output_hash, post, x-...'
+bad 'an unknown field in expect' '@D{"invoke":"d","expect":{"us":5}}' '2:25: unknown field "us"; expect can have exit, value, addr, selector, yield_key, error, gas_used, output, output_hash, post, calls, x-...'
 bad 'an unknown exit' '@D{"invoke":"d","expect":{"exit":"ok"}}' '2:32: expect.exit: expected one of halt, trap, panic, page_fault, out_of_gas, paused, host_call, crashed, error'
 bad 'an exit that is null' '@D{"invoke":"d","expect":{"exit":null}}' '2:32: expect.exit: expected one of halt, trap, panic, page_fault, out_of_gas, paused, host_call, crashed, error'
 bad 'an expected address of the wrong type' '@D{"invoke":"d","expect":{"addr":[]}}' '2:32: expect.addr: expected an integer 0..18446744073709551615, as a number or as "0x" and up to 16 hex digits'
@@ -156,4 +155,45 @@ bad 'an expected value of 2^64' '@D{"invoke":"d","expect":{"value":1844674407370
 bad 'an expected output that is not asked for' '@D{"invoke":"d","output":"hash","expect":{"output":"0x"}}' '2:41: expect.output: needs "output":"bytes"'
 bad 'an expected hash that is too short' '@D{"invoke":"d","expect":{"post":"0x12"}}' '2:32: expect.post: expected "0x" and 64 hex digits'
 bad 'an expected yield key that is too long' '@D{"invoke":"d","expect":{"yield_key":"0x112233445566778899"}}' '2:37: expect.yield_key: expected "0x" and 1 to 8 bytes in hex'
+
+section 'Programs of the JAR v2 kernel'
+bad 'a program without v2' '{"program":"s.jar"}' '1:2: program: expected with a field v2, {} or more'
+bad 'v2 without a program' '{"v2":{}}' "1:2: v2: expected with a field program, the name of a JAR v2 blob's file"
+bad 'v2 with invoke' '@D{"invoke":"d","program":"s.jar","v2":{}}' '2:2: invoke: not with program and v2'
+bad 'v2 in a chain' '{"chain":"c","program":"s.jar","v2":{}}' '1:2: chain: not with program and v2'
+bad 'v2 with args outside of it' '{"program":"s.jar","v2":{},"args":[1]}' '1:28: args: not with program and v2'
+bad 'a program that is no string' '{"program":7,"v2":{}}' '1:12: program: expected a string'
+bad 'a program that is not there' '{"program":"none.jar","v2":{}}' '1:12: program: cannot open none.jar: No such file or directory'
+bad 'a program of another kind' '{"program":"demo.jimg","v2":{}}' '1:12: program: demo.jimg: magic at byte 0: 4a 41 52 02 is expected'
+bad 'v2 that is no object' '{"program":"s.jar","v2":[]}' '1:25: v2: expected an object'
+bad 'an unknown field of v2' '{"program":"s.jar","v2":{"arg":""}}' '1:26: unknown field "arg"; v2 has args, op, context, service, storage, preimages, fetch, quota, quota_service, balance, code_hash, min_accumulate_gas, min_transfer_gas, created, last_used, parent, services, cores, queue, expect_storage, x-...'
+bad 'args that are no bytes' '{"program":"s.jar","v2":{"args":[1]}}' '1:33: args: expected a string: "0x..", "@file" or plain text'
+bad 'args of a file that is not there' '{"program":"s.jar","v2":{"args":"@none"}}' '1:33: args: cannot open none: No such file or directory'
+bad 'half a byte of args' '{"program":"s.jar","v2":{"args":"0x123"}}' '1:33: args: odd number of hex digits; expected two for each byte'
+bad 'another context' '{"program":"s.jar","v2":{"context":"both"}}' '1:36: context: expected "accumulate" or "refine"'
+bad 'a service beyond 32 bits' '{"program":"s.jar","v2":{"service":4294967296}}' '1:36: service: integer outside 0..4294967295'
+bad 'storage that is no object' '{"program":"s.jar","v2":{"storage":[]}}' '1:36: storage: expected an object'
+bad 'a key that is no hex' '{"program":"s.jar","v2":{"storage":{"0xzz":"a"}}}' '1:40: storage: expected hex digits after 0x'
+bad 'a key in a file' '{"program":"s.jar","v2":{"storage":{"@k":"a"}}}' '1:37: storage: a key that begins with @ has to be given in hex'
+bad 'one key in two forms' '{"program":"s.jar","v2":{"storage":{"a":"1","0x61":"2"}}}' '1:36: storage: 0x61 is there twice'
+bad 'an item without a value' '{"program":"s.jar","v2":{"storage":{"a":""}}}' '1:36: storage: 0x61 has an empty value; expected at least one byte, or no such item'
+bad 'a preimage twice' '{"program":"s.jar","v2":{"preimages":["a","0x61"]}}' '1:38: preimages: 0x8928aae63c84d87ea098564d1e03ad81... is there twice'
+bad 'preimages with names' '{"program":"s.jar","v2":{"preimages":{}}}' '1:38: preimages: expected an array of strings'
+bad 'an unknown field of quota' '{"program":"s.jar","v2":{"quota":{"item":1}}}' '1:35: unknown field "item"; quota has items, bytes, x-...'
+bad 'a negative quota' '{"program":"s.jar","v2":{"quota":{"items":-1}}}' '1:43: quota: integer outside 0..18446744073709551615'
+bad 'a hash of code that is none' '{"program":"s.jar","v2":{"code_hash":"0x12"}}' '1:38: code_hash: expected "0x" and 64 hex digits'
+bad 'a service by name' '{"program":"s.jar","v2":{"services":{"bank":{}}}}' "1:38: services: expected a service's number, 0..4294967295, as the name"
+bad 'a service beyond 32 bits among others' '{"program":"s.jar","v2":{"services":{"4294967296":{}}}}' "1:38: services: expected a service's number, 0..4294967295, as the name"
+bad 'the own service among the others' '{"program":"s.jar","v2":{"service":5,"services":{"5":{}}}}' '1:49: services: 5 is the one that runs: say that in v2'
+bad 'a service twice' '{"program":"s.jar","v2":{"services":{"5":{},"05":{}}}}' '1:37: services: 5 is there twice'
+bad 'an unknown field of a service' '{"program":"s.jar","v2":{"services":{"5":{"args":""}}}}' '1:43: unknown field "args"; a service has storage, preimages, quota, balance, code_hash, min_accumulate_gas, min_transfer_gas, created, last_used, parent, x-...'
+bad 'an unknown kind to fetch' '{"program":"s.jar","v2":{"fetch":{"all":"a"}}}' "1:35: fetch: expected configuration, entropy, items or a kind's number, 0..4294967295, as the name"
+bad 'a kind twice' '{"program":"s.jar","v2":{"fetch":{"entropy":"a","1":"b"}}}' '1:49: fetch: kind 1 is there twice'
+bad 'items that are one string' '{"program":"s.jar","v2":{"fetch":{"items":"a"}}}' '1:43: fetch: items are an array of strings'
+bad 'the hash of storage' '{"program":"s.jar","output":"hash","v2":{}}' '1:29: output: "hash" is for "context":"refine"; accumulate reports its storage, with "bytes", or nothing of it, with "none"'
+bad 'storage of a refinement' '{"program":"s.jar","v2":{"context":"refine","expect_storage":{}}}' '1:25: expect_storage: only with "context":"accumulate"'
+bad 'storage in expect' '{"program":"s.jar","v2":{},"expect":{"storage":{}}}' '1:38: expect.storage: say it in v2, as expect_storage'
+bad 'post of a program' '{"program":"s.jar","v2":{},"expect":{"post":null}}' '1:38: expect.post: not with v2'
+bad 'calls of an instance' '@D{"invoke":"d","expect":{"calls":[]}}' '2:25: expect.calls: only with v2'
+bad 'calls that are no array' '{"program":"s.jar","v2":{},"expect":{"calls":{}}}' '1:46: expect.calls: expected an array, as results have'
 }

@@ -45,11 +45,17 @@ static void save_bundle(const char *name, const struct javm_bundle *bundle)
     free(bytes);
 }
 
+/* A blob of the JAR v2 kernel: no memory, one code, which halts with 0x2a2. */
+static const uint8_t JAR[] = {0x4A, 0x41, 0x52, 2, 0, 0, 0, 0, 1,    0x40, 0x40, 0, 0,    0, 0,
+                              0,    0,    0,    0, 0, 0, 0, 0, 0,    0,    0x10, 0, 0,    0, 0,
+                              0,    0,    0,    4, 6, 0, 0, 0, 0x33, 7,    0xA2, 2, 0x0A, 0, 0x31};
+
 int main(int argc, char **argv)
 {
     require(argc == 2, "expected a folder");
     folder = argv[1];
     struct javm_bundle bundle;
+    save("s.jar", JAR, sizeof JAR);
     require(demo_bundle("image", &bundle), "the image is not admitted");
     save_bundle("demo.jimg", &bundle);
     javm_bundle_clear(&bundle);

@@ -18,7 +18,9 @@
 #include "batch/input.h"
 #include "batch/json_fault.h"
 #include "batch/reader.h"
+#include "batch/v2_job.h"
 #include "tests/cli/demo_image.h"
+#include "tests/loaders/pvm_maker.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -35,7 +37,7 @@ static void require(bool good)
 
 /* ---- the folder ------------------------------------------------------------------------- */
 
-static const char *const NAMES[] = {"d.jimg", "cut.jimg", "small.bin", "big.bin"};
+static const char *const NAMES[] = {"d.jimg", "cut.jimg", "small.bin", "big.bin", "s.jar"};
 
 static void path_of(char path[1024], const char *name)
 {
@@ -47,6 +49,19 @@ static void save(const char *name, const void *bytes, size_t len)
     char path[1024];
     path_of(path, name);
     require(javm_file_write(path, bytes, len, NULL) == JAVM_OK);
+}
+
+/* A blob of the JAR v2 kernel. */
+static void save_program(void)
+{
+    struct blob code = {0};
+    blob_code(&code, &pvm_sample, false);
+    const struct jar_source_entry entries[] = {{64, 0, 0, 0, 0, 0, (uint32_t)code.len},
+                                               {0, 1, 16, 1, 1, 0, 0}};
+    struct blob jar = jar_make(2, 64, entries, 2, code.bytes, code.len);
+    save("s.jar", jar.bytes, jar.len);
+    blob_free(&jar);
+    blob_free(&code);
 }
 
 static void clean_up(void)
@@ -78,6 +93,7 @@ static void set_up(void)
     save("cut.jimg", bytes, len / 2);
     save("small.bin", "\x01\x02\x03", 3);
     save("big.bin", big, sizeof big);
+    save_program();
     free(bytes);
     javm_bundle_clear(&bundle);
     json = json_parser_new();
@@ -195,7 +211,10 @@ static void check_job(const struct job *job, uint64_t repeat)
                             .value = UINT64_MAX,
                             .gas_used = UINT64_MAX,
                             .us = UINT64_MAX};
-    require(job->target != NULL && repeat >= 1 && job->output <= OUTPUT_BYTES);
+    if (job->v2 != NULL)
+        result.storage_expected = job->v2->storage_text;
+    require((job->target != NULL) != (job->v2 != NULL) && repeat >= 1 &&
+            job->output <= OUTPUT_BYTES);
     if (job->output == OUTPUT_BYTES) {
         result.fields |= 1u << FIELD_OUTPUT;
         if (job->input != NULL) {
