@@ -10,8 +10,7 @@
 #include "batch/run.h"
 #include "javm/handle.h"
 
-__attribute__((format(printf, 2, 3))) static void set_error(struct result *result, const char *fmt,
-                                                            ...)
+void set_error(struct result *result, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
@@ -21,6 +20,7 @@ __attribute__((format(printf, 2, 3))) static void set_error(struct result *resul
     result_clear(result);
     result->outcome = OUTCOME_ERROR;
     result->reason = NULL;
+    result->import = NULL;
     /* What was used or left behind by then depends on the clock or the machine. */
     result->fields = 1u << FIELD_EXIT | 1u << FIELD_ERROR;
 }
@@ -315,12 +315,7 @@ void execute(struct javm_vm *vm, struct javm_dir_thread *dir, const struct job *
              struct ground *ground, int64_t now_ns, uint64_t timeout_ms, struct result *result)
 {
     struct javm_error err;
-    result->slot0 = NULL;
-    result->reason = NULL;
-    result->output_null = false;
-    result->output_len = 0;
-    result->gas_before = 0;
-    result->error[0] = '\0';
+    result_begin(result);
     if (job->error != NULL) {
         set_error(result, "%.*s", (int)job->error_len, job->error);
         return;

@@ -49,6 +49,17 @@ static char *put_name(char *at, const char *name)
     return at;
 }
 
+void result_begin(struct result *result)
+{
+    result->fields = 0;
+    result->slot0 = NULL;
+    result->import = result->reason = NULL;
+    result->output_null = false;
+    result->output_len = 0;
+    result->gas_before = 0;
+    result->error[0] = '\0';
+}
+
 char *result_field(char *at, const struct result *result, enum field field)
 {
     if ((result->fields & 1u << field) == 0)
@@ -141,6 +152,8 @@ size_t result_line_max(const struct job *job, const struct result *result)
         max += 6 * strlen(result->error);
     if (result->fields & 1u << FIELD_OUTPUT)
         max += 2 * (size_t)result->output_len;
+    if (result->import != NULL)
+        max += 6 * strlen(result->import);
     if (job->expect != NULL) /* each field may stand again, twice: expected and got */
         for (unsigned field = 0; field < FIELD_COUNT; field++)
             max += 64 + result_field_max(result, (enum field)field) +
@@ -215,6 +228,10 @@ char *result_line(char *at, const struct job *job, uint64_t rep, const struct re
     if (result->reason != NULL) {
         at = put_literal(at, ",\"reason\":");
         at = put_name(at, result->reason);
+    }
+    if (result->import != NULL) {
+        at = put_literal(at, ",\"import\":");
+        at = put_json(at, result->import, strlen(result->import));
     }
     for (unsigned field = FIELD_VALUE; field < FIELD_COUNT; field++)
         at = put_member(at, result, (enum field)field);

@@ -15,6 +15,7 @@ struct result {
     struct javm_cap *slot0; /* FIELD_OUTPUT: a Data, or NULL for none; one reference */
     uint64_t output_len;    /* FIELD_OUTPUT: bytes up to the last that is not zero */
     bool output_null;       /* FIELD_OUTPUT, FIELD_OUTPUT_HASH: slot[0] was empty (or no Data) */
+    const char *import;     /* with FIELD_SELECTOR, of a PVM program: its name; borrowed, or NULL */
     const char *reason;     /* a trap of the kernel's: which; static, or NULL */
     char error[640];        /* holds the longest message of a bad line whole; clean */
     uint64_t us;
@@ -26,6 +27,8 @@ struct result_style {
     unsigned worker;
 };
 
+/* Nothing yet. */
+void result_begin(struct result *result);
 /* At most this many bytes for the line, newline included. */
 size_t result_line_max(const struct job *job, const struct result *result);
 /* Writes the line at `at`; returns its end. mismatch: bits from expect_compare. */

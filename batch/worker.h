@@ -12,6 +12,7 @@ struct worker {
     struct run *run;
     struct javm_dir_thread *dir;
     struct javm_vm *vm;
+    struct foreign_runner *foreign;
     struct javm_annex *scratch; /* of one job at a time: what only its hash is wanted of */
     struct segment *segment;    /* being filled, or NULL */
     size_t usual_len;           /* of recent segments: the next one's first size */
