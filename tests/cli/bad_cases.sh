@@ -6,7 +6,7 @@
 #   CONTENT is the jobs file, for printf %b; @D stands for the line that defines the image "d".
 #   MESSAGE is the first line on standard error, without the name of the jobs file.
 
-EXPECTED_JOB='a job has id, invoke, endpoint, args, gas, input, output, repeat, expect, chain, post, on_pause, x-...'
+EXPECTED_JOB='a job has id, invoke, endpoint, args, gas, input, output, repeat, expect, chain, post, on_pause, program, x-...'
 
 bad_cases() {
 section 'Text that is not JSON'
@@ -43,7 +43,7 @@ bad 'neither definition nor job' '@D{"id":"j"}' '2:1: expected a definition (ima
 bad 'an unknown field of a job' '@D{"invoke":"d","argz":[1]}' '2:15: unknown field "argz"; '"$EXPECTED_JOB"
 bad 'an unknown field of an image' '{"image":"d","load":"demo.jimg","root":"x"}' '1:33: unknown field "root"; known here: image, load, x-...'
 bad 'an unknown field of an instance' '@D{"instance":"i","image":"d","slot":{}}' '2:29: unknown field "slot"; known here: instance, image, slots, load, root, x-...'
-bad 'the field program' '@D{"program":"svc.pvm","v2":{}}' '2:2: program: not in this version'
+bad 'the field v2' '@D{"program":"svc.pvm","v2":{}}' '2:22: v2: not in this version'
 bad 'an id of the wrong type' '@D{"id":[1],"invoke":"d"}' '2:7: id: expected a string or an integer'
 bad 'an id that is no integer' '@D{"id":1.5,"invoke":"d"}' '2:7: id: expected a string or an integer'
 bad 'invoke of the wrong type' '@D{"invoke":5}' '2:11: invoke: expected a string'
@@ -105,8 +105,8 @@ bad 'an image without a file' '{"image":"d"}' '1:1: image: expected a field load
 bad 'load of the wrong type' '{"image":"d","load":7}' '1:21: load: expected a string'
 bad 'an image file that is missing' '{"image":"d","load":"nowhere.jimg"}' '1:21: load: cannot open nowhere.jimg: No such file or directory'
 bad 'a folder in place of a file' '{"image":"d","load":"."}' '1:21: load: cannot read .: it is a directory'
-bad 'a file that is no image' '{"image":"d","load":"big.bin"}' '1:21: load: big.bin: neither a bundle (.jimg, .jbundle) nor a linked RISC-V ELF file'
-bad 'an empty file' '{"image":"d","load":"empty.bin"}' '1:21: load: empty.bin: neither a bundle (.jimg, .jbundle) nor a linked RISC-V ELF file'
+bad 'a file that is no image' '{"image":"d","load":"big.bin"}' '1:21: load: big.bin: neither a bundle nor an ELF file; read as a standard program (SPI): behind the metadata: length of o at byte 121: 7895160 bytes of constants, but 9868 are left'
+bad 'an empty file' '{"image":"d","load":"empty.bin"}' '1:21: load: empty.bin: neither a bundle nor an ELF file; read as a standard program (SPI): metadata length at byte 0: 1 bytes expected, 0 are left'
 bad 'half an image file' '{"image":"d","load":"cut.jimg"}' '1:21: load: cut.jimg: @CUT'
 bad 'an image file with a flipped bit' '{"image":"d","load":"flipped.jimg"}' '1:21: load: flipped.jimg: @FLIPPED'
 bad 'a bundle without a root named image' '{"image":"d","load":"two.jbundle"}' '1:21: load: two.jbundle: expected a root named image, found 2 others'
