@@ -252,7 +252,7 @@ static uint64_t mapped_to(const struct javm_pvm_instance *instance, uint64_t at)
 
 static bool is_readable(const struct javm_pvm_instance *instance, uint64_t address, uint64_t len)
 {
-    uint64_t at = address, next = at;
+    uint64_t at = address, next;
     while (at < address + len && (next = mapped_to(instance, at)) > at)
         at = next;
     return at >= address + len;
