@@ -3,12 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "batch/foreign.h"
 #include "batch/load_root.h"
 #include "batch/names.h"
 #include "batch/outputs.h"
 #include "batch/slot_handle.h"
 #include "batch/text.h"
 #include "javm/handle.h"
+#include "javm/load.h"
 #include "javm/vm.h"
 
 struct definition {
@@ -21,15 +23,18 @@ struct definition {
 struct definitions {
     struct javm_dir_thread *dir;
     char *base;
+    const struct foreign_stubs *stubs;
     struct names names;
 };
 
-struct definitions *definitions_new(struct javm_dir_thread *dir, const char *base)
+struct definitions *definitions_new(struct javm_dir_thread *dir, const char *base,
+                                    const struct foreign_stubs *stubs)
 {
     struct definitions *defs = calloc(1, sizeof *defs);
     if (defs == NULL)
         return NULL;
     defs->dir = dir;
+    defs->stubs = stubs;
     defs->base = strdup(base);
     if (!names_open(&defs->names) || defs->base == NULL) {
         definitions_free(defs);
@@ -47,6 +52,7 @@ void definitions_free(struct definitions *defs)
         if (definition == NULL)
             continue;
         javm_cap_release(definition->target.image);
+        foreign_free(definition->target.foreign);
         free(definition->named.name);
         free(definition);
     }
@@ -65,7 +71,7 @@ static struct definition *find(const struct definitions *defs, const char *name,
     return (struct definition *)names_find(&defs->names, name, len);
 }
 
-/* Takes over target->image on success. */
+/* Takes over target->image and target->foreign on success. */
 static const struct target *insert(struct definitions *defs, const char *name, size_t len,
                                    bool is_instance, const struct javm_hash *image_hash,
                                    const struct target *target)
@@ -104,18 +110,34 @@ char *definitions_path(const struct definitions *defs, const struct json_node *n
 
 /* ---- image definitions ------------------------------------------------------------------ */
 
+/* The bytes of the file that a member names. False: *problem. */
+static bool read_file(struct definitions *defs, const struct json_node *node, const char *what,
+                      char **path, uint8_t **bytes, size_t *len, struct problem *problem)
+{
+    struct javm_error err;
+    if (!field_string(node, what, problem) ||
+        (*path = definitions_path(defs, node, node->text, node->text_len, problem)) == NULL)
+        return false;
+    if (outputs_read(*path, bytes, len, &err) == JAVM_OK)
+        return true; /* errors name the path */
+    free(*path);
+    return problem_at(problem, node->offset, "%s: %s", what, err.text);
+}
+
 /* The root of a file that is called `name`, or, unless it has to be that one, the only root. */
 static bool load(struct definitions *defs, const struct json_node *node, const char *name,
                  bool strict, struct javm_hash *hash, struct problem *problem)
 {
     struct javm_error err;
-    if (!field_string(node, "load", problem))
+    uint8_t *bytes;
+    size_t len;
+    char *path;
+    if (!read_file(defs, node, "load", &path, &bytes, &len, problem))
         return false;
-    char *path = definitions_path(defs, node, node->text, node->text_len, problem);
-    if (path == NULL)
-        return false;
-    const enum javm_status status = load_root(defs->dir, path, name, strict, hash, &err);
+    const enum javm_status status =
+        load_root(defs->dir, path, bytes, len, name, strict, hash, &err);
     free(path);
+    free(bytes);
     return status == JAVM_OK || problem_at(problem, node->offset, "load: %s", err.text);
 }
 
@@ -136,6 +158,7 @@ static bool target_of_image(struct definitions *defs, const struct javm_hash *ha
         return problem_at(problem, offset, "%s", err.text);
     }
     target->image = cap;
+    target->foreign = NULL;
     target->paused = false;
     return true;
 }
@@ -190,6 +213,47 @@ static bool no_memory(const struct json_node *node, struct problem *problem)
     return problem_at(problem, node->offset, "out of memory");
 }
 
+/* An image, or a PVM program: what is no bundle and no ELF file. */
+static bool load_target(struct definitions *defs, const struct json_node *file, const char *what,
+                        struct javm_hash *hash, struct target *target, struct problem *problem)
+{
+    struct javm_error err;
+    uint8_t *bytes;
+    size_t len;
+    char *path;
+    if (!read_file(defs, file, what, &path, &bytes, &len, problem))
+        return false;
+    const bool image = javm_file_sniff(bytes, len) != JAVM_FILE_UNKNOWN;
+    const enum javm_status status =
+        image ? load_root(defs->dir, path, bytes, len, "image", false, hash, &err)
+              : foreign_load(bytes, len, defs->stubs, &target->foreign, &err);
+    bool good = status == JAVM_OK;
+    if (!good)
+        problem_at(problem, file->offset, image ? "%s: %s%s" : "%s: %s: %s", what,
+                   image ? "" : path, err.text);
+    else if (image)
+        good = target_of_image(defs, hash, file->offset, target, problem);
+    else
+        *hash = target->instance = target->foreign->hash;
+    free(path);
+    free(bytes);
+    return good;
+}
+
+/* Takes what the target has in any case. */
+static const struct target *keep_image(struct definitions *defs, const char *name, size_t len,
+                                       const struct javm_hash *hash, const struct target *target,
+                                       const struct json_node *node, struct problem *problem)
+{
+    const struct target *kept = insert(defs, name, len, false, hash, target);
+    if (kept != NULL)
+        return kept;
+    javm_cap_release(target->image);
+    foreign_free(target->foreign);
+    no_memory(node, problem);
+    return NULL;
+}
+
 static bool add_image(struct definitions *defs, const struct fields *fields,
                       struct problem *problem)
 {
@@ -207,16 +271,37 @@ static bool add_image(struct definitions *defs, const struct fields *fields,
     if (file == NULL)
         return problem_at(problem, nodes[0].offset,
                           "image: expected a field load with the file's name");
+    struct target target = {.paused = false};
     struct javm_hash hash;
-    struct target target;
-    if (!load(defs, file, "image", false, &hash, problem) ||
-        !target_of_image(defs, &hash, file->offset, &target, problem))
-        return false;
-    if (insert(defs, name->text, name->text_len, false, &hash, &target) == NULL) {
-        javm_cap_release(target.image);
-        return no_memory(name, problem);
+    return load_target(defs, file, "load", &hash, &target, problem) &&
+           keep_image(defs, name->text, name->text_len, &hash, &target, name, problem) != NULL;
+}
+
+const struct target *definitions_program(struct definitions *defs, const struct json_node *node,
+                                         struct problem *problem)
+{
+    struct target target = {.paused = false};
+    struct javm_hash hash;
+    if (!field_string(node, "program", problem))
+        return NULL;
+    /* Its place among the names is one that no definition can have. */
+    static const char MARK[] = "0xfile:";
+    const size_t mark = sizeof MARK - 1;
+    char *name = malloc(mark + node->text_len);
+    const struct target *found = NULL;
+    if (name == NULL) {
+        no_memory(node, problem);
+        return NULL;
     }
-    return true;
+    memcpy(name, MARK, mark);
+    memcpy(name + mark, node->text, node->text_len);
+    const struct definition *known = *place(defs, name, mark + node->text_len);
+    if (known != NULL)
+        found = &known->target;
+    else if (load_target(defs, node, "program", &hash, &target, problem))
+        found = keep_image(defs, name, mark + node->text_len, &hash, &target, node, problem);
+    free(name);
+    return found;
 }
 
 /* ---- instance definitions --------------------------------------------------------------- */
@@ -295,6 +380,9 @@ static const struct definition *named(const struct definitions *defs, const stru
     else if (found->is_instance != instance)
         problem_at(problem, node->offset, "%s: %s names an %s", what,
                    quote(quoted, node->text, node->text_len), instance ? "image" : "instance");
+    else if (found->target.foreign != NULL)
+        problem_at(problem, node->offset, "%s: %s names a PVM program, which has no instances",
+                   what, quote(quoted, node->text, node->text_len));
     else
         return found;
     return NULL;

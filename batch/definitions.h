@@ -15,13 +15,19 @@ struct target {
     struct javm_hash instance; /* published */
     struct javm_cap *image;    /* one reference */
     bool paused;               /* a Paused Instance: it can be resumed */
+    struct foreign
+        *foreign; /* a PVM program, owned; then `instance` is its hash, and the rest none */
 };
+
+struct foreign_stubs;
 
 struct definitions;
 
-/* `dir` is borrowed. `base` is put before relative paths ("" or "some/dir/"). NULL: out of memory.
+/* `dir` and `stubs` (NULL: none) are borrowed. `base` is put before relative paths ("" or
+ * "some/dir/"). NULL: out of memory.
  */
-struct definitions *definitions_new(struct javm_dir_thread *dir, const char *base);
+struct definitions *definitions_new(struct javm_dir_thread *dir, const char *base,
+                                    const struct foreign_stubs *stubs);
 void definitions_free(struct definitions *definitions);
 
 /* A line with an "image" or "instance" member. False: *problem; then nothing was defined. */
@@ -30,6 +36,9 @@ bool definitions_add(struct definitions *definitions, const struct fields *field
 /* The target of a name or of "0x" + 64 hex digits, or NULL with *problem. */
 const struct target *definitions_find(struct definitions *definitions, const struct json_node *node,
                                       struct problem *problem);
+/* The PVM program in a file, which is loaded once. */
+const struct target *definitions_program(struct definitions *definitions,
+                                         const struct json_node *node, struct problem *problem);
 uint64_t definitions_count(const struct definitions *definitions);
 
 /* base + path, or path alone when it is absolute: malloc'ed; NULL with *problem at `node` for a

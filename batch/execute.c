@@ -20,6 +20,7 @@ void set_error(struct result *result, const char *fmt, ...)
     result_clear(result);
     result->outcome = OUTCOME_ERROR;
     result->reason = NULL;
+    result->import = NULL;
     /* What was used or left behind by then depends on the clock or the machine. */
     result->fields = 1u << FIELD_EXIT | 1u << FIELD_ERROR;
     result->unshown = 0;

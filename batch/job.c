@@ -92,7 +92,14 @@ uint64_t job_hash(const struct job *job, uint64_t rep)
                                      : 0,
                 8);
     at = put_le(at, job->expect_digest, 8);
-    const uint64_t alone = job_digest(form, (size_t)(at - form));
+    uint64_t alone = job_digest(form, (size_t)(at - form));
+    if (job->target->foreign != NULL) {
+        at = put_le(form, alone, 8);
+        at = put_le(at, job->args[4], 8);
+        at = put_le(at, job->args[5], 8);
+        at = put_le(at, job->arg_count, 1);
+        alone = job_digest(form, (size_t)(at - form));
+    }
     if (job->chain == NULL && !job->target->paused && job->on_pause == ON_PAUSE_NONE)
         return alone;
     at = put_le(form, alone, 8);

@@ -89,7 +89,8 @@ struct job {
     uint32_t endpoint;
     const struct target *target; /* NULL with `error`, and with: */
     const struct v2_job *v2;     /* it runs a program of the JAR v2 kernel; else NULL */
-    uint64_t args[4];
+    uint64_t args[6];            /* images take 4 */
+    unsigned arg_count;          /* given by the job */
     uint64_t gas;
     const char *id; /* a string, or NULL: id_number */
     size_t id_len;

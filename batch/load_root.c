@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "batch/outputs.h"
 #include "javm/load.h"
 
 static enum javm_status choose(const struct javm_bundle *bundle, const struct javm_hash *hashes,
@@ -42,17 +41,12 @@ static enum javm_status publish(struct javm_dir_thread *dir, const uint8_t *byte
     return status;
 }
 
-enum javm_status load_root(struct javm_dir_thread *dir, const char *path, const char *name,
-                           bool strict, struct javm_hash *hash, struct javm_error *err)
+enum javm_status load_root(struct javm_dir_thread *dir, const char *path, const uint8_t *bytes,
+                           size_t len, const char *name, bool strict, struct javm_hash *hash,
+                           struct javm_error *err)
 {
-    uint8_t *bytes;
-    size_t len;
     struct javm_error inner;
-    enum javm_status status = outputs_read(path, &bytes, &len, err);
-    if (status != JAVM_OK)
-        return status; /* the text names the path */
-    status = publish(dir, bytes, len, name, strict, hash, &inner);
-    free(bytes);
+    const enum javm_status status = publish(dir, bytes, len, name, strict, hash, &inner);
     return status == JAVM_OK ? status
                              : javm_fail(err, status, inner.where, "%s: %s", path, inner.text);
 }

@@ -4,10 +4,11 @@
 
 #include "javm/directory.h"
 
-/* The root called `name` (NUL-terminated), else the only one that there is; with `strict` only the
- * first. On failure the error's text begins with the path. IO, EXISTS (the batch writes to it),
- * MISSING, NOMEM, and what loading gives. */
-enum javm_status load_root(struct javm_dir_thread *dir, const char *path, const char *name,
-                           bool strict, struct javm_hash *hash, struct javm_error *err);
+/* Of the file's bytes, the root called `name` (NUL-terminated), else the only one that there is;
+ * with `strict` only the first. On failure the error's text begins with the path. MISSING, NOMEM,
+ * and what loading gives. */
+enum javm_status load_root(struct javm_dir_thread *dir, const char *path, const uint8_t *bytes,
+                           size_t len, const char *name, bool strict, struct javm_hash *hash,
+                           struct javm_error *err);
 
 #endif

@@ -17,6 +17,7 @@ enum option_id {
     OPT_ENGINE,
     OPT_GAS_MODEL,
     OPT_POST,
+    OPT_HOST_CALL,
     OPT_OUTPUT,
     OPT_ORDERED,
     OPT_REPRODUCIBLE,
@@ -49,6 +50,7 @@ static const struct option OPTIONS[] = {
     {"engine", required_argument, NULL, OPT_ENGINE},
     {"gas-model", required_argument, NULL, OPT_GAS_MODEL},
     {"post", no_argument, NULL, OPT_POST},
+    {"host-call", required_argument, NULL, OPT_HOST_CALL},
     {"output", required_argument, NULL, OPT_OUTPUT},
     {"ordered", no_argument, NULL, OPT_ORDERED},
     {"reproducible", no_argument, NULL, OPT_REPRODUCIBLE},
@@ -189,6 +191,20 @@ static bool set_metrics(const char *text, struct options *options)
     return false;
 }
 
+static bool set_stub(const char *text, struct options *options)
+{
+    bool full;
+    if (foreign_stubs_add(&options->stubs, text, &full))
+        return true;
+    if (full)
+        complain("out of memory");
+    else
+        complain("--host-call: expected NAME=VALUE, NAME of an import or the number of a call, "
+                 "VALUE from 0 to 2^64 - 1, found %s",
+                 text);
+    return false;
+}
+
 static bool set_option(int id, int index, struct options *options)
 {
     uint64_t value;
@@ -215,6 +231,8 @@ static bool set_option(int id, int index, struct options *options)
     case OPT_POST:
         options->post = true;
         return true;
+    case OPT_HOST_CALL:
+        return set_stub(optarg, options);
     case OPT_OUTPUT:
         options->output = optarg;
         return true;
@@ -416,4 +434,6 @@ void options_free(struct options *options)
 {
     free(options->output_made);
     options->output_made = NULL;
+    free(options->stubs.items);
+    options->stubs = (struct foreign_stubs){NULL, 0};
 }

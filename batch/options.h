@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "batch/foreign.h"
 #include "javm/engine.h"
 #include "javm/sched.h"
 #include "javm/vm.h"
@@ -36,7 +37,8 @@ struct options {
     enum javm_numa numa;
     enum progress_mode progress;
     uint64_t gas, timeout_ms, max_in_flight;
-    uint64_t shard, shards; /* jobs whose number mod shards is shard */
+    uint64_t shard, shards;     /* jobs whose number mod shards is shard */
+    struct foreign_stubs stubs; /* owned */
     bool ordered, reproducible, post, keep_going, fail_fast, perf_map, disassemble, resume;
     /* The command line without the word of the command, to be shown again. Borrowed. */
     char **words;

@@ -23,6 +23,7 @@ static const char OPTIONS_HELP[] =
     "  --bisect            (verify) each job on both engines; where they part, if they do\n"
     "  --gas-model M       exec (default) or full\n"
     "  --post              report the hash of each instance after its job\n"
+    "  --host-call NAME=V  what PVM programs get from that import (or number); repeatable\n"
     "\n"
     "Results:\n"
     "  --output FILE       default JOBS.results.ndjson, '-' is standard output\n"

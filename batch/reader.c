@@ -7,6 +7,7 @@
 #include "batch/blob.h"
 #include "batch/expect.h"
 #include "batch/fields.h"
+#include "batch/foreign_read.h"
 #include "batch/json.h"
 #include "batch/on_pause.h"
 #include "batch/v2_read.h"
@@ -37,7 +38,7 @@ struct reader *reader_new(struct javm_dir_thread *dir, const char *base,
         return NULL;
     reader->options = *options;
     reader->json = json_parser_new();
-    reader->definitions = definitions_new(dir, base);
+    reader->definitions = definitions_new(dir, base, options->stubs);
     reader->files = blob_files_new();
     reader->programs = v2_programs_new();
     if (reader->json == NULL || reader->definitions == NULL || reader->files == NULL ||
@@ -132,13 +133,14 @@ static bool read_id(struct chunk *chunk, const struct json_node *node, struct jo
 static bool read_args(const struct json_node *nodes, const struct json_node *node, struct job *job,
                       struct problem *problem)
 {
+    const unsigned most = job->target->foreign != NULL ? 6 : 4;
     if (node->type != JSON_ARRAY)
-        return problem_at(problem, node->offset, "args: expected an array of up to 4 integers");
-    unsigned n = 0;
+        return problem_at(problem, node->offset, "args: expected an array of up to %u integers",
+                          most);
     for (uint32_t i = node->first; i != 0; i = nodes[i].next) {
-        if (n == 4)
-            return problem_at(problem, nodes[i].offset, "args: more than 4 of them");
-        if (!field_u64(&nodes[i], "args", UINT64_MAX, &job->args[n++], problem))
+        if (job->arg_count == most)
+            return problem_at(problem, nodes[i].offset, "args: more than %u of them", most);
+        if (!field_u64(&nodes[i], "args", UINT64_MAX, &job->args[job->arg_count++], problem))
             return false;
     }
     return true;
@@ -148,6 +150,8 @@ static bool read_args(const struct json_node *nodes, const struct json_node *nod
 static bool read_endpoint(const struct json_node *node, bool known, struct job *job,
                           struct problem *problem)
 {
+    if (job->target->foreign != NULL)
+        return foreign_read_endpoint(node, 0, job, problem);
     const struct javm_image *image = javm_image_of(job->target->image);
     uint64_t endpoint = 0;
     if (node != NULL && !field_u64(node, "endpoint", UINT32_MAX, &endpoint, problem))
@@ -239,8 +243,10 @@ static bool read_input(struct reader *reader, const struct fields *fields, struc
 static bool check_input(const struct json_node *node, const struct job *job,
                         struct problem *problem)
 {
-    const struct javm_image *image = javm_image_of(job->target->image);
     const uint64_t len = job->blob != NULL ? job->blob->len : job->input_len;
+    if (job->target->foreign != NULL)
+        return foreign_check_input(node, len, job, problem);
+    const struct javm_image *image = javm_image_of(job->target->image);
     const struct javm_key zero = javm_key_from_u64(0);
     for (uint32_t i = 0; i < image->mapping_count; i++)
         if (image->mappings[i].depth == 1 &&
@@ -270,6 +276,13 @@ static bool read_chain(struct reader *reader, const struct json_node *node, stru
 static bool read_target(struct reader *reader, const struct fields *fields,
                         const struct members *members, struct job *job, struct problem *problem)
 {
+    if (members->program != NULL) {
+        if (members->invoke != NULL)
+            return problem_at(problem, members->program->key_offset,
+                              "program: expected without invoke, which names what is run, too");
+        job->target = definitions_program(reader->definitions, members->program, problem);
+        return job->target != NULL;
+    }
     if (members->chain != NULL && !read_chain(reader, members->chain, job, problem))
         return false;
     const struct target *first = job->chain == NULL ? NULL : job->chain->target;
@@ -289,6 +302,27 @@ static bool read_target(struct reader *reader, const struct fields *fields,
     return first == NULL || javm_hash_equal(&first->instance, &job->target->instance) ||
            problem_at(problem, members->invoke->offset,
                       "invoke: the chain began with another instance; leave it out, or name that");
+}
+
+/* A PVM program leaves no instance that something could go on with. An image has other fields of
+ * its own. */
+static bool check_foreign(const struct members *members, const struct job *job,
+                          struct problem *problem)
+{
+    const struct json_node *wrong = members->chain != NULL      ? members->chain
+                                    : members->on_pause != NULL ? members->on_pause
+                                    : members->post != NULL && members->post->boolean
+                                        ? members->post
+                                        : NULL;
+    if (job->target->foreign == NULL)
+        return members->program == NULL ||
+               problem_at(problem, members->program->offset,
+                          "program: an image or bundle; give it a name with {\"image\":..., "
+                          "\"load\":...} and invoke that");
+    return wrong == NULL ||
+           problem_at(problem, wrong->key_offset,
+                      "%.*s: not with a PVM program, which leaves no instance behind",
+                      (int)wrong->key_len, wrong->key);
 }
 
 /* A Paused Instance goes on where it was. In a chain that is known only when the job is run. */
@@ -331,10 +365,10 @@ static bool read_job(struct reader *reader, const struct fields *fields, struct 
     *has_id = id != NULL;
     if (!find_members(nodes, &members, problem))
         return false;
-    const bool v2 = members.program != NULL || members.v2 != NULL;
+    const bool v2 = members.v2 != NULL;
     if (v2 ? !read_v2(reader, fields, &members, chunk, job, problem)
            : !read_target(reader, fields, &members, job, problem) ||
-                 !check_entry(&members, job, problem))
+                 !check_foreign(&members, job, problem) || !check_entry(&members, job, problem))
         return false;
     const bool fresh =
         !v2 && !job->target->paused && (job->chain == NULL || job->chain->target == NULL);
@@ -346,7 +380,8 @@ static bool read_job(struct reader *reader, const struct fields *fields, struct 
     job->gas_named = members.gas != NULL;
     if (members.gas != NULL && !field_u64(members.gas, "gas", UINT64_MAX, &job->gas, problem))
         return false;
-    job->post = !v2 && (reader->options.post || job->chain != NULL);
+    job->post =
+        !v2 && ((reader->options.post && job->target->foreign == NULL) || job->chain != NULL);
     if (members.post != NULL) {
         if (members.post->type != JSON_BOOL)
             return problem_at(problem, members.post->offset, "post: expected true or false");

@@ -12,7 +12,8 @@ struct reader;
 struct reader_options {
     uint64_t gas; /* for jobs that name none */
     bool post;
-    struct chains *chains; /* borrowed */
+    struct chains *chains;             /* borrowed */
+    const struct foreign_stubs *stubs; /* borrowed; NULL: none */
 };
 
 enum line_kind { LINE_BLANK, LINE_DEFINITION, LINE_JOB, LINE_BAD };

@@ -58,7 +58,7 @@ void result_begin(struct result *result)
 {
     result->fields = result->unshown = 0;
     result->slot0 = NULL;
-    result->reason = NULL;
+    result->import = result->reason = NULL;
     result->output_null = false;
     result->output_len = 0;
     result->gas_before = 0;
@@ -189,6 +189,8 @@ size_t result_line_max(const struct job *job, const struct result *result)
     if (result->fields & 1u << FIELD_OUTPUT)
         max += 2 * (size_t)result->output_len;
     max += result->storage.len + result->calls.len;
+    if (result->import != NULL)
+        max += 6 * strlen(result->import);
     if (job->expect != NULL) /* each field may stand again, twice: expected and got */
         for (unsigned field = 0; field < FIELD_COUNT; field++)
             max += 64 + result_field_max(result, (enum field)field) +
@@ -263,6 +265,10 @@ char *result_line(char *at, const struct job *job, uint64_t rep, const struct re
     if (result->reason != NULL) {
         at = put_literal(at, ",\"reason\":");
         at = put_name(at, result->reason);
+    }
+    if (result->import != NULL) {
+        at = put_literal(at, ",\"import\":");
+        at = put_json(at, result->import, strlen(result->import));
     }
     for (unsigned field = FIELD_VALUE; field < FIELD_COUNT; field++)
         at = put_member(at, result, (enum field)field);

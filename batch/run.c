@@ -98,7 +98,8 @@ static int open_reader(struct parts *parts)
 {
     const struct options *options = parts->run.options;
     struct chains *chains = parts->run.chains = chains_new();
-    const struct reader_options reader_options = {options->gas, options->post, chains};
+    const struct reader_options reader_options = {options->gas, options->post, chains,
+                                                  &options->stubs};
     char *base = base_of(options->path);
     if (base != NULL && chains != NULL)
         parts->reader = reader_new(parts->dir, base, &reader_options);
@@ -280,11 +281,11 @@ static void dispose(struct parts *parts)
         worker = next;
     }
     trace_free(run->trace);
+    reader_free(parts->reader); /* programs that natives are open of */
     natives_free(run->natives);
     history_free(run->history);
     verify_free(run->verify);
     partings_free(run->partings);
-    reader_free(parts->reader);
     chains_free(run->chains);
     if (parts->dir != NULL)
         javm_directory_leave(parts->dir);

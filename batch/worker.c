@@ -8,6 +8,7 @@
 #include "batch/definitions.h"
 #include "batch/execute.h"
 #include "batch/expect.h"
+#include "batch/foreign_run.h"
 #include "batch/text.h"
 
 #define SEGMENT_FIRST  4096
@@ -34,11 +35,12 @@ void *worker_start(void *arg, unsigned index)
         worker->usual_len = SEGMENT_FIRST;
         worker->dir = javm_directory_join(run->dir);
         worker->scratch = javm_annex_new();
+        worker->foreign = foreign_runner_new(run->engine, store_of(run));
         const struct javm_vm_options options = {
             .engine = run->engine, .gas_model = run->options->gas_model, .jit = store_of(run)};
         if (run->trace != NULL)
             worker->lane = trace_lane_new(run->trace, index);
-        if (worker->dir != NULL && worker->scratch != NULL &&
+        if (worker->dir != NULL && worker->scratch != NULL && worker->foreign != NULL &&
             (run->trace == NULL || worker->lane != NULL) &&
             javm_vm_create(&options, &worker->vm, &err) == JAVM_OK &&
             (run->partings == NULL ||
@@ -57,6 +59,7 @@ void *worker_start(void *arg, unsigned index)
         if (worker->dir != NULL)
             javm_directory_leave(worker->dir);
         javm_annex_free(worker->scratch);
+        foreign_runner_free(worker->foreign);
         free(worker);
     }
     /* Workers start one after the other or not, the first to fail is told. */
@@ -81,6 +84,7 @@ void worker_stop(void *arg, unsigned index, void *context)
     v2_runner_clear(&worker->v2);
     javm_directory_leave(worker->dir);
     javm_annex_free(worker->scratch);
+    foreign_runner_free(worker->foreign);
     free(worker->spare);
     worker->vm = NULL;
     worker->dir = NULL;
@@ -194,6 +198,10 @@ static void execute_on(struct worker *worker, const struct job *job, int64_t now
                        struct result *result)
 {
     const uint64_t timeout_ms = worker->run->options->timeout_ms;
+    if (job->target != NULL && job->target->foreign != NULL) {
+        foreign_run(worker->foreign, job, now, timeout_ms, result);
+        return;
+    }
     struct chain *chain = job->chain;
     if (job->v2 != NULL) {
         const bool first = worker->v2.v2 == NULL;

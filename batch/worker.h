@@ -14,8 +14,9 @@ struct worker {
     struct run *run;
     struct javm_dir_thread *dir;
     struct javm_vm *vm;
-    struct parting *parting;    /* verify --bisect, else NULL */
-    struct v2_runner v2;        /* for jobs with v2 */
+    struct parting *parting; /* verify --bisect, else NULL */
+    struct v2_runner v2;     /* for jobs with v2 */
+    struct foreign_runner *foreign;
     struct javm_annex *scratch; /* of one job at a time: what only its hash is wanted of */
     struct segment *segment;    /* being filled, or NULL */
     size_t usual_len;           /* of recent segments: the next one's first size */

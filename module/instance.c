@@ -252,7 +252,7 @@ static uint64_t mapped_to(const struct javm_pvm_instance *instance, uint64_t at)
 
 static bool is_readable(const struct javm_pvm_instance *instance, uint64_t address, uint64_t len)
 {
-    uint64_t at = address, next = at;
+    uint64_t at = address, next;
     while (at < address + len && (next = mapped_to(instance, at)) > at)
         at = next;
     return at >= address + len;
@@ -381,6 +381,13 @@ static bool run(struct javm_pvm_instance *instance, struct javm_pvm_call *call)
     }
 }
 
+/* The access begins at fault_addr and may reach into the page that refused. */
+static uint64_t first_refused(const struct javm_exec *exec)
+{
+    const uint64_t page = (uint64_t)exec->exit_arg;
+    return exec->fault_addr - page < JAVM_PAGE_SIZE ? exec->fault_addr : page;
+}
+
 static enum javm_status finish(struct javm_pvm_instance *instance, struct javm_pvm_call *call,
                                struct javm_error *err)
 {
@@ -399,7 +406,7 @@ static enum javm_status finish(struct javm_pvm_instance *instance, struct javm_p
     call->value = exec->regs[A0];
     call->value2 = exec->regs[A0 + 1];
     call->pc = exec->pc;
-    call->addr = call->end == JAVM_PVM_FAULT ? (uint64_t)exec->exit_arg : 0;
+    call->addr = call->end == JAVM_PVM_FAULT ? first_refused(exec) : 0;
     call->write = call->end == JAVM_PVM_FAULT && exec->fault_write;
     return JAVM_OK;
 }

@@ -429,10 +429,9 @@ bool memory_touch(struct javm_memory *m, uint32_t address, uint32_t width, bool 
 /* PROT_NONE everywhere, and the memory given back. */
 static bool revoke(struct javm_memory *m)
 {
-    if (m->low >= m->high)
-        return true;
     /* In this order there are no pages left whose protection would have to be changed. */
-    if ((madvise(page_at(m, m->low), (size_t)(m->high - m->low) << JAVM_PAGE_SHIFT,
+    if (m->low < m->high &&
+        (madvise(page_at(m, m->low), (size_t)(m->high - m->low) << JAVM_PAGE_SHIFT,
                  MADV_DONTNEED) != 0 ||
          !protect(m, m->low, m->high, PROT_NONE)) &&
         mmap(m->base, SPACE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,

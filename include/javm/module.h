@@ -152,7 +152,7 @@ struct javm_pvm_call {
     enum javm_pvm_end end;
     uint64_t value, value2; /* φ7 and φ8, however it ended */
     uint64_t pc;            /* where it stands; gp: 0 after RETURNED, TRAPPED and PANIC */
-    uint64_t addr;          /* FAULT: the page's first address */
+    uint64_t addr;          /* FAULT: of the first byte that cannot be accessed */
     bool write;             /* FAULT */
     uint32_t number;        /* HOST_CALL, STOPPED */
     const struct javm_pvm_symbol *import; /* the same; NULL: none has that number */

@@ -8,10 +8,10 @@ _javm_batch() {
     --progress) COMPREPLY=($(compgen -W "auto bar plain none" -- "$cur")) && return ;;
     --gas-model) COMPREPLY=($(compgen -W "exec full" -- "$cur")) && return ;;
     --cache) COMPREPLY=($(compgen -d -- "$cur")) && return ;;
-    --shard | --metrics | --gas | --timeout | --workers | --max-in-flight) return ;;
+    --shard | --metrics | --host-call | --gas | --timeout | --workers | --max-in-flight) return ;;
     esac
     if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W "--gas --timeout --engine --gas-model --post --output --resume --bisect --shard --ordered
+        COMPREPLY=($(compgen -W "--gas --timeout --engine --gas-model --post --host-call --output --resume --bisect --shard --ordered
             --reproducible --stats --trace --report --metrics --save-chains --keep-going --fail-fast --workers --max-in-flight --numa
             --isolation --cache --perf-map --progress --asm --help --version" -- "$cur"))
     else

@@ -40,10 +40,14 @@ compile() {
 }
 compile embed "$@"
 compile host "$@"
+compile engine "$@"
+"$BUILD/tests/module/mkgame" game.polkavm
 for kind in shared static; do
     answer=$(LD_LIBRARY_PATH=$LIB "./embed-$kind" share/javm/prebuilt/fib.jimg 20)
     echo "$kind: $answer"
     case $answer in "value 6765, gas "*) ;; *) exit 1 ;; esac
     LD_LIBRARY_PATH=$LIB "./host-$kind" share/javm/prebuilt/kernel/journal.jimg 10 >host.got
     diff host.expected host.got
+    LD_LIBRARY_PATH=$LIB "./engine-$kind" game.polkavm 10 >engine.got
+    grep -q '^tick 10: 10 frames shown, checksum [0-9a-f]*, 8000 bytes of sound, gas 5138159$' engine.got
 done

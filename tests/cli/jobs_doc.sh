@@ -2,12 +2,14 @@
 # Defect that this would catch: an example in docs/jobs.md that no longer runs, or whose output is not what the program
 # prints.
 #
-#   jobs_doc.sh JAVM_BATCH MKIMAGE DOCUMENT FOLDER_OF_PREBUILT_IMAGES
+#   jobs_doc.sh JAVM_BATCH MKIMAGE DOCUMENT FOLDER_OF_PREBUILT_IMAGES MKPVM
 # In the document, ```file NAME begins a file's content and ```session a command after "$ " with its output.
 DOCUMENT=$3
 PREBUILT=$4
 HERE=$(cd "$(dirname "$0")" && pwd)
+MKPVM=$5
 . "$HERE/lib.sh"
+"$MKPVM" . || exit 1
 mkdir programs
 cp -r "$PREBUILT"/. programs
 

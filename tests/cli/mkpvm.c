@@ -5,11 +5,13 @@
  *   two.jar              a JAR v2 blob with two codes and two Data
  *   pvm.jimg             an Image whose code is PVM
  *   odd.jar1             code with what never runs, opcodes that are none, and jumps to nowhere
+ *   tool.polkavm         exports add, ask (imports "now", "say"), ask_77, store, spin; rw data
+ *   echo.spi             gives its arguments back
  *   v1.polkavm, cut.spi, bad.jar  not to be loaded */
 #include <string.h>
 
 #include "javm/load.h"
-#include "tests/loaders/pvm_maker.h"
+#include "tests/module/module_support.h"
 
 static const char *folder;
 
@@ -135,6 +137,42 @@ static void save_image(void)
     javm_cap_release(image);
 }
 
+static void save_tools(void)
+{
+    static const char *const imports[] = {"say", "now", NULL};
+    struct pvm_text t = {.len = 0}, echo = {.len = 0};
+    struct pvm_export exports[6] = {{0}};
+    uint8_t starts[PVM_CODE];
+    exports[0] = (struct pvm_export){t.len, "add"};
+    PVM(&t, 200, 0x87, 7);
+    RETURN(&t);
+    exports[1] = (struct pvm_export){t.len, "ask"};
+    PVM(&t, 10, 1);
+    PVM(&t, 10, 0);
+    RETURN(&t);
+    exports[2] = (struct pvm_export){t.len, "ask_77"};
+    PVM(&t, 10, 77);
+    RETURN(&t);
+    exports[3] = (struct pvm_export){t.len, "store"}; /* a1 at a0; the old value */
+    PVM(&t, 128, 0x79, 0);
+    PVM(&t, 122, 0x78, 0);
+    PVM(&t, 100, 0x97);
+    RETURN(&t);
+    exports[4] = (struct pvm_export){t.len, "spin"};
+    PVM(&t, 40, 0);
+    const struct polkavm_source source = {.code = source_of(&t, starts),
+                                          .rw_size = 100,
+                                          .rw = (const uint8_t *)"\x2A",
+                                          .rw_len = 1,
+                                          .stack_size = 4096,
+                                          .imports = imports,
+                                          .exports = exports};
+    save("tool.polkavm", polkavm_make(&source));
+    RETURN(&echo);
+    const struct spi_source spi = {.code = source_of(&echo, starts), .stack = 4096};
+    save("echo.spi", spi_make(&spi));
+}
+
 int main(int argc, char **argv)
 {
     REQUIRE(argc == 2);
@@ -142,6 +180,7 @@ int main(int argc, char **argv)
     save_code();
     save_spi();
     save_polkavm();
+    save_tools();
     save_jar();
     save_image();
     return 0;

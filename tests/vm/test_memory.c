@@ -212,6 +212,19 @@ Test(memory, reset_clears_very_many_pages)
     fill_and_reset(16384 + 40);
 }
 
+/* A heap that cannot grow because the host has no memory may be the first thing that happens. */
+Test(memory, out_of_memory_before_the_first_page_does_not_last)
+{
+    static const struct javm_region region = {.first_page = 16, .pages = 1, .writable = true};
+    struct javm_memory *m;
+    REQUIRE(javm_memory_create(&m, NULL) == JAVM_OK);
+    REQUIRE(javm_memory_attach(m, &region, 1) == JAVM_OK);
+    m->failed = true; /* as memory_grow does */
+    cr_expect_eq(javm_memory_attach(m, &region, 1), JAVM_OK);
+    cr_expect_not(m->failed);
+    javm_memory_destroy(m);
+}
+
 Test(memory, nothing_of_an_earlier_layout_shows)
 {
     uint8_t bytes[100], page[PAGE];

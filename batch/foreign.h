@@ -1,0 +1,54 @@
+/* PVM programs in their containers as what jobs invoke: loaded when their line is read, compiled
+ * once for each store of native code, run on a fresh instance for each job. */
+#ifndef JAVM_BATCH_FOREIGN_H
+#define JAVM_BATCH_FOREIGN_H
+
+#include <pthread.h>
+
+#include "javm/hash.h"
+#include "javm/module.h"
+
+/* --host-call NAME=VALUE: what a call to the host gives, by the name of its import or by number. */
+struct foreign_stub {
+    const char *name; /* not NUL-terminated */
+    size_t name_len;
+    uint64_t value;
+};
+struct foreign_stubs {
+    struct foreign_stub *items;
+    size_t count;
+};
+/* "NAME=VALUE". False: it is none, or out of memory (*full). The text is borrowed. */
+bool foreign_stubs_add(struct foreign_stubs *stubs, const char *text, bool *full);
+
+struct foreign_answer {
+    uint32_t number;
+    uint64_t value;
+};
+
+struct foreign_module;
+
+struct foreign {
+    struct javm_pvm_program program;
+    struct javm_hash hash; /* of the file and of the answers that it gets */
+    struct foreign_answer *answers;
+    size_t answer_count;
+    char **names;         /* of imports, for results: JSON can have them; import_count */
+    pthread_mutex_t lock; /* of the list */
+    struct foreign_module *modules;
+};
+
+/* FORMAT and the like as javm_pvm_load, NOMEM. The text does not name the file. `stubs` is not
+ * kept. */
+enum javm_status foreign_load(const uint8_t *bytes, size_t len, const struct foreign_stubs *stubs,
+                              struct foreign **foreign, struct javm_error *err);
+/* No runner has an instance of it any more. NULL is nothing. */
+void foreign_free(struct foreign *foreign);
+/* Ready for this engine and store; any thread. The module is the foreign's. */
+enum javm_status foreign_module(struct foreign *foreign, enum javm_engine engine,
+                                struct javm_jit *jit, struct javm_pvm_module **module,
+                                struct javm_error *err);
+/* NULL: nothing was said about it. */
+const uint64_t *foreign_answer(const struct foreign *foreign, uint32_t number);
+
+#endif
