@@ -15,7 +15,7 @@ allow caps 'caps/|javm/(status|hash|cap|image|handle)\.h'
 allow cache 'cache/|javm/(status|hash|cap|image|handle|directory)\.h'
 allow vm 'vm/|javm/(status|hash|cap|image|handle|directory|engine|pvm|vm|assist|version)\.h'
 allow sched 'sched/|javm/(status|sched)\.h'
-allow loaders 'loaders/|vm/pvm2\.h|javm/(status|hash|cap|image|handle|directory|engine|load|container|version)\.h'
+allow loaders 'loaders/|vm/pvm(2|_encode)\.h|javm/(status|hash|cap|image|handle|directory|engine|load|container|version)\.h'
 allow batch 'batch/|vm/pvm2\.h|javm/'
 # Every public header compiles on its own, in C and in C++.
 for header in include/javm/*.h; do
