@@ -55,6 +55,30 @@ static int64_t distance_of(const struct relink *r, uint32_t number)
     return (int64_t)r->sites[site->target].moved - r->sites[number].moved - site->last;
 }
 
+static bool ends_block(const struct pvm_site *site)
+{
+    const enum ir_shape shape = ir_shape_of(site->insn.op);
+    return shape == IR_CTL || shape == IR_BRANCH || shape == IR_BRANCH_IMM;
+}
+
+/* Whoever enters in the middle of a block goes a long way round in an engine, in each round of a
+ * loop. Where somebody may fall into such a place, it becomes a block. */
+static void begin_blocks(struct relink *r)
+{
+    struct pvm_site *sites = r->pvm->sites;
+    bool open = false; /* what is before may go on here */
+    for (uint32_t i = 0; i < r->count; i++)
+        if (has_distance(&sites[i]))
+            sites[sites[i].target].joins = true;
+    for (uint32_t i = 0; i < r->count; i++) {
+        sites[i].lead = open && sites[i].joins;
+        if (sites[i].lead != 0)
+            open = false;
+        if (!sites[i].nothing)
+            open = !ends_block(&sites[i]);
+    }
+}
+
 /* Distances take as many bytes as they need; more only makes others longer, so it ends. Of a long
  * chain of single steps the rest is given the most at once. */
 static void lay_out(struct relink *r)
@@ -66,6 +90,7 @@ static void lay_out(struct relink *r)
         uint64_t at = 0;
         more = false;
         for (uint32_t i = 0; i < r->count; i++) {
+            at += sites[i].lead;
             r->sites[i].moved = (uint32_t)at;
             at += (uint64_t)sites[i].len + sites[i].distance;
         }
@@ -102,6 +127,10 @@ static void write_code(struct relink *r)
     uint64_t at = 0;
     for (uint32_t i = 0; i < r->count; i++) {
         const struct pvm_site *site = &t->sites[i];
+        if (site->lead != 0) {
+            r->code[at] = 1;
+            set_bit(t, at++);
+        }
         if (site->entry != 0)
             t->jumps[site->entry - 1] = (uint32_t)at;
         for (uint32_t k = 0; k < site->len; k++) {
@@ -182,5 +211,6 @@ enum javm_status translate(struct relink *r, const struct javm_link_options *opt
     if (status != JAVM_OK)
         return status;
     translate_live(r);
+    begin_blocks(r);
     return emit(r);
 }

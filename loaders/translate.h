@@ -26,6 +26,8 @@ struct pvm_site {
     uint32_t entry;   /* of the jump table, counted from 1; 0: none */
     uint32_t at;      /* of its bytes, in `bytes` and `starts` */
     uint16_t live;    /* registers that somebody reads before they are written, from here on */
+    bool joins;       /* a branch or jump leads here */
+    uint8_t lead;     /* bytes before it: a fallthrough, so that a block begins here */
     uint8_t last;     /* of its instructions: offset */
     uint8_t len;      /* without the distance at the end */
     uint8_t distance; /* bytes of it */

@@ -3,7 +3,8 @@
  * optimisation level, with and without linker relaxation, in both code models and as PIC (the three
  * forms of jump tables); a marker that is missing, misplaced or jumped around; a branch that grew
  * wrongly (with a marker before every instruction most of them do); a pointer to code in data that
- * was not moved. */
+ * was not moved; the same of
+ * translations to PVM. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>

@@ -228,3 +228,62 @@ Test(translate, random_programs)
         compare(&c);
     }
 }
+
+/* ---- what has no counterpart ------------------------------------------------------------ */
+
+static void refuse(const struct elf_recipe *recipe, const char *text)
+{
+    const struct javm_link_options pvm = {.pvm = true};
+    struct javm_bundle bundle;
+    struct javm_error err = {.text = ""};
+    size_t len;
+    uint8_t *elf = elf_make(recipe, &len);
+    cr_expect_eq(javm_link_elf(elf, len, &pvm, &bundle, NULL, &err), JAVM_E_UNSUPPORTED);
+    cr_expect_str_eq(err.text, text);
+    free(elf);
+}
+
+Test(translate, what_it_refuses)
+{
+    struct code c = {.count = 0};
+    put(&c, PVM2_ECALLI, 0, 0, 0, -5);
+    struct elf_recipe recipe = elf_simple(c.words, sizeof *c.words);
+    refuse(&recipe, "_start+0x0 (.text+0x0): operation -5: PVM has no negative ones");
+    c.count = 0;
+    put(&c, PVM2_LUI, 10, 0, 0, 0x400000);
+    put(&c, PVM2_LW, 10, 10, 0, 0);
+    put(&c, PVM2_ECALLI, 0, 0, 0, 0);
+    recipe = elf_simple(c.words, c.count * sizeof *c.words);
+    recipe.relocs[0] = (struct make_reloc){1, 0x400000, 26, 1, 0}; /* HI20 */
+    recipe.relocs[1] = (struct make_reloc){1, 0x400004, 27, 1, 0}; /* LO12_I */
+    refuse(&recipe,
+           "_start+0x4 (.text+0x4): \"lw\" reads or writes code, which PVM has not in memory");
+}
+
+/* Where control ends: reserved code, jumps to addresses that are none, the end of the code. */
+Test(translate, ends_as_pvm2_does)
+{
+    const struct javm_link_options pvm = {.pvm = true};
+    for (unsigned i = 0; i < 4; i++) {
+        struct code c = {.count = 0};
+        static const uint64_t regs[JAVM_NUM_REGS] = {0};
+        struct outcome want, got;
+        if (i == 0)
+            c.words[c.count++] = 0; /* unimp */
+        else if (i == 1)
+            put(&c, PVM2_TRAP, 0, 0, 0, 0);
+        else if (i == 2)
+            put(&c, PVM2_JALR, 5, 0, 0, 16);
+        else
+            put(&c, PVM2_JALR, 0, 7, 0, 0);
+        put(&c, PVM2_ECALLI, 0, 0, 0, 0);
+        struct javm_bundle one = link_code(&c, NULL), other = link_code(&c, &pvm);
+        run(&one, JAVM_ENGINE_INTERP, regs, &want);
+        for (enum javm_engine engine = 0; engine < 2; engine++) {
+            run(&other, engine, regs, &got);
+            cr_expect_eq(got.exit, want.exit, "%u: %s", i, javm_exit_name(got.exit));
+        }
+        javm_bundle_clear(&one);
+        javm_bundle_clear(&other);
+    }
+}
