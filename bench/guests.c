@@ -12,7 +12,7 @@
 #include "bench/image.h"
 #include "guest/native/guest_vm.h"
 
-enum { COLUMNS = 3, FRESH = 2 };
+enum { COLUMNS = 8 }; /* of all sections with a row for each guest */
 
 struct row {
     const struct guest_native *guest;
@@ -107,6 +107,7 @@ static struct javm_exec *prepare_alone(const char *folder, const struct row *row
 struct context {
     const char *folder;
     struct guest_vm *vms[2]; /* by engine */
+    struct guest_vm *pvm[2]; /* the same with the guests as PVM */
     struct bench *table;
     struct row *rows;
     size_t count;
@@ -159,6 +160,30 @@ static void add_kernel(struct context *c, enum javm_engine engine)
     }
 }
 
+/* Both sets on both engines. */
+static void add_sets(struct context *c, const struct guest_native *guest)
+{
+    static const char *const pvm2[] = {"PVM2 interp.", "PVM2 recomp."}, *const pvm[] = {
+                                                                            "PVM interp.",
+                                                                            "PVM recomp."};
+    struct row row = {guest, guest->bench, NULL, NULL};
+    add(c, "sets", guest->name, "native", run_native, row);
+    for (enum javm_engine engine = 0; engine < 2; engine++) {
+        row.vm = c->vms[engine];
+        add(c, "sets", guest->name, pvm2[engine], run_invocation, row);
+        row.vm = c->pvm[engine];
+        add(c, "sets", guest->name, pvm[engine], run_invocation, row);
+    }
+}
+
+static struct guest_vm *open_set(const char *folder, enum javm_engine engine)
+{
+    struct guest_vm *vm = guest_vm_open(folder, &(struct javm_vm_options){.engine = engine});
+    if (vm == NULL)
+        exit(1);
+    return vm;
+}
+
 const struct bench *bench_table(const char *images, size_t *count)
 {
     enum {
@@ -170,9 +195,10 @@ const struct bench *bench_table(const char *images, size_t *count)
     if (c.table == NULL || c.rows == NULL)
         abort();
     for (enum javm_engine engine = 0; engine < 2; engine++) {
-        c.vms[engine] = guest_vm_open(images, &(struct javm_vm_options){.engine = engine});
-        if (c.vms[engine] == NULL)
-            exit(1);
+        char pvm[1024];
+        snprintf(pvm, sizeof pvm, "%s/pvm", images);
+        c.vms[engine] = open_set(images, engine);
+        c.pvm[engine] = open_set(pvm, engine);
         add_fresh(&c, engine);
         add_kernel(&c, engine);
     }
@@ -186,6 +212,7 @@ const struct bench *bench_table(const char *images, size_t *count)
             row.vm = c.vms[engine];
             add(&c, "programs", guest->name, columns[engine], run_invocation, row);
         }
+        add_sets(&c, guest);
     }
     bench_code_rows(images, &c.table[c.count]);
     c.count += BENCH_CODE_ROWS;

@@ -23,7 +23,7 @@ void bench_image_load(const char *folder, const char *name, struct bench_image *
     bench_check(javm_bundle_decode(bytes, len, &image->bundle, &err), path, &err);
     free(bytes);
     image->image = javm_image_of(image->bundle.caps[image->bundle.roots[0].cap]);
-    image->key = (struct javm_program_key){.footprint_pages = javm_image_footprint(image->image)};
+    image->key = javm_program_key_of(image->image);
 }
 
 static const struct javm_cap *find(const struct javm_bundle *bundle, const struct javm_hash *hash)

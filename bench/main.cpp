@@ -91,7 +91,7 @@ void print_header(const char *title, const std::vector<std::string> &columns)
 }
 
 // Each row's medians, and those of the other columns over the native one.
-void print_programs(const Section &section)
+void print_ratios(const char *title, const Section &section)
 {
     struct Sum {
         double logs = 0, worst = 0;
@@ -101,7 +101,7 @@ void print_programs(const Section &section)
     for (const std::string &column : section.columns)
         if (column != "native")
             header.push_back(column + " ratio");
-    print_header("programs", header);
+    print_header(title, header);
     for (const auto &row : section.rows) {
         const double native = row.second.at("native").median();
         std::printf("%-38s", row.first.c_str());
@@ -121,6 +121,29 @@ void print_programs(const Section &section)
         std::printf("%s: geometric mean %.2f, worst %.2f times native\n", sum.first.c_str(),
                     std::exp(sum.second.logs / static_cast<double>(section.rows.size())),
                     sum.second.worst);
+}
+
+void print_programs(const Section &section)
+{
+    print_ratios("programs", section);
+}
+
+// Also PVM over PVM2, on each engine.
+void print_sets(const Section &section)
+{
+    print_ratios("instruction sets", section);
+    for (const char *engine : {" interp.", " recomp."}) {
+        double logs = 0;
+        std::printf("PVM over PVM2,%s:", engine);
+        for (const auto &row : section.rows) {
+            const double ratio = row.second.at(std::string("PVM") + engine).median() /
+                                 row.second.at(std::string("PVM2") + engine).median();
+            std::printf(" %s %.2f", row.first.c_str(), ratio);
+            logs += std::log(ratio);
+        }
+        std::printf("; geometric mean %.2f\n",
+                    std::exp(logs / static_cast<double>(section.rows.size())));
+    }
 }
 
 // Fresh invocations come in pairs of rows.
@@ -212,10 +235,10 @@ void run_one(benchmark::State &state, const struct bench *bench)
 const struct {
     const char *name;
     void (*print)(const Section &section);
-} SECTIONS[] = {{"programs", print_programs},   {"fresh", print_fresh},
-                {"cold", print_cold},           {"compile", print_compile},
-                {"scheduler", print_scheduler}, {"kernel", print_kernel},
-                {"modules", print_modules}};
+} SECTIONS[] = {{"programs", print_programs}, {"sets", print_sets},
+                {"fresh", print_fresh},       {"cold", print_cold},
+                {"compile", print_compile},   {"scheduler", print_scheduler},
+                {"kernel", print_kernel},     {"modules", print_modules}};
 
 int usage()
 {

@@ -4,17 +4,18 @@
 #include <stdlib.h>
 
 #include "loaders/link_image.h"
+#include "loaders/translate.h"
 
 /* The engine's view of the new code; also the block costs for the map, which depend on the image's
  * footprint. */
 static enum javm_status decode_result(const struct relink *r, const struct javm_image *image,
                                       struct javm_program **program)
 {
-    struct javm_program_key key = {.footprint_pages = javm_image_footprint(image)};
+    const struct javm_program_key key = javm_program_key_of(image);
     enum javm_status status =
-        javm_program_decode_pvm2(image->code, image->code_len, &key, program, r->err);
+        javm_program_decode(image->code, image->code_len, &key, program, r->err);
     if (status == JAVM_OK) {
-        status = relink_verify(r, *program);
+        status = r->pvm != NULL ? translate_verify(r, image) : relink_verify(r, *program);
         if (status != JAVM_OK) {
             javm_program_free(*program);
             *program = NULL;
@@ -52,10 +53,14 @@ static enum javm_status check_kept(const struct relink *r)
 static enum javm_status relink_all(struct relink *r, const struct javm_link_options *options)
 {
     enum javm_status status = relink_scan(r, options);
-    if (status == JAVM_OK)
+    if (status == JAVM_OK && options->pvm)
+        status = translate(r, options);
+    if (status == JAVM_OK && !options->pvm)
         status = relink_layout(r);
+    if (status == JAVM_OK && !options->pvm)
+        status = relink_emit_code(r);
     if (status == JAVM_OK)
-        status = relink_emit(r);
+        status = relink_emit_data(r);
     if (status == JAVM_OK && options->keep_layout)
         status = check_kept(r);
     return status;

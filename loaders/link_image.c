@@ -2,6 +2,7 @@
  * that the linker invents have two-byte keys, so that they never meet the one-byte slots of jobs
  * and guests. */
 #include "loaders/link_image.h"
+#include "loaders/translate.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -147,9 +148,10 @@ static enum javm_status read_mappings(struct builder *b)
     if (size % MAPPING_RECORD != 0)
         return javm_fail(b->err, JAVM_E_FORMAT, JAVM_NOWHERE,
                          ".javm.mappings has %" PRIu64 " bytes, not a multiple of 32", size);
-    size_t capacity = (size_t)(size / MAPPING_RECORD) + 4;
+    const struct span spills = {TRANSLATE_SPILLS, TRANSLATE_SPILLS + JAVM_PAGE_SIZE};
+    size_t capacity = (size_t)(size / MAPPING_RECORD) + 5;
     /* More pages than that do not exist; it also keeps the insertion below cheap. */
-    if (capacity > 1024)
+    if (capacity > 1025)
         return javm_fail(b->err, JAVM_E_LIMIT, JAVM_NOWHERE,
                          ".javm.mappings has %" PRIu64 " records; 1020 is the most",
                          size / MAPPING_RECORD);
@@ -157,6 +159,8 @@ static enum javm_status read_mappings(struct builder *b)
     b->mapping_names = calloc(capacity, sizeof(const char *));
     if (b->mappings == NULL || b->mapping_names == NULL)
         return no_memory(b);
+    if (b->r->pvm != NULL && b->r->pvm->spills)
+        add_span(b, "registers", &spills, NULL);
     add_span(b, "read-only data", &b->ro, &ro_key);
     add_span(b, "data", &b->rw, &da_key);
     add_span(b, "heap", &b->heap, &he_key);
@@ -277,6 +281,7 @@ static uint32_t slot_keys(const uint8_t slots[8], struct javm_key keys[8])
 static enum javm_status build_image(struct builder *b, const struct javm_link_options *options)
 {
     struct javm_key gas[8], quota[8];
+    const struct translation *pvm = b->r->pvm;
     struct javm_endpoint endpoints[JAVM_MAX_ENDPOINTS] = {0};
     for (uint32_t i = 0; i < b->r->endpoint_count; i++) {
         const struct relink_endpoint *from = &b->r->endpoints[i];
@@ -285,9 +290,13 @@ static enum javm_status build_image(struct builder *b, const struct javm_link_op
         endpoints[i].stack_top = LINK_STACK_TOP;
     }
     struct javm_image image = {
-        .isa = JAVM_ISA_PVM2,
+        .isa = pvm != NULL ? JAVM_ISA_PVM : JAVM_ISA_PVM2,
         .code = b->r->code,
         .code_len = b->r->code_len,
+        .bitmask = pvm != NULL ? pvm->bitmask : NULL,
+        .bitmask_len = pvm != NULL ? pvm->bitmask_len : 0,
+        .jump_table = pvm != NULL ? pvm->jumps : NULL,
+        .jump_count = pvm != NULL ? pvm->jump_count : 0,
         .endpoints = endpoints,
         .endpoint_count = b->r->endpoint_count,
         .mappings = b->mappings,

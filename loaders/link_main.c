@@ -24,6 +24,7 @@ static const char usage[] =
     "  --gas-slot N, --quota-slot N   slot (1 to 255) for a Gas or Quota handle; up to 8, in "
     "order\n"
     "  --receiver N   slot (1 to 255) for the YieldReceiver\n"
+    "  --isa SET      pvm2 (default), or pvm: translate the code to PVM\n"
     "  --map FILE     write old and new offsets, markers and block costs by function\n"
     "  --check        write nothing; of an ELF, check that its code needs no marker; of an\n"
     "                 image or bundle, check that targets and endpoints are block starts\n"
@@ -147,6 +148,7 @@ enum {
     OPT_GAS_SLOT,
     OPT_QUOTA_SLOT,
     OPT_RECEIVER,
+    OPT_ISA,
     OPT_MAP,
     OPT_CHECK,
     OPT_MARK_ALL,
@@ -161,6 +163,7 @@ static const struct option options[] = {
     {"gas-slot", required_argument, NULL, OPT_GAS_SLOT},
     {"quota-slot", required_argument, NULL, OPT_QUOTA_SLOT},
     {"receiver", required_argument, NULL, OPT_RECEIVER},
+    {"isa", required_argument, NULL, OPT_ISA},
     {"map", required_argument, NULL, OPT_MAP},
     {"check", no_argument, NULL, OPT_CHECK},
     {"mark-all", no_argument, NULL, OPT_MARK_ALL},
@@ -214,6 +217,11 @@ static int parse(int argc, char **argv, struct command *command)
             if (!parse_slot(optarg, &command->link.receiver_slot))
                 return bad_usage("--receiver wants a slot from 1 to 255, not ", optarg);
             break;
+        case OPT_ISA:
+            command->link.pvm = strcmp(optarg, "pvm") == 0;
+            if (!command->link.pvm && strcmp(optarg, "pvm2") != 0)
+                return bad_usage("--isa wants pvm or pvm2, not ", optarg);
+            break;
         case OPT_MAP:
             command->map = optarg;
             break;
@@ -243,6 +251,8 @@ static int parse(int argc, char **argv, struct command *command)
         return bad_usage("-o FILE is missing", "");
     if (command->check && (command->output != NULL || command->map != NULL))
         return bad_usage("--check writes nothing: it goes with neither -o nor --map", "");
+    if (command->check && command->link.pvm)
+        return bad_usage("--check looks at PVM2: it does not go with --isa pvm", "");
     return -1;
 }
 

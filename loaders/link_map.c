@@ -19,13 +19,13 @@ static uint64_t begin_of(const struct site *site)
 static void map_header(const struct relink *r, const struct javm_program *program,
                        const struct javm_image *image, struct writer *out)
 {
-    writer_text(
-        out,
-        "# javm-link map. Offsets count from the start of the code, in hexadecimal; the guest "
-        "address is 0x%x more.\n"
-        "# Inside a block old and new offsets keep their distance. Gas is of one execution; "
-        "an ecall is charged when it runs.\n",
-        JAVM_CODE_BASE);
+    writer_text(out,
+                "# javm-link map. Offsets count from the start of the code, in hexadecimal; the "
+                "%s address is 0x%x more.\n"
+                "# %sGas is of one execution%s.\n",
+                r->pvm != NULL ? "old" : "guest", JAVM_CODE_BASE,
+                r->pvm != NULL ? "" : "Inside a block old and new offsets keep their distance. ",
+                r->pvm != NULL ? "" : "; an ecall is charged when it runs");
     writer_text(out,
                 "code: %" PRIu64 " -> %" PRIu64 " bytes, %" PRIu32 " instructions, %" PRIu64
                 " blocks\n",

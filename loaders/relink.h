@@ -1,9 +1,10 @@
 /* Relinking: the code of a linked ELF, with a marker before every target that needs one (spec:
  * guest toolchain, 4).
  *
- *   relink_scan()    instructions, what each refers to, which are targets          relink_scan.c,
- * relink_refs.c relink_layout()  new offsets, to a fixed point relink_layout.c relink_emit()    new
- * bytes of code and data, verified by the engine            relink_emit.c
+ *   relink_scan()       instructions, what each refers to, which are targets   relink_scan.c,
+ *                                                                              relink_refs.c
+ *   relink_layout()     new offsets, to a fixed point                          relink_layout.c
+ *   relink_emit_code(), relink_emit_data()   new bytes, verified by the engine relink_emit.c
  *
  * Names: an *address* is a guest address of the input, an *offset* counts from the start of .text,
  * a *site* is one instruction of the input. */
@@ -35,6 +36,7 @@ struct site {
     uint8_t role; /* enum site_role */
     bool marker;
     bool target;
+    bool named;      /* its address is kept somewhere */
     bool high_named; /* some lui makes the high part of its address */
     uint64_t value;
 };
@@ -56,6 +58,7 @@ struct relink {
     uint8_t *code;           /* owned: the result */
     uint64_t code_len;
     uint8_t **contents; /* owned: the bytes of in->data[i] with moved addresses; NULL for zeros */
+    struct translation *pvm; /* owned; NULL: the output is PVM2 (translate.h) */
 };
 
 enum javm_status relink_scan(struct relink *r, const struct javm_link_options *options);
@@ -64,7 +67,8 @@ enum javm_status relink_refs(struct relink *r);
 /* Part of relink_scan: the records of .javm.endpoints, or the ELF entry. */
 enum javm_status relink_read_endpoints(struct relink *r);
 enum javm_status relink_layout(struct relink *r);
-enum javm_status relink_emit(struct relink *r);
+enum javm_status relink_emit_code(struct relink *r);
+enum javm_status relink_emit_data(struct relink *r);
 /* The engine's own analysis of the result: every target is a block start. */
 enum javm_status relink_verify(const struct relink *r, const struct javm_program *program);
 void relink_free(struct relink *r);
@@ -72,8 +76,8 @@ void relink_free(struct relink *r);
 /* The site at an offset, or NO_SITE when no instruction begins there. */
 uint32_t relink_site_at(const struct relink *r, uint64_t offset);
 bool relink_in_text(const struct relink *r, uint64_t address);
-/* Where an address went. Addresses outside .text stay; the end of .text becomes the new end. The
- * caller has checked that an address in .text is an instruction. */
+/* Where an address went, or what PVM has instead. Addresses outside .text stay; the end of .text
+ * becomes the new end. The caller has checked that an address in .text is an instruction. */
 uint64_t relink_moved(const struct relink *r, uint64_t address);
 
 /* FORMAT (or another status) at an offset of .text: "function+0x12 (.text+0x3a): ...". */

@@ -78,7 +78,7 @@ static enum javm_status emit_pair(const struct relink *r, const struct site *sit
     return JAVM_OK;
 }
 
-static enum javm_status emit_code(struct relink *r)
+enum javm_status relink_emit_code(struct relink *r)
 {
     r->code = malloc((size_t)r->code_len + 1);
     if (r->code == NULL)
@@ -208,7 +208,7 @@ static enum javm_status patch_section(const struct relink *r, const struct elf_s
     return status;
 }
 
-static enum javm_status emit_data(struct relink *r)
+enum javm_status relink_emit_data(struct relink *r)
 {
     const struct elf_input *in = r->in;
     r->contents = calloc((size_t)in->data_count + 1, sizeof(uint8_t *));
@@ -227,12 +227,6 @@ static enum javm_status emit_data(struct relink *r)
             return status;
     }
     return JAVM_OK;
-}
-
-enum javm_status relink_emit(struct relink *r)
-{
-    enum javm_status status = emit_code(r);
-    return status == JAVM_OK ? emit_data(r) : status;
 }
 
 /* ---- the engine's view ------------------------------------------------------------------ */

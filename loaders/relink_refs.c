@@ -19,7 +19,7 @@ static enum javm_status add_target(struct relink *r, uint64_t address, uint64_t 
         return JAVM_OK;
     uint32_t site = relink_site_at(r, address - text->start);
     if (site != NO_SITE) {
-        r->sites[site].target = true;
+        r->sites[site].target = r->sites[site].named = true;
         return JAVM_OK;
     }
     if (section == NULL)
@@ -267,8 +267,12 @@ static enum javm_status data_reloc(struct relink *r, const struct elf_section *s
     bool subtracted = reloc->type >= RISCV_SUB8 && reloc->type <= RISCV_SUB64;
     if (!subtracted)
         return add_target(r, reloc->target, reloc->offset, section->name);
-    if (relink_in_text(r, reloc->target) &&
-        relink_site_at(r, reloc->target - r->in->text.start) == NO_SITE)
+    const uint32_t base = relink_in_text(r, reloc->target)
+                              ? relink_site_at(r, reloc->target - r->in->text.start)
+                              : NO_SITE;
+    if (base != NO_SITE)
+        r->sites[base].named = true;
+    else if (relink_in_text(r, reloc->target))
         return javm_fail(r->err, JAVM_E_FORMAT, reloc->offset,
                          "%.40s+0x%" PRIx64 ": subtracts .text+0x%" PRIx64
                          ", where no instruction begins",

@@ -1,5 +1,5 @@
 /* The instructions of .text, and which of them get a marker. */
-#include "loaders/relink.h"
+#include "loaders/translate.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -38,6 +38,9 @@ bool relink_in_text(const struct relink *r, uint64_t address)
 
 uint64_t relink_moved(const struct relink *r, uint64_t address)
 {
+    if (r->pvm != NULL && address >= r->in->text.start &&
+        address - r->in->text.start <= r->in->text.size)
+        return translate_address(r, address);
     if (relink_in_text(r, address))
         return JAVM_CODE_BASE + r->sites[relink_site_at(r, address - r->in->text.start)].moved;
     if (address == r->in->text.start + r->in->text.size)
@@ -54,6 +57,7 @@ void relink_free(struct relink *r)
         for (uint32_t i = 0; i < r->in->data_count; i++)
             free(r->contents[i]);
     free(r->contents);
+    translation_free(r->pvm);
 }
 
 /* ---- decoding --------------------------------------------------------------------------- */
@@ -202,5 +206,5 @@ enum javm_status relink_scan(struct relink *r, const struct javm_link_options *o
         status = relink_refs(r);
     if (status == JAVM_OK)
         status = relink_read_endpoints(r);
-    return status == JAVM_OK ? place_markers(r, options) : status;
+    return status == JAVM_OK && !options->pvm ? place_markers(r, options) : status;
 }

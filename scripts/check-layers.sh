@@ -18,7 +18,7 @@ allow vm 'vm/|javm/(status|hash|cap|image|handle|directory|engine|pvm|vm|assist|
 allow vm/nub 'vm/nub/|javm/(status|hash|cap|image|directory|engine|vm|version|nub|nub_host)\.h'
 allow vm/v2 'vm/|javm/(status|hash|cap|engine|container|v2)\.h'
 allow sched 'sched/|javm/(status|sched)\.h'
-allow loaders 'loaders/|vm/pvm2\.h|javm/(status|hash|cap|image|handle|directory|engine|load|container|version)\.h'
+allow loaders 'loaders/|vm/pvm(2|_encode)\.h|javm/(status|hash|cap|image|handle|directory|engine|load|container|version)\.h'
 allow module 'module/|javm/(status|hash|engine|container|module)\.h'
 allow v2host 'v2host/|javm/(status|hash|container|engine|v2|v2_world)\.h'
 allow batch 'batch/|vm/pvm2\.h|javm/'

@@ -68,6 +68,9 @@ struct javm_native {
     /* PVM: where each entry of the jump table leads; to a place that the table never has if it may
      * not. Owned. */
     uint32_t *jumps;
+    /* And the native code there: arena offset, 0 until somebody jumped there. Written with release
+     * after the code it leads to, read as the table below. Owned. */
+    jit_table ways;
     /* Per place of code where instructions may begin: arena offset of the block that starts there,
      * 0: not compiled or no block. Written under `lock` with release after the code it leads to;
      * generated code reads it plainly, which on x86-64 acquires. */
@@ -128,7 +131,7 @@ void jit_free_tables(struct javm_jit *jit); /* the idle ones */
 uint32_t jit_features(void); /* of this processor */
 
 /* Increase when generated code or a structure that it shares changes: cache files carry it. */
-#define JIT_VERSION 3u
+#define JIT_VERSION 4u
 
 /* ---- store ------------------------------------------------------------------------------ */
 

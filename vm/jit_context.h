@@ -54,7 +54,7 @@ struct jit_context {
     uint64_t bottom_stub;        /* what lies at the bottom of that stack */
     const struct javm_jit *jit;  /* whose stubs these are */
     uint64_t base;               /* guest address 0 */
-    uint64_t jumps;              /* PVM: address of the native's jumps */
+    uint64_t ways;               /* PVM: address of the native's ways */
     uint32_t jump_count;
 };
 _Static_assert(JIT_STEP + 1 == JIT_REASONS, "a stub for every reason");

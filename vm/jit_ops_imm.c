@@ -23,8 +23,12 @@ static void set_above(struct x64 *e, bool is_signed, unsigned d, unsigned a, int
 
 static void multiply(struct x64 *e, bool w, unsigned d, unsigned a, int64_t imm)
 {
-    x64_rr(e, w, 0x69, d, a);
-    x64_put32(e, (uint32_t)imm);
+    if (imm == 3 || imm == 5 || imm == 9) {
+        x64_lea_index(e, w, d, a, a, imm == 3 ? 1 : imm == 5 ? 2 : 3);
+    } else {
+        x64_rr(e, w, 0x69, d, a);
+        x64_put32(e, (uint32_t)imm);
+    }
     if (!w)
         x64_movsxd(e, d, d);
 }

@@ -46,11 +46,8 @@ void jit_table_jump(struct jit_compiler *c, const struct ir_insn *insn)
     if (links)
         x64_mov_imm(e, jit_host_reg[insn->rd], (uint64_t)(int64_t)insn->lo);
     x64_shift_imm(e, true, X64_SHL, HOST_TEMP, 2);
-    x64_gs(e, true, 0x03, HOST_TEMP, CONTEXT_AT(jumps));
+    x64_gs(e, true, 0x03, HOST_TEMP, CONTEXT_AT(ways));
     x64_put(e, 0x098B, 2); /* mov ecx, [rcx] */
-    x64_shift_imm(e, true, X64_SHL, HOST_TEMP, 2);
-    x64_gs(e, true, 0x03, HOST_TEMP, CONTEXT_AT(table));
-    x64_put(e, 0x098B, 2);
     x64_gs(e, true, 0x03, HOST_TEMP, CONTEXT_AT(code_base));
     x64_put(e, 0xE1FF, 2);
 }

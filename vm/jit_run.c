@@ -285,7 +285,11 @@ static enum step djump(struct javm_exec *exec, struct jit_context *c)
         end_run(exec, c, JAVM_EXIT_PANIC, c->jump_pc);
         return ENDED;
     }
-    return jump(exec, c, n->jumps[at / 2 - 1], c->jump_pc);
+    const enum step next = jump(exec, c, n->jumps[at / 2 - 1], c->jump_pc);
+    if (next == GO_ON) /* relaxed would do for us: release is for other threads, as in the table */
+        atomic_store_explicit(&n->ways[at / 2 - 1], (uint32_t)(c->target - c->code_base),
+                              memory_order_release);
+    return next;
 }
 
 /* True: the run has ended. */
@@ -393,7 +397,7 @@ void jit_run(struct javm_exec *exec)
     c->cold[IR_ZERO - HOT_REGS] = 0;
     c->table = (uintptr_t)n->table;
     c->limit = (uint32_t)n->front.len;
-    c->jumps = (uintptr_t)n->jumps;
+    c->ways = (uintptr_t)n->ways;
     c->jump_count = n->front.key.jump_count;
     c->target = found;
     enum step next;

@@ -71,7 +71,8 @@ static bool learn_code(struct javm_native *n)
         return n->walk.longs != NULL;
     }
     n->jumps = malloc((f->key.jump_count + (size_t)1) * sizeof *n->jumps);
-    if (n->jumps == NULL || !pvm_find_targets(f, &n->targets))
+    n->ways = calloc(f->key.jump_count + (size_t)1, sizeof *n->ways);
+    if (n->jumps == NULL || n->ways == NULL || !pvm_find_targets(f, &n->targets))
         return false;
     for (uint32_t i = 0; i < f->key.jump_count; i++)
         n->jumps[i] =
@@ -84,6 +85,7 @@ static void forget_code(struct javm_native *n)
     free(n->walk.longs);
     free(n->targets.middle);
     free(n->jumps);
+    free(n->ways);
 }
 
 enum javm_status jit_native_new(struct javm_jit *jit, const uint8_t *code, uint64_t code_len,
@@ -245,7 +247,7 @@ static uint64_t bytes_of(const struct javm_native *native)
                      jit_table_entries(jit_table_span(&native->front)) * sizeof *native->table;
     if (front_is_pvm(&native->front))
         bytes += pvm_target_words(native->front.len) * sizeof *native->targets.middle +
-                 native->front.key.jump_count * sizeof *native->jumps;
+                 native->front.key.jump_count * (sizeof *native->jumps + sizeof *native->ways);
     else
         bytes += walk_words(native->front.len) * sizeof *native->walk.longs;
     if (native->owner != NULL)

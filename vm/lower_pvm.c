@@ -1,29 +1,9 @@
 /* PVM -> gas row and internal form, one instruction at a time (spec: PVM sections 3, 4, 8.2). */
 #include "vm/front.h"
 #include "vm/pvm.h"
+#include "vm/pvm_rows.h"
 
 /* ---- opcodes ---------------------------------------------------------------------------- */
-
-/* Formats, by what lowering has to do. */
-enum format {
-    NOTHING,   /* no operands */
-    HOST,      /* ecalli: X unsigned */
-    RX,        /* register, 8 bytes */
-    STORE_II,  /* mem[X] := Y */
-    OFFSET,    /* T */
-    RI,        /* A, X */
-    LOAD_AT,   /* A := mem[X] */
-    STORE_AT,  /* mem[X] := A */
-    STORE_RII, /* mem[A + X] := Y */
-    RIO,       /* A, X, T */
-    JUMP_IND,  /* djump(A + X) */
-    RR,
-    RRI,
-    STORE_RRI, /* mem[B + X] := A */
-    RRO,       /* A, B, T */
-    RRII,
-    RRR
-};
 
 /* Registers that gas counts as sources; always the raw fields a, b, c. */
 enum { S_NONE = 0, S_A = 1, S_B = 2, S_C = 4 };
@@ -31,13 +11,6 @@ enum { S_NONE = 0, S_A = 1, S_B = 2, S_C = 4 };
 enum { FIXED, OVERLAP, SAME_AB };
 #define CYCLES_MEMORY 0xFF
 #define CYCLES_BRANCH 0xFE
-
-struct row {
-    uint8_t format, op;
-    uint8_t cycles, slots, less, sources;
-    bool writes_a; /* as gas counts */
-    bool valid, executes, terminator, store;
-};
 
 #define ROW(format, op, cycles, slots, less, sources, writes_a)             \
     {                                                                       \
@@ -63,7 +36,7 @@ struct row {
 #define TWO(op, cycles, slots, less) ROW(RRR, op, cycles, slots, less, S_B | S_C, 1)
 
 /* clang-format off */
-static const struct row rows[256] = {
+const struct pvm_row pvm_rows[256] = {
     [0] = ENDS(NOTHING, TRAP, 2, 1, S_NONE, 0), [1] = HINT(2), [2] = HINT(40),
     [3] = ENDS(NOTHING, ECALL_JAR, 1, 1, S_NONE, 0),
     [10] = ENDS(HOST, ECALLI, 100, 4, S_NONE, 0),
@@ -137,32 +110,33 @@ static const struct row rows[256] = {
 };
 /* clang-format on */
 
-static const struct row invalid = {NOTHING, IR_RESERVED, 1, 1, FIXED, S_NONE, 0, 0, 1, 0, 0};
-static const struct row grow_heap = ROW(RR, SBRK, 1, 1, FIXED, S_NONE, 0);
-static const struct row fill = ROW(NOTHING, MEMSET, 1, 1, FIXED, S_NONE, 0);
+static const struct pvm_row invalid = {NOTHING, IR_RESERVED, 1, 1, FIXED, S_NONE, 0, 0, 1, 0, 0};
+static const struct pvm_row grow_heap = ROW(RR, SBRK, 1, 1, FIXED, S_NONE, 0);
+static const struct pvm_row fill = ROW(NOTHING, MEMSET, 1, 1, FIXED, S_NONE, 0);
 /* In gp a trap is a panic. */
-static const struct row gp_trap = ENDS(NOTHING, RESERVED, 2, 1, S_NONE, 0);
+static const struct pvm_row gp_trap = ENDS(NOTHING, RESERVED, 2, 1, S_NONE, 0);
 
-static const struct row *if_has(const struct front *f, unsigned feature, const struct row *row)
+static const struct pvm_row *if_has(const struct front *f, unsigned feature,
+                                    const struct pvm_row *row)
 {
     return (f->key.features & feature) != 0 ? row : &invalid;
 }
 
-static const struct row *row_of(const struct front *f, uint8_t opcode)
+static const struct pvm_row *row_of(const struct front *f, uint8_t opcode)
 {
     switch (opcode) {
     case PVM_TRAP:
-        return f->key.pvm == JAVM_PVM_GP ? &gp_trap : &rows[PVM_TRAP];
+        return f->key.pvm == JAVM_PVM_GP ? &gp_trap : &pvm_rows[PVM_TRAP];
     case PVM_UNLIKELY:
-        return if_has(f, JAVM_PVM_UNLIKELY, &rows[PVM_UNLIKELY]);
+        return if_has(f, JAVM_PVM_UNLIKELY, &pvm_rows[PVM_UNLIKELY]);
     case PVM_ECALL:
-        return if_has(f, JAVM_PVM_ECALL, &rows[PVM_ECALL]);
+        return if_has(f, JAVM_PVM_ECALL, &pvm_rows[PVM_ECALL]);
     case PVM_MEMSET:
         return if_has(f, JAVM_PVM_MEMSET, &fill);
     case PVM_SBRK:
         return if_has(f, JAVM_PVM_SBRK, &grow_heap);
     default:
-        return rows[opcode].valid ? &rows[opcode] : &invalid;
+        return pvm_rows[opcode].valid ? &pvm_rows[opcode] : &invalid;
     }
 }
 
@@ -232,13 +206,13 @@ static bool shifts(uint16_t op)
 
 /* The operands of what is at `offset`, with `skip` bytes of arguments. *distance: where a branch
  * goes, from here. */
-static void take_operands(const struct row *row, const struct bytes *bytes, uint32_t skip,
+static void take_operands(const struct pvm_row *row, const struct bytes *bytes, uint32_t skip,
                           struct ir_insn *insn, int64_t *distance)
 {
     const uint8_t low = register_of(bytes->at[1] & 15), high = register_of(bytes->at[1] >> 4);
     const uint32_t n = at_most(bytes->at[1] & 7, 4), n_high = at_most(bytes->at[1] >> 4 & 7, 4);
     const uint32_t n_third = at_most(bytes->at[2] & 7, 4);
-    switch ((enum format)row->format) {
+    switch ((enum pvm_format)row->format) {
     case NOTHING:
         break;
     case HOST:
@@ -329,7 +303,7 @@ static uint8_t branch_cycles(const struct front *f, uint64_t offset, int64_t dis
                : 20;
 }
 
-static struct gas_row gas_of(const struct front *f, const struct row *row,
+static struct gas_row gas_of(const struct front *f, const struct pvm_row *row,
                              const struct bytes *bytes)
 {
     const uint8_t a = register_of(bytes->at[1] & 15), b = register_of(bytes->at[1] >> 4);
@@ -362,7 +336,7 @@ bool pvm_next(const struct front *f, uint64_t offset, struct ir_step *step)
         return true;
     }
     const struct bytes bytes = bytes_at(f, offset);
-    const struct row *row = row_of(f, bytes.at[0]);
+    const struct pvm_row *row = row_of(f, bytes.at[0]);
     const uint32_t skip = pvm_skip(f, offset);
     int64_t distance = 0;
     step->row = gas_of(f, row, &bytes);

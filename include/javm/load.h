@@ -64,7 +64,9 @@ struct javm_link_options {
     uint8_t gas_slots[8], quota_slots[8];
     uint8_t receiver_slot; /* of its YieldReceiver; 0: none */
     bool mark_all;         /* stress mode: a marker before every instruction */
-    bool keep_layout;      /* only verify: refuse when a marker would be needed */
+    bool keep_layout;      /* only verify: refuse when a marker would be needed; not with pvm */
+    bool pvm;              /* translate to PVM instead; mark_all: without putting constants into
+                              instructions, and with every instruction in the jump table */
 };
 /* *map (may be NULL): malloc'ed text of the --map file. FORMAT and UNSUPPORTED name function +
  * offset. */

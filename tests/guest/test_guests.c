@@ -1,8 +1,8 @@
 /* Every prebuilt guest gives its native twin's result in the machine, for a table of arguments, and
  * costs exactly the gas that gas.txt says. Finds: wrong lowering or interpretation of whatever
  * compilers emit, a linker that moves code wrongly, state that leaks from one invocation into the
- * next, gas that depends on the compiler of the library or on what ran before. JAVM_UPDATE=1
- * rewrites gas.txt. */
+ * next, gas that depends on the engine, the compiler of the library or on what ran before. Runs
+ * once for each instruction set. JAVM_UPDATE=1 rewrites gas.txt and gas-pvm.txt. */
 #include <criterion/criterion.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,19 +11,31 @@
 
 #include "guest/native/guest_vm.h"
 
-#define GAS_FILE JAVM_SOURCE "/tests/guest/gas.txt"
+#ifndef JAVM_PREBUILT
+#define JAVM_PREBUILT "guest/prebuilt"
+#define GAS_TABLE     "gas.txt"
+#else
+#define GAS_TABLE "gas-pvm.txt"
+#endif
+#define GAS_FILE JAVM_SOURCE "/tests/guest/" GAS_TABLE
 #define BUDGET   UINT64_C(100000000000)
 
-static struct guest_vm *vm;
+static struct guest_vm *vm, *native_vm; /* of the two engines; the second may be NULL */
 
 static void open_vm(void)
 {
-    vm = guest_vm_open(JAVM_SOURCE "/guest/prebuilt", NULL);
+    const struct javm_vm_options jit = {.engine = JAVM_ENGINE_JIT};
+    vm = guest_vm_open(JAVM_SOURCE "/" JAVM_PREBUILT, NULL);
     cr_assert_not_null(vm);
+    if (!javm_engine_available(JAVM_ENGINE_JIT))
+        return;
+    native_vm = guest_vm_open(JAVM_SOURCE "/" JAVM_PREBUILT, &jit);
+    cr_assert_not_null(native_vm);
 }
 static void close_vm(void)
 {
     guest_vm_close(vm);
+    guest_vm_close(native_vm);
 }
 TestSuite(guests, .init = open_vm, .fini = close_vm);
 
@@ -41,11 +53,11 @@ static size_t argument_sets(const struct guest_native *guest, uint64_t sets[8][4
     return 5;
 }
 
-static uint64_t run(size_t i, const uint64_t args[4], uint64_t *gas)
+static uint64_t run_on(struct guest_vm *on, size_t i, const uint64_t args[4], uint64_t *gas)
 {
     struct javm_call_result result;
     struct javm_error err = {.text = ""};
-    const enum javm_status status = guest_vm_invoke(vm, i, args, BUDGET, NULL, &result, &err);
+    const enum javm_status status = guest_vm_invoke(on, i, args, BUDGET, NULL, &result, &err);
     cr_assert_eq(status, JAVM_OK, "%s: %s", guest_natives[i].name, err.text);
     cr_assert_eq(result.end, JAVM_END_HALT, "%s(%" PRIu64 "): end %d fault %s pc 0x%" PRIx64,
                  guest_natives[i].name, args[0], (int)result.end, javm_fault_name(result.fault),
@@ -53,6 +65,18 @@ static uint64_t run(size_t i, const uint64_t args[4], uint64_t *gas)
     *gas = result.gas_used;
     const uint64_t value = result.value;
     javm_call_result_clear(&result);
+    return value;
+}
+
+/* On both engines, which have to agree. */
+static uint64_t run(size_t i, const uint64_t args[4], uint64_t *gas)
+{
+    const uint64_t value = run_on(vm, i, args, gas);
+    uint64_t other;
+    if (native_vm == NULL)
+        return value;
+    cr_expect_eq(run_on(native_vm, i, args, &other), value, "%s", guest_natives[i].name);
+    cr_expect_eq(other, *gas, "%s: gas", guest_natives[i].name);
     return value;
 }
 

@@ -13,6 +13,16 @@ struct run_result {
     uint64_t pc;
 };
 
+/* An image on an engine alone, of either instruction set: set registers and pc, then run. */
+struct image_machine {
+    struct javm_exec exec;
+    struct javm_program *program;
+    struct javm_jit *jit;
+};
+void machine_open(struct image_machine *m, const struct javm_bundle *bundle,
+                  enum javm_engine engine);
+void machine_close(struct image_machine *m);
+
 /* Endpoint by index; φ[7], φ[8] = a0, a1; plenty of gas. */
 struct run_result run_image(const struct javm_bundle *bundle, uint32_t endpoint, uint64_t a0,
                             uint64_t a1);

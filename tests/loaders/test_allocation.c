@@ -219,6 +219,33 @@ Test(allocation, failures_of_containers)
     REQUIRE_NO_LEAKS();
 }
 
+/* The same of the linker, for both instruction sets. */
+Test(allocation, failures_of_linking)
+{
+    size_t len;
+    uint8_t *bytes = read_elf("shared_low.elf", &len);
+    for (unsigned pvm = 0; pvm < 2; pvm++) {
+        const struct javm_link_options options = {.pvm = pvm != 0};
+        enum javm_status status = JAVM_E_NOMEM;
+        unsigned nth = 0;
+        while (status == JAVM_E_NOMEM) {
+            struct javm_bundle bundle;
+            struct javm_error err = {0};
+            char *map;
+            fails = ++nth;
+            status = javm_link_elf(bytes, len, &options, &bundle, &map, &err);
+            fails = 0;
+            cr_assert((status == JAVM_OK) == (bundle.caps != NULL && map != NULL));
+            javm_bundle_clear(&bundle);
+            free(map);
+        }
+        cr_assert_eq(status, JAVM_OK);
+        cr_expect_gt(nth, 10);
+    }
+    free(bytes);
+    REQUIRE_NO_LEAKS();
+}
+
 /* Sanitizers keep terabytes of shadow addresses: there the limit would stop the process itself. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SHADOWED 1

@@ -3,7 +3,8 @@
  * optimisation level, with and without linker relaxation, in both code models and as PIC (the three
  * forms of jump tables); a marker that is missing, misplaced or jumped around; a branch that grew
  * wrongly (with a marker before every instruction most of them do); a pointer to code in data that
- * was not moved. */
+ * was not moved; the same of
+ * translations to PVM. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,11 +34,11 @@ static uint64_t expected(unsigned i)
     return results[i];
 }
 
-static void check_elf(const char *file, bool mark_all)
+static void check_elf(const char *file, bool mark_all, bool pvm)
 {
     size_t len;
     uint8_t *bytes = read_elf(file, &len);
-    struct javm_link_options options = {.mark_all = mark_all};
+    struct javm_link_options options = {.mark_all = mark_all, .pvm = pvm};
     struct javm_bundle bundle = link_bytes(bytes, len, &options);
     for (unsigned i = 0; i < sizeof samples / sizeof *samples; i++) {
         struct run_result result = run_image(&bundle, i, samples[i].argument, 0);
@@ -61,13 +62,19 @@ static const char *const files[] = {
 Test(link_samples, every_level_gives_native_results)
 {
     for (unsigned i = 0; i < sizeof files / sizeof *files; i++)
-        check_elf(files[i], false);
+        check_elf(files[i], false, false);
 }
 
 Test(link_samples, every_instruction_marked)
 {
     for (unsigned i = 0; i < sizeof files / sizeof *files; i++)
-        check_elf(files[i], true);
+        check_elf(files[i], true, false);
+}
+
+Test(link_samples, as_pvm)
+{
+    for (unsigned i = 0; i < 2 * (sizeof files / sizeof *files); i++)
+        check_elf(files[i / 2], i % 2 != 0, true);
 }
 
 /* Without markers the samples could not run: the tests above would mean nothing if their inputs
@@ -112,10 +119,10 @@ Test(link_samples, the_same_input_gives_the_same_file)
 
 Test(link_samples, one_auipc_for_two_users_and_a_store)
 {
-    for (int all = 0; all < 2; all++) {
+    for (int all = 0; all < 4; all++) {
         size_t len;
         uint8_t *bytes = read_elf("shared_low.elf", &len);
-        struct javm_link_options options = {.mark_all = all == 1};
+        struct javm_link_options options = {.mark_all = all % 2 == 1, .pvm = all >= 2};
         struct javm_bundle bundle = link_bytes(bytes, len, &options);
         struct run_result result = run_image(&bundle, 0, 1000, 0);
         cr_expect_eq(result.exit, JAVM_EXIT_HOST_CALL, "%s", javm_exit_name(result.exit));

@@ -5,7 +5,11 @@
 #include "javm/load.h"
 #include "tests/vm/support.h"
 
-/* The Image of guest/prebuilt/<name>.jimg, published. */
+#ifndef JAVM_PREBUILT
+#define JAVM_PREBUILT "guest/prebuilt"
+#endif
+
+/* The Image of JAVM_PREBUILT/<name>.jimg, published. */
 static inline struct javm_hash prebuilt_image(struct javm_dir_thread *dir, const char *name)
 {
     char path[1024];
@@ -13,7 +17,7 @@ static inline struct javm_hash prebuilt_image(struct javm_dir_thread *dir, const
     size_t len;
     struct javm_bundle bundle;
     struct javm_hash *roots;
-    snprintf(path, sizeof path, "%s/guest/prebuilt/%s.jimg", JAVM_SOURCE, name);
+    snprintf(path, sizeof path, "%s/" JAVM_PREBUILT "/%s.jimg", JAVM_SOURCE, name);
     REQUIRE(javm_file_read(path, 0, &bytes, &len, NULL) == JAVM_OK);
     REQUIRE(javm_bundle_decode(bytes, len, &bundle, NULL) == JAVM_OK);
     REQUIRE(javm_bundle_publish(&bundle, dir, &roots, NULL) == JAVM_OK);
