@@ -387,7 +387,7 @@ enum options_end options_parse(int argc, char **argv, struct options *options)
             return OPTIONS_DONE;
         }
         if (id == 'V') {
-            puts("javm-batch " JAVM_VERSION);
+            printf("javm-batch %s\n%s", JAVM_VERSION, javm_build_facts());
             return OPTIONS_DONE;
         }
         if (id == '?' || id == ':') {

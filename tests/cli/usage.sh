@@ -23,6 +23,9 @@ for option in gas timeout engine gas-model post output ordered reproducible stat
 done
 run 0 --version
 check "version" grep -q '^javm-batch [0-9]*\.[0-9]*\.[0-9]*$' out
+check "compiler" grep -qE '^compiler  (GNU|Clang) [0-9.]+$' out
+check "flags" grep -q '^flags     -' out
+check "sources" [ "$(sed -n 's/^sources   //p' out)" = "$(sh "$HERE/../../scripts/source-hash.sh")" ]
 
 refuse 'expected a jobs file'
 refuse 'expected a jobs file' run
