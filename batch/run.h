@@ -18,6 +18,7 @@
 
 struct chains;
 struct history;
+struct ranks;
 struct trace;
 struct verify;
 struct worker;
@@ -36,6 +37,7 @@ struct run {
     struct history *history; /* --resume: lines that the sink has; the parser's */
     struct verify *verify;   /* verify: the writer's until the sink is closed */
     struct trace *trace;     /* --trace, else NULL */
+    struct ranks *ranks;     /* --mpi, else NULL */
     struct javm_directory *dir;
     struct javm_sched *sched;
     struct sink *sink;

@@ -1,4 +1,5 @@
-# cpack -G DEB in the build folder: javm-batch (programs, pages, completions, prebuilt guests, the demo), libjavm0, libjavm-dev.
+# cpack -G DEB in the build folder: javm-batch (programs, pages, completions, prebuilt guests, the demo), libjavm0, libjavm-dev,
+# and javm-batch-mpi where there is MPI.
 # What each needs is found in the files themselves (dpkg-shlibdeps).
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME javm)
@@ -8,6 +9,9 @@ set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_COMPONENTS_ALL programs library development)
+if(TARGET javm-batch-mpi)
+  list(APPEND CPACK_COMPONENTS_ALL mpi)
+endif()
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_SECTION devel)
@@ -19,6 +23,11 @@ set(CPACK_COMPONENT_PROGRAMS_DESCRIPTION "run many sandboxed, metered programs o
 javm-batch reads jobs, runs each as a metered invocation of a sandboxed
 program, and streams one result per job. With javm-cc and javm-link, which
 make such programs, and javm-vectors, which checks an engine.")
+
+set(CPACK_DEBIAN_MPI_PACKAGE_NAME javm-batch-mpi)
+set(CPACK_DEBIAN_MPI_PACKAGE_DEPENDS "javm-batch (= ${PROJECT_VERSION}), openmpi-bin")
+set(CPACK_COMPONENT_MPI_DESCRIPTION "run many sandboxed, metered programs on many machines
+What javm-batch --mpi needs.")
 
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_NAME libjavm0)
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_SECTION libs)

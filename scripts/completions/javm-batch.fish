@@ -8,6 +8,7 @@ complete -c javm-batch -l post -d "report the hash of each instance after its jo
 complete -c javm-batch -l output -r -d "where results go"
 complete -c javm-batch -l resume -d "run the jobs that have no result yet"
 complete -c javm-batch -l shard -x -d "I/N: only a part of the jobs"
+complete -c javm-batch -l mpi -d "share the jobs with the other processes of mpirun"
 complete -c javm-batch -l ordered -d "results in the order of the jobs"
 complete -c javm-batch -l reproducible -d "leave out us and worker"
 complete -c javm-batch -l stats -r -d "figures of the batch as JSON"

@@ -19,6 +19,7 @@ for file in bin/javm-batch bin/javm-link bin/javm-cc bin/javm-vectors share/man/
 done
 for program in bin/*; do
     name=${program##*/}
+    [ "$name" != javm-batch-mpi ] || continue # javm-batch --mpi starts it
     for file in share/man/man1/$name.1 share/bash-completion/completions/$name share/zsh/vendor-completions/_$name \
         share/fish/vendor_completions.d/$name.fish; do
         [ -s "$file" ] || { echo "not installed: $file"; exit 1; }
