@@ -86,7 +86,7 @@ head -c 5000 folder/1.ndjson >torn && mv torn folder/1.ndjson
 # shellcheck disable=SC2086
 many 2 1 --mpi --resume $ONE folder/ jobs.ndjson
 cat folder/*.ndjson | sort >more.sorted
-check "by fewer ranks, from the files of all" cmp sorted more.sorted
+diff sorted more.sorted >told || { fail "by fewer ranks, from the files of all"; head -n 5 told; cat err; wc -l folder/*; }
 
 # -- mistakes are told once, with the code of one process
 printf '%s\n' "$D" '{"id":1,"invoke":"d"}' '{"id":2,"invoke":"nobody"}' '{"id":3,"invoke":"d"}' >bad.ndjson
