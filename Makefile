@@ -4,6 +4,7 @@
 #   asan, tsan   the tests under sanitizers       fuzz   every fuzzer, FUZZ_SECONDS each
 #   valgrind     both engines under memcheck
 #   docs   check the documents                    format, tidy   style
+#   install  below /usr/local                     deb   Debian packages
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 BUILD ?= build
@@ -11,7 +12,7 @@ JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 30
 CTEST = ctest --test-dir $(1) -j $(JOBS) --output-on-failure --no-tests=error
 
-.PHONY: help deps tools build demo test bench asan tsan fuzz valgrind docs guests format tidy install clean
+.PHONY: help deps tools build demo test bench asan tsan fuzz valgrind docs guests format tidy install deb clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -67,6 +68,9 @@ tidy: build tools
 
 install: build
 	@cmake --install $(BUILD)
+# Debian packages, in $(BUILD).
+deb: build
+	@cd $(BUILD) && cpack -G DEB
 
 clean:
 	@rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-fuzz

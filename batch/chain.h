@@ -23,6 +23,7 @@ struct chain {
     uint64_t digest;             /* of its jobs so far */
     bool numbered;
     uint64_t number; /* numbered: that of its first job, which chooses the shard of all */
+    bool own;        /* --mpi: that was this rank's */
     /* between the parser and the runner */
     _Atomic uint64_t pending;      /* jobs appended and not ended */
     _Atomic(struct job *) arrived; /* the last one first */

@@ -19,7 +19,8 @@ void choice_end(struct choice *choice)
 
 bool chooses(const struct choice *choice)
 {
-    return choice->run->history != NULL || choice->run->options->shards > 1;
+    const struct run *run = choice->run;
+    return run->history != NULL || run->options->shards > 1 || run->ranks != NULL;
 }
 
 /* All jobs of a chain are where its first one is. */
@@ -33,6 +34,18 @@ static uint64_t shard_number(const struct job *job, uint64_t number)
         chain->number = number;
     }
     return chain->number;
+}
+
+static bool own(const struct choice *choice, const struct job *job, uint64_t number)
+{
+    struct chain *chain = job->chain;
+    const bool here = number >= choice->low && number < choice->high;
+    if (chain == NULL)
+        return here;
+    if (!chain->numbered)
+        chain->own = here;
+    chain->numbered = true;
+    return chain->own;
 }
 
 static bool has_line(struct choice *choice, const struct job *job, uint64_t rep)
@@ -66,7 +79,12 @@ enum fate choose(struct choice *choice, const struct job *job, uint64_t rep)
     const uint64_t number = choice->number++;
     if (options->shards > 1 && shard_number(job, number) % options->shards != options->shard)
         return FATE_SKIP;
-    if (choice->run->history == NULL || !has_line(choice, job, rep))
+    /* Equal jobs are counted, so a rank looks for the lines of others' jobs, too. */
+    const bool there = choice->run->history != NULL && has_line(choice, job, rep);
+    const bool ranks = choice->run->ranks != NULL;
+    if (ranks && !own(choice, job, number))
+        return FATE_SKIP;
+    if (!there)
         return FATE_RUN;
-    return job->chain != NULL ? FATE_REPLAY : FATE_SKIP;
+    return job->chain != NULL ? FATE_REPLAY : ranks ? FATE_HOLE : FATE_SKIP;
 }

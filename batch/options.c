@@ -11,6 +11,12 @@
 #include "batch/options_help.h"
 #include "javm/version.h"
 
+#ifdef WITH_MPI
+#define MPI "yes"
+#else
+#define MPI "no"
+#endif
+
 enum option_id {
     OPT_GAS = 256,
     OPT_TIMEOUT,
@@ -39,6 +45,7 @@ enum option_id {
     OPT_BISECT,
     OPT_RESUME,
     OPT_SHARD,
+    OPT_MPI,
     OPT_LATER
 };
 
@@ -72,8 +79,8 @@ static const struct option OPTIONS[] = {
     {"bisect", no_argument, NULL, OPT_BISECT},
     {"resume", no_argument, NULL, OPT_RESUME},
     {"shard", required_argument, NULL, OPT_SHARD},
+    {"mpi", no_argument, NULL, OPT_MPI},
     /* Known, but not in this version; optional, so that a value or none both reach the message. */
-    {"mpi", no_argument, NULL, OPT_LATER},
     {"mem-limit", optional_argument, NULL, OPT_LATER},
     {NULL, 0, NULL, 0}};
 
@@ -270,6 +277,9 @@ static bool set_option(int id, int index, struct options *options)
         return true;
     case OPT_SHARD:
         return set_shard(optarg, options);
+    case OPT_MPI:
+        options->mpi = true;
+        return true;
     case OPT_KEEP_GOING:
         options->keep_going = true;
         return true;
@@ -295,7 +305,7 @@ static bool fits(enum command command, int id)
         return id != OPT_ASM && id != OPT_BISECT;
     case COMMAND_VERIFY: /* it writes no results */
         return id != OPT_ASM && id != OPT_OUTPUT && id != OPT_ORDERED && id != OPT_REPRODUCIBLE &&
-               id != OPT_RESUME;
+               id != OPT_RESUME && id != OPT_MPI;
     case COMMAND_COMPARE:
         return false;
     case COMMAND_INFO:
@@ -351,6 +361,26 @@ char *options_default_output(const struct options *options)
     return asprintf(&name, "%.*s%s.results.ndjson", (int)len, jobs, shard) < 0 ? NULL : name;
 }
 
+/* What is of one process, or of a part of the jobs that somebody else has chosen. */
+static bool fits_ranks(const struct options *options)
+{
+    const struct {
+        const char *name;
+        bool named;
+    } alone[] = {{"--trace", options->trace != NULL},
+                 {"--report", options->report != NULL},
+                 {"--metrics", options->metrics != NULL},
+                 {"--save-chains", options->save_chains != NULL},
+                 {"--shard", options->shards > 1},
+                 {"jobs from standard input", strcmp(options->path, "-") == 0}};
+    for (size_t i = 0; options->mpi && i < sizeof alone / sizeof *alone; i++)
+        if (alone[i].named) {
+            complain("--mpi: %s cannot be had with it", alone[i].name);
+            return false;
+        }
+    return true;
+}
+
 static enum options_end finish(int argc, char **argv, struct options *options)
 {
     static const char *const WANTED[] = {[COMMAND_RUN] = "a jobs file",
@@ -376,6 +406,8 @@ static enum options_end finish(int argc, char **argv, struct options *options)
         options->output = options->second;
         options->reproducible = true;
     }
+    if (options->command == COMMAND_RUN && !fits_ranks(options))
+        return bad();
     if (options->output != NULL || options->command != COMMAND_RUN)
         return OPTIONS_GO;
     if (strcmp(options->path, "-") == 0) {
@@ -410,7 +442,7 @@ enum options_end options_parse(int argc, char **argv, struct options *options)
             return OPTIONS_DONE;
         }
         if (id == 'V') {
-            puts("javm-batch " JAVM_VERSION);
+            printf("javm-batch %s\n%smpi       %s\n", JAVM_VERSION, javm_build_facts(), MPI);
             return OPTIONS_DONE;
         }
         if (id == '?' || id == ':') {

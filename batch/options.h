@@ -39,7 +39,9 @@ struct options {
     uint64_t gas, timeout_ms, max_in_flight;
     uint64_t shard, shards;     /* jobs whose number mod shards is shard */
     struct foreign_stubs stubs; /* owned */
-    bool ordered, reproducible, post, keep_going, fail_fast, perf_map, disassemble, resume;
+    bool ordered, reproducible, post, keep_going, fail_fast, perf_map, disassemble, resume, mpi;
+    unsigned ranks;     /* of --mpi, once they are known; else 0 */
+    const char *folder; /* --mpi: where each rank has a file; then output is this rank's. Or NULL */
     /* The command line without the word of the command, to be shown again. Borrowed. */
     char **words;
     int word_count;

@@ -42,6 +42,7 @@ static const char OPTIONS_HELP[] =
     "\n"
     "Machine:\n"
     "  --shard I/N         only jobs whose number mod N is I\n"
+    "  --mpi               share the jobs with the other processes that mpirun started\n"
     "  --workers N         default: one for each core this process may use\n"
     "  --max-in-flight N   jobs read but not yet written, at most (default 65536)\n"
     "  --numa auto|off     bind workers and their memory (default auto)\n"

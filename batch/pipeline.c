@@ -4,9 +4,11 @@
  * not exist yet: by the average so far. Until there is one, little is handed out. */
 #include "batch/pipeline.h"
 
+#include <poll.h>
 #include <stdlib.h>
 
 #include "batch/choose.h"
+#include "batch/ranks.h"
 #include "batch/worker.h"
 
 #define BYTES_IN_FLIGHT (256u << 20)
@@ -20,8 +22,10 @@ struct pipeline {
     struct progress *progress;
     struct choice choice;
     struct chunk *chunk; /* being filled, or NULL; one reference */
-    uint64_t seq;        /* of the next unit */
-    uint64_t allowed;    /* units in flight, by the size of results so far */
+    uint64_t seq;        /* of the next unit; with ranks that gather, its number in the file */
+    uint64_t given;      /* units handed out so far */
+    uint64_t hole, hole_units; /* units that have a line, and of which the sink knows nothing yet */
+    uint64_t allowed;          /* units in flight, by the size of results so far */
     unsigned since_estimate;
 };
 
@@ -45,12 +49,33 @@ static void estimate(struct pipeline *p)
         p->allowed = limit;
 }
 
+/* Units of this process that are over. With ranks the sink's figures are not of this one alone, and
+ * in order its results may wait for those of others. */
+static uint64_t over(const struct pipeline *p)
+{
+    struct totals totals = {0};
+    if (p->run->ranks == NULL)
+        return sink_done(p->run->sink);
+    run_totals(p->run, &totals, false);
+    return totals.done + totals.replayed + totals.skipped;
+}
+
 static bool too_much(const struct pipeline *p, uint64_t done, uint64_t units)
 {
-    const uint64_t in_flight = p->seq - units - done;
-    const uint64_t bytes = atomic_load_explicit(&p->run->chunk_bytes, memory_order_relaxed) +
-                           sink_pending(p->run->sink);
+    const struct run *run = p->run;
+    const bool others = ranks_gather(run->ranks) && run->options->ordered;
+    const uint64_t in_flight = p->given - units - done;
+    const uint64_t bytes = atomic_load_explicit(&run->chunk_bytes, memory_order_relaxed) +
+                           (others ? 0 : sink_pending(run->sink));
     return in_flight > 0 && (in_flight + units > p->allowed || bytes > BYTES_IN_FLIGHT);
+}
+
+static void await_more(struct pipeline *p, uint64_t done)
+{
+    if (p->run->ranks == NULL)
+        sink_wait(p->run->sink, done, p->run->stop_fd);
+    else
+        poll(&(struct pollfd){p->run->stop_fd, POLLIN, 0}, 1, 1);
 }
 
 /* Sleep until `units` more may be in flight; they have their sequence numbers already. */
@@ -58,10 +83,10 @@ static void await_room(struct pipeline *p, uint64_t units)
 {
     if (p->since_estimate++ % ESTIMATE_EVERY == 0)
         estimate(p);
-    uint64_t done = sink_done(p->run->sink);
+    uint64_t done = over(p);
     while (too_much(p, done, units) && run_halted(p->run) == HALT_NONE) {
-        sink_wait(p->run->sink, done, p->run->stop_fd);
-        done = sink_done(p->run->sink);
+        await_more(p, done);
+        done = over(p);
         estimate(p);
     }
 }
@@ -92,6 +117,7 @@ static bool submit(struct pipeline *p, struct chunk *chunk, uint64_t low)
     struct run *run = p->run;
     const uint64_t units = p->seq - low;
     bool others;
+    p->given += units;
     await_room(p, units);
     chunk->whole = (struct span){{worker_run_span}, chunk, low, p->seq};
     chunk->issued = true;
@@ -106,6 +132,35 @@ static bool submit(struct pipeline *p, struct chunk *chunk, uint64_t low)
     if (!others)
         chunk_release(chunk);
     atomic_fetch_add_explicit(&run->issued, units, memory_order_relaxed);
+    return true;
+}
+
+/* In order, the sink waits for each number: it gets those without a line as segments without one.
+ */
+static bool fill_holes(struct pipeline *p)
+{
+    if (p->hole_units == 0)
+        return true;
+    struct segment *segment = malloc(sizeof *segment);
+    if (segment == NULL) {
+        run_halt(p->run, HALT_MEMORY);
+        return false;
+    }
+    *segment = (struct segment){.first = p->hole, .units = p->hole_units};
+    p->hole_units = 0;
+    sink_push(p->run->sink, segment);
+    return true;
+}
+
+static bool add_hole(struct pipeline *p)
+{
+    const uint64_t number = p->choice.number - 1;
+    if (!ranks_gather(p->run->ranks) || !p->run->options->ordered)
+        return true;
+    if (p->hole + p->hole_units != number && !fill_holes(p))
+        return false;
+    if (p->hole_units++ == 0)
+        p->hole = number;
     return true;
 }
 
@@ -153,8 +208,12 @@ static bool add(struct pipeline *p, struct job *job)
 {
     struct chunk *chunk = p->chunk;
     const enum fate fate = choose(&p->choice, job, 0);
+    if (fate == FATE_HOLE)
+        return add_hole(p);
     if (fate == FATE_SKIP)
         return true; /* its bytes stay in the chunk until that is handed out */
+    if (ranks_gather(p->run->ranks))
+        p->seq = p->choice.number - 1; /* claim has seen to it that the chunk has no gap */
     if (fate == FATE_RUN)
         announce(p, 1);
     job->silent = fate == FATE_REPLAY;
@@ -162,6 +221,53 @@ static bool add(struct pipeline *p, struct job *job)
     job->units = 1;
     chunk->jobs[chunk->count++] = job;
     return chunk->count < chunk_limit(p) || flush(p);
+}
+
+/* ---- ranks ------------------------------------------------------------------------------ */
+
+static bool must_claim(const struct pipeline *p)
+{
+    return p->run->ranks != NULL && p->choice.number >= p->choice.high;
+}
+
+/* Would the next unit's number not follow that of the last one in the chunk? */
+static bool has_gap(const struct pipeline *p)
+{
+    return ranks_gather(p->run->ranks) && p->seq != p->choice.number;
+}
+
+/* About as many units as this rank runs in a quarter of a second. */
+static uint64_t want(const struct pipeline *p)
+{
+    struct totals totals = {0};
+    run_totals(p->run, &totals, false);
+    const uint64_t least = 2 * (uint64_t)javm_sched_workers(p->run->sched);
+    const double seconds = (double)(clock_ns() - p->run->started_ns) / 1e9;
+    const double units = (double)totals.done / (seconds > 0 ? seconds : 1) / 4;
+    return units > (double)RANKS_MOST                  ? RANKS_MOST
+           : units < (double)least || totals.done == 0 ? least
+                                                       : (uint64_t)units;
+}
+
+/* Before a unit: its number is in a range that was handed out, to whomever, and follows what is
+ * collected. False: halted. */
+static bool claim(struct pipeline *p)
+{
+    struct run *run = p->run;
+    if (p->chunk != NULL && p->chunk->count > 0 && has_gap(p) && !flush(p))
+        return false;
+    while (must_claim(p)) {
+        const uint64_t units = want(p);
+        if (!flush(p) || !fill_holes(p))
+            return false;
+        /* Others may be free: no more than the next such range is to lie here. */
+        for (uint64_t done = over(p); p->given - done > units && run_halted(run) == HALT_NONE;
+             done = over(p))
+            await_more(p, done);
+        if (!ranks_claim(run->ranks, p->choice.number, units, &p->choice.low, &p->choice.high))
+            return false;
+    }
+    return true;
 }
 
 /* Copies of the job, one for each stretch of repetitions from *rep on that have one fate, with
@@ -175,12 +281,16 @@ static struct chunk *cut_piece(struct pipeline *p, struct chunk *base, const str
     uint64_t units = 0;
     uint64_t others = 0; /* announced, but without a line of this batch */
     for (; chunk != NULL && *rep < repeat && units < piece && others < LOOK_AHEAD; ++*rep) {
-        if (copies > 1 && chunk->count == copies)
+        if ((copies > 1 && chunk->count == copies) || must_claim(p) || (units > 0 && has_gap(p)))
             break;
         const enum fate fate = choose(&p->choice, job, *rep);
         others += fate != FATE_RUN;
-        if (fate == FATE_SKIP)
+        if (fate == FATE_HOLE && !add_hole(p))
+            break;
+        if (fate == FATE_SKIP || fate == FATE_HOLE)
             continue;
+        if (ranks_gather(p->run->ranks))
+            p->seq = p->choice.number - 1;
         const bool silent = fate == FATE_REPLAY;
         if (copy == NULL || copy->rep + copy->units != *rep || copy->silent != silent) {
             copy = chunk_copy(chunk, job);
@@ -209,7 +319,8 @@ static bool add_repeated(struct pipeline *p, const struct job *job, uint64_t rep
     const uint64_t limit = run->options->max_in_flight;
     const uint64_t piece = limit < CHUNK_UNITS ? limit : CHUNK_UNITS;
     for (uint64_t rep = 0; good && rep < repeat && run_halted(run) == HALT_NONE;) {
-        const uint64_t low = p->seq;
+        if (!claim(p))
+            break;
         struct chunk *chunk = cut_piece(p, base, job, &rep, repeat, piece);
         if (chunk == NULL) {
             run_halt(run, HALT_MEMORY);
@@ -217,7 +328,7 @@ static bool add_repeated(struct pipeline *p, const struct job *job, uint64_t rep
         } else if (chunk->count == 0) {
             chunk_release(chunk);
         } else {
-            good = submit(p, chunk, low);
+            good = submit(p, chunk, chunk->jobs[0]->first);
         }
     }
     chunk_release(base);
@@ -228,6 +339,8 @@ static bool add_repeated(struct pipeline *p, const struct job *job, uint64_t rep
 
 static void tell(struct pipeline *p, const struct line *line, const struct problem *problem)
 {
+    if (!ranks_first(p->run->ranks))
+        return; /* each rank finds it */
     progress_hide(p->progress);
     diag_print(stderr, input_name(p->run->input), line->number, line->text, line->len, problem);
     progress_release(p->progress);
@@ -254,7 +367,7 @@ static bool one_line(struct pipeline *p, const struct line *line, enum pipeline_
     struct problem problem;
     uint64_t repeat;
     *end = PIPELINE_HALTED;
-    if (!make_room(p, line->len))
+    if (!claim(p) || !make_room(p, line->len))
         return false;
     switch (reader_line(p->reader, line->text, line->len, line->number, p->chunk, &job, &repeat,
                         &problem)) {
@@ -276,7 +389,7 @@ static bool long_line(struct pipeline *p, const struct line *line, enum pipeline
     problem_at(&problem, 0, "this line is longer than %u bytes; give large inputs as \"@file\"",
                INPUT_LINE_MAX);
     *end = PIPELINE_HALTED;
-    return make_room(p, 0) && bad_line(p, &shown, NULL, &problem, end);
+    return claim(p) && make_room(p, 0) && bad_line(p, &shown, NULL, &problem, end);
 }
 
 static enum pipeline_end input_failed(struct pipeline *p, const struct javm_error *err)
@@ -322,6 +435,7 @@ enum pipeline_end pipeline_feed(struct run *run, struct reader *reader, struct p
     choice_begin(&p.choice, run);
     const enum pipeline_end end = read_lines(&p);
     choice_end(&p.choice);
+    fill_holes(&p);
     flush(&p); /* jobs before a bad line run; after a halt the workers skip them */
     if (end == PIPELINE_READ_ALL)
         atomic_store_explicit(&run->input_ended, true, memory_order_relaxed);

@@ -34,6 +34,8 @@ char *options_resume_command(const struct options *options)
     FILE *memory = open_memstream(&text, &len);
     if (memory == NULL)
         return NULL;
+    if (options->ranks > 0)
+        fprintf(memory, "mpirun -n %u ", options->ranks);
     fputs("javm-batch run", memory);
     if (!options->resume)
         fputs(" --resume", memory);

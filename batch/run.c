@@ -14,7 +14,9 @@
 #include "batch/outputs.h"
 #include "batch/partings.h"
 #include "batch/pipeline.h"
+#include "batch/ranks.h"
 #include "batch/report.h"
+#include "batch/results_folder.h"
 #include "batch/summary.h"
 #include "batch/trace.h"
 #include "batch/verify.h"
@@ -74,12 +76,14 @@ static char *base_of(const char *path)
 
 struct parts {
     struct run run;
+    struct options options; /* --mpi: this rank's */
     struct javm_dir_thread *dir;
     struct reader *reader;
     struct progress *progress;
     struct watcher *watcher;
     struct metrics *metrics;
     struct report *report;
+    struct rank_end others; /* --mpi: what rank 0 heard, or what another rank tells it */
 };
 
 static int fail_setup(enum javm_status status, const struct javm_error *err)
@@ -159,7 +163,11 @@ static int read_history(struct run *run)
     run->history = history_new();
     if (run->history == NULL)
         return no_memory();
-    const enum javm_status status = history_read(run->history, run->options->output, &whole, &err);
+    const struct options *options = run->options;
+    const enum javm_status status =
+        options->folder != NULL
+            ? results_folder_read(run->history, options->folder, options->output, &whole, &err)
+            : history_read(run->history, options->output, &whole, &err);
     if (status != JAVM_OK)
         return fail_setup(status, &err);
     sink_keep(run->sink, whole);
@@ -172,6 +180,12 @@ static bool consume(void *arg, const char *bytes, size_t len)
     return verify_lines(run->verify, bytes, len);
 }
 
+static bool hand_on(void *arg, const struct segment *segment)
+{
+    struct run *run = arg;
+    return ranks_send(run->ranks, segment);
+}
+
 static int open_sink(struct run *run)
 {
     const struct options *options = run->options;
@@ -181,14 +195,17 @@ static int open_sink(struct run *run)
         status = verify_open(options->second, &run->verify, &err);
     if (status != JAVM_OK)
         return fail_setup(status, &err);
+    const bool sends = ranks_gather(run->ranks) && !ranks_first(run->ranks);
     const struct sink_options sink_options = {
         .path = options->output,
         .input_fd = input_fd(run->input),
         .resume = options->resume,
         .consume = run->verify != NULL ? consume : NULL,
-        .ordered = options->ordered,
+        .hand_on = sends ? hand_on : NULL,
+        .ordered = options->ordered && !sends,
         /* A chunk more than may be in flight: the one that waits for room is numbered already. */
-        .window = options->max_in_flight + CHUNK_UNITS + CHUNK_JOBS,
+        .window = ranks_gather(run->ranks) ? RANKS_WINDOW
+                                           : options->max_in_flight + CHUNK_UNITS + CHUNK_JOBS,
         .failed = on_sink_failure,
         .arg = run};
     status = sink_open(&sink_options, &run->sink, &err);
@@ -252,7 +269,7 @@ static int set_up(struct parts *parts, const struct options *options)
     if (options->metrics != NULL &&
         (status = metrics_start(options->metrics, run, &parts->metrics, &err)) != JAVM_OK)
         return fail_setup(status, &err);
-    if (options->report != NULL && (status = report_start(run, &parts->report, &err)) != JAVM_OK) {
+    if (options->report != NULL && report_start(run, &parts->report, &err) != JAVM_OK) {
         complain("%s", err.text);
         return EXIT_UNFINISHED;
     }
@@ -415,6 +432,44 @@ static bool finish_trace(struct run *run)
     return written;
 }
 
+/* Rank 0 waits for the others and speaks for all; another one tells it what it came to. */
+static void join_ranks(struct run *run, struct summary *summary, struct rank_end *all,
+                       enum pipeline_end *end)
+{
+    if (!ranks_first(run->ranks))
+        return;
+    summary->totals = all->totals;
+    summary->announced += all->announced;
+    summary->lines_written += all->lines;
+    summary->bytes_written += all->bytes;
+    for (uint32_t i = 0; i < all->samples; i++) {
+        const unsigned at = atomic_fetch_add_explicit(&run->samples, 1, memory_order_relaxed);
+        if (at < SAMPLES)
+            memcpy(run->sample[at], all->sample[i], SAMPLE_SIZE);
+    }
+    if (*end == PIPELINE_READ_ALL && all->bad)
+        *end = PIPELINE_BAD;
+    if (all->broken)
+        *end = PIPELINE_BROKEN;
+}
+
+static int tell_first(struct run *run, const struct summary *summary, enum pipeline_end end,
+                      struct rank_end *mine)
+{
+    const unsigned samples = atomic_load_explicit(&run->samples, memory_order_relaxed);
+    *mine = (struct rank_end){.totals = summary->totals,
+                              .lines = ranks_gather(run->ranks) ? 0 : summary->lines_written,
+                              .bytes = ranks_gather(run->ranks) ? 0 : summary->bytes_written,
+                              .announced = summary->announced,
+                              .halt = summary->halt,
+                              .broken = end == PIPELINE_BROKEN,
+                              .bad = end == PIPELINE_BAD,
+                              .samples = samples < SAMPLES ? samples : SAMPLES};
+    memcpy(mine->sample, run->sample, sizeof mine->sample);
+    ranks_tell(run->ranks, mine);
+    return EXIT_FINE; /* rank 0 has the code of all */
+}
+
 static int finish(struct parts *parts, enum pipeline_end end)
 {
     struct run *run = &parts->run;
@@ -424,6 +479,8 @@ static int finish(struct parts *parts, enum pipeline_end end)
     javm_sched_wait(run->sched);
     worker_end_rescue(run);
     javm_sched_wait(run->sched); /* for what a rescue handed back just before */
+    if (run->ranks != NULL && ranks_first(run->ranks))
+        ranks_await(run->ranks, &parts->others);
     collect_sched(run, &summary);
     const bool written = sink_close(run->sink, &sink_err);
     summary.seconds = (double)(clock_ns() - run->started_ns) / 1e9;
@@ -440,8 +497,10 @@ static int finish(struct parts *parts, enum pipeline_end end)
     collect_vms(run, &summary);
     collect_caps(parts->dir, &summary);
     const bool saved = collect_natives(run, &summary, &cache_err);
-    run_totals(run, &summary.totals, true);
     summary.announced = atomic_load_explicit(&run->announced, memory_order_relaxed);
+    if (run->ranks != NULL)
+        join_ranks(run, &summary, &parts->others, &end);
+    run_totals(run, &summary.totals, true);
     summary.resumed = run->resumed;
     summary.strangers = run->history == NULL ? 0 : history_count(run->history);
     summary.input_ended = end == PIPELINE_READ_ALL;
@@ -449,6 +508,11 @@ static int finish(struct parts *parts, enum pipeline_end end)
     if (getrusage(RUSAGE_SELF, &usage) == 0)
         summary.peak_bytes = (uint64_t)usage.ru_maxrss * 1024;
     summary.exit_code = exit_code(&summary, run, end);
+    if (!ranks_first(run->ranks)) {
+        if (!written)
+            tell_sink_failure(&summary, &sink_err);
+        return tell_first(run, &summary, end, &parts->others);
+    }
     progress_hide(parts->progress);
     if (!written)
         tell_sink_failure(&summary, &sink_err);
@@ -484,15 +548,45 @@ static int finish(struct parts *parts, enum pipeline_end end)
     return summary.exit_code;
 }
 
+/* Rank 0 first: what is wrong with the command is said once, and it has its results file. The
+ * others have read what there is in it before any rank begins. */
+static int set_up_ranks(struct parts *parts, const struct options *options)
+{
+    struct run *run = &parts->run;
+    struct javm_error err;
+    parts->options = *options;
+    parts->options.progress = PROGRESS_NONE;
+    watcher_block_signals();
+    const enum javm_status status = ranks_open(run, &parts->options, &run->ranks, &err);
+    if (run->ranks == NULL)
+        return fail_setup(status, &err);
+    int code = status == JAVM_OK ? EXIT_FINE : fail_setup(status, &err);
+    if (code == EXIT_FINE && ranks_first(run->ranks))
+        code = set_up(parts, &parts->options);
+    int all = ranks_agree(run->ranks, code);
+    if (all == EXIT_FINE && !ranks_first(run->ranks))
+        code = set_up(parts, &parts->options);
+    if (all == EXIT_FINE && code == EXIT_FINE && ranks_begin(run->ranks, &err) != JAVM_OK)
+        code = fail_setup(err.status, &err);
+    if (all == EXIT_FINE)
+        all = ranks_agree(run->ranks, code);
+    if (all == EXIT_FINE)
+        ranks_go(run->ranks);
+    return all;
+}
+
 int run_batch(const struct options *options)
 {
     struct parts *parts = calloc(1, sizeof *parts);
     if (parts == NULL)
         return no_memory();
-    int code = set_up(parts, options);
+    parts->run.stop_fd = -1;
+    int code = options->mpi ? set_up_ranks(parts, options) : set_up(parts, options);
     if (code == EXIT_FINE)
         code = finish(parts, pipeline_feed(&parts->run, parts->reader, parts->progress));
+    struct ranks *ranks = parts->run.ranks;
     dispose(parts);
     free(parts);
+    ranks_close(ranks);
     return code;
 }

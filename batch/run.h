@@ -19,6 +19,7 @@
 struct chains;
 struct history;
 struct partings;
+struct ranks;
 struct trace;
 struct verify;
 struct worker;
@@ -38,6 +39,7 @@ struct run {
     struct verify *verify;     /* verify: the writer's until the sink is closed */
     struct partings *partings; /* --bisect, else NULL */
     struct trace *trace;       /* --trace, else NULL */
+    struct ranks *ranks;       /* --mpi, else NULL */
     struct javm_directory *dir;
     struct javm_sched *sched;
     struct sink *sink;

@@ -39,6 +39,6 @@ void series_use(const struct series *series, unsigned row, unsigned workers,
         const uint64_t busy = to->busy_ns[row] - from->busy_ns[row] + before;
         const uint64_t here = busy < room ? busy : room;
         before = busy - here;
-        use[i - 1] = room == 0 ? 0 : (uint16_t)((double)here * 1000 / (double)room + 0.5);
+        use[i - 1] = room == 0 ? 0 : (uint16_t)((double)here * 1000 / (double)room);
     }
 }

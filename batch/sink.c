@@ -43,6 +43,7 @@ struct sink {
     const char *name;
     void (*on_failure)(void *arg);
     bool (*consume)(void *arg, const char *bytes, size_t len);
+    bool (*hand_on)(void *arg, const struct segment *segment);
     void *arg;
     pthread_t writer;
 
@@ -152,7 +153,7 @@ static void flush_all(struct sink *sink)
     publish(sink);
 }
 
-static void append(struct sink *sink, struct segment *segment)
+static void put_in_block(struct sink *sink, const struct segment *segment)
 {
     if (segment->len > BLOCK_BYTES - sink->block_len)
         write_block(sink);
@@ -167,6 +168,14 @@ static void append(struct sink *sink, struct segment *segment)
     }
     if (sink->block_len >= WRITE_BYTES)
         write_block(sink);
+}
+
+static void append(struct sink *sink, struct segment *segment)
+{
+    if (sink->hand_on == NULL)
+        put_in_block(sink, segment);
+    else if (!has_failed(sink) && !sink->hand_on(sink->arg, segment))
+        fail(sink);
     /* Relaxed: the bound that it serves is approximate. */
     atomic_fetch_sub_explicit(&sink->pending, segment->len, memory_order_relaxed);
     /* Sequentially consistent, partner: sink_wait. */
@@ -380,7 +389,7 @@ static enum javm_status open_output(struct sink *sink, const struct sink_options
 {
     struct stat out;
     sink->name = options->path;
-    if (sink->consume != NULL)
+    if (sink->consume != NULL || sink->hand_on != NULL)
         return JAVM_OK;
     sink->own_fd = strcmp(options->path, "-") != 0;
     if (!sink->own_fd)
@@ -463,6 +472,7 @@ enum javm_status sink_open(const struct sink_options *options, struct sink **out
     sink->ordered = options->ordered;
     sink->on_failure = options->failed;
     sink->consume = options->consume;
+    sink->hand_on = options->hand_on;
     sink->arg = options->arg;
     enum javm_status status = open_output(sink, options, err);
     if (status == JAVM_OK &&

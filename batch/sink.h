@@ -33,6 +33,9 @@ struct sink_options {
     /* Instead of a file (path is only a name then): called with whole lines, from the writer's
      * thread. False: it failed, errno says why. */
     bool (*consume)(void *arg, const char *bytes, size_t len);
+    /* Instead of a file: called with each segment, from the writer's thread; not with ordered. As
+     * consume. */
+    bool (*hand_on)(void *arg, const struct segment *segment);
     bool ordered;
     uint64_t window; /* ordered: no two sequence numbers in flight are further apart */
     /* Called once, from the writer's thread, when writing failed. */

@@ -68,8 +68,10 @@ void summary_print(FILE *to, const struct summary *s, const struct run *run)
             options->command == COMMAND_VERIFY ? " against "
             : strcmp(options->path, "-") == 0  ? ""
                                                : " -> ",
-            options->command == COMMAND_VERIFY || strcmp(options->path, "-") != 0 ? options->output
-                                                                                  : "");
+            options->folder != NULL ? options->folder
+            : options->command == COMMAND_VERIFY || strcmp(options->path, "-") != 0
+                ? options->output
+                : "");
     row(to, "jobs", "%s", text_grouped(a, s->totals.done));
     for (unsigned i = 0; i < OUTCOME_COUNT; i++)
         if (s->totals.exits[i] > 0)
@@ -92,6 +94,8 @@ void summary_print(FILE *to, const struct summary *s, const struct run *run)
     if (options->command != COMMAND_VERIFY)
         row(to, "results", "%s lines, %s", text_grouped(a, s->lines_written),
             text_size(b, s->bytes_written));
+    if (options->ranks > 0)
+        row(to, "ranks", "%u; what follows is of the first one", options->ranks);
     row(to, "workers", "%u, %s steals", s->workers,
         text_grouped(a, s->sched.steals_l3 + s->sched.steals_node + s->sched.steals_far));
     print_native(to, &s->native);

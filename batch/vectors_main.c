@@ -202,7 +202,7 @@ static enum parsed parse_options(int argc, char **argv, struct session *s)
             printf("%s\n%s", usage, help);
             return PARSED_DONE;
         case 'V':
-            puts("javm-vectors " JAVM_VERSION);
+            printf("javm-vectors %s\n%s", JAVM_VERSION, javm_build_facts());
             return PARSED_DONE;
         default:
             fputs(usage, stderr);

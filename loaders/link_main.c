@@ -236,7 +236,7 @@ static int parse(int argc, char **argv, struct command *command)
             fputs(usage, stdout);
             return EXIT_FINE;
         case OPT_VERSION:
-            puts("javm-link " JAVM_VERSION);
+            printf("javm-link %s\n%s", JAVM_VERSION, javm_build_facts());
             return EXIT_FINE;
         default: /* getopt has said what is wrong */
             fputs("Try 'javm-link --help'.\n", stderr);

@@ -87,18 +87,18 @@ def check_options():
         command = [os.path.join(BUILD, path), "--help"]
         if name == "javm-cc":
             command.insert(0, "sh")
-        helped = options_of(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+        text = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+        helped = options_of(text)
         page = read(f"docs/man/{name}.1").replace("\\-", "-")
         paged = options_of(re.sub(r"Fl -", "--", page))
         for option in sorted(helped ^ paged):
             where = "its manual page does not" if option in helped else "--help does not"
             problem(f"{name} {option}: {where} name it")
-        if name == "javm-batch":
-            for shell in ("javm-batch.bash", "_javm-batch", "javm-batch.fish"):
-                completion = read(f"scripts/completions/{shell}")
-                for option in sorted(helped):
-                    if option not in completion and f"-l {option[2:]}" not in completion:
-                        problem(f"scripts/completions/{shell} lacks {option}")
+        for shell in (f"{name}.bash", f"_{name}", f"{name}.fish"):
+            completion = read(f"scripts/completions/{shell}")
+            for option in sorted(options_of(re.sub(r"^\S.*", "", text, flags=re.M))):  # prose names others' options, too
+                if option not in completion and f"-l {option[2:]}" not in completion:
+                    problem(f"scripts/completions/{shell} lacks {option}")
 
 
 def main():

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what building, testing and rebuilding the guests needs and what is missing, from Debian 12.
 #   install-deps.sh           what `make demo` and `make test` need
-#   install-deps.sh --tools   besides, clang with its checkers and fuzzing runtime, valgrind, gdb, a browser
+#   install-deps.sh --tools   besides, clang with its checkers and fuzzing runtime, valgrind, gdb, a browser, debootstrap, Open MPI
 #   install-deps.sh --guests  besides, the cross tools that rebuild guest/prebuilt
 #   install-deps.sh --check   installs nothing; fails and names what is missing
 set -eu
@@ -10,7 +10,7 @@ build="gcc g++ make cmake ninja-build pkg-config git ca-certificates
 libck-dev libjemalloc-dev libhwloc-dev libbenchmark-dev libcriterion-dev libsodium-dev libsimdjson-dev
 zlib1g-dev libzstd-dev libelf-dev libcapstone-dev zstd python3 qemu-user spin"
 tools="clang clang-format clang-tidy libclang-rt-14-dev valgrind gdb
-chromium fonts-dejavu-core"
+chromium fonts-dejavu-core dpkg-dev debootstrap libopenmpi-dev openmpi-bin procps"
 guests="clang-19 lld-19 llvm-19"
 
 packages="$build"

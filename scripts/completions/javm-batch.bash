@@ -11,7 +11,7 @@ _javm_batch() {
     --shard | --metrics | --host-call | --gas | --timeout | --workers | --max-in-flight) return ;;
     esac
     if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W "--gas --timeout --engine --gas-model --post --host-call --output --resume --bisect --shard --ordered
+        COMPREPLY=($(compgen -W "--gas --timeout --engine --gas-model --post --host-call --output --resume --bisect --shard --mpi --ordered
             --reproducible --stats --trace --report --metrics --save-chains --keep-going --fail-fast --workers --max-in-flight --numa
             --isolation --cache --perf-map --progress --asm --help --version" -- "$cur"))
     else

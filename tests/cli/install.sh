@@ -12,11 +12,26 @@ cmake --install "$BUILD" --prefix "$DIR/first" >/dev/null
 mv "$DIR/first" "$DIR/moved"
 cd "$DIR/moved"
 for file in bin/javm-batch bin/javm-link bin/javm-cc bin/javm-vectors share/man/man1/javm-batch.1 share/man/man1/javm-cc.1 \
-    share/man/man1/javm-link.1 share/man/man1/javm-vectors.1 share/bash-completion/completions/javm-batch \
-    share/zsh/site-functions/_javm-batch share/fish/vendor_completions.d/javm-batch.fish share/javm/guest/guest.ld \
+    share/man/man1/javm-link.1 share/man/man1/javm-vectors.1 share/javm/guest/guest.ld \
+    share/javm/demo/jobs.ndjson.zst \
     share/javm/guest/include/javm_guest.h share/javm/prebuilt/fib.jimg; do
     [ -s "$file" ] || { echo "not installed: $file"; exit 1; }
 done
+for program in bin/*; do
+    name=${program##*/}
+    [ "$name" != javm-batch-mpi ] || continue # javm-batch --mpi starts it
+    for file in share/man/man1/$name.1 share/bash-completion/completions/$name share/zsh/vendor-completions/_$name \
+        share/fish/vendor_completions.d/$name.fish; do
+        [ -s "$file" ] || { echo "not installed: $file"; exit 1; }
+    done
+    bash -n "share/bash-completion/completions/$name"
+done
+for library in $(find . -name 'libjavm.so.*.*'); do
+    nm -D --defined-only "$library" | awk '{ print $NF }' >exported
+    grep -q '^javm_vm_invoke@@JAVM_0$' exported || { echo "$library does not export javm_vm_invoke with its version"; exit 1; }
+    ! grep -vE '^((javm|JAVM)_[A-Za-z0-9_]+@@)?JAVM_0$' exported || { echo "$library exports more than its own"; exit 1; }
+done
+[ -s exported ] || { echo "no shared library"; exit 1; }
 
 PKG_CONFIG_PATH=$(dirname "$(find "$PWD" -name javm.pc)")
 export PKG_CONFIG_PATH

@@ -1,13 +1,19 @@
 #!/bin/sh
-# Defect that this would catch: an example in docs/jobs.md that no longer runs, or whose output is not what the program
-# prints.
+# Defect that this would catch: an example in docs/jobs.md or docs/tutorial.md that no longer runs, or whose output is not what the
+# program prints.
 #
-#   jobs_doc.sh JAVM_BATCH MKIMAGE DOCUMENT FOLDER_OF_PREBUILT_IMAGES MKPVM
+#   jobs_doc.sh JAVM_BATCH MKIMAGE DOCUMENT FOLDER_OF_PREBUILT_IMAGES MKPVM [JAVM_CC]
+# With JAVM_CC the document compiles guests; without clang 19 the test is shown as skipped.
 # In the document, ```file NAME begins a file's content and ```session a command after "$ " with its output.
 DOCUMENT=$3
 PREBUILT=$4
-HERE=$(cd "$(dirname "$0")" && pwd)
 MKPVM=$5
+CC=${6:-}
+if [ -n "$CC" ] && { ! command -v clang-19 || ! command -v ld.lld-19; } >/dev/null; then
+    echo "SKIPPED: ${DOCUMENT##*/} needs clang-19 and ld.lld-19 (scripts/install-deps.sh --guests)"
+    exit 77
+fi
+HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/lib.sh"
 "$MKPVM" . || exit 1
 mkdir programs
@@ -21,13 +27,14 @@ awk '
     to != "" { print >to }
 ' "$DOCUMENT"
 
-javm_batch() {
-    "$PROGRAM" "$@"
-}
+mkdir bin
+ln -s "$PROGRAM" bin/javm-batch
+printf '#!/bin/sh\nexec sh "%s" "$@"\n' "$CC" >bin/javm-cc
+chmod +x bin/javm-cc
+PATH=$DIR/bin:$PATH
 
 N=1
 while [ -f "command.$N" ]; do
-    sed -i 's/^javm-batch/javm_batch/' "command.$N"
     # shellcheck source=/dev/null
     . "./command.$N" >got 2>err
     check "$(cat "command.$N")" diff -u "expected.$N" got

@@ -23,6 +23,10 @@ for option in gas timeout engine gas-model post output ordered reproducible stat
 done
 run 0 --version
 check "version" grep -q '^javm-batch [0-9]*\.[0-9]*\.[0-9]*$' out
+check "compiler" grep -qE '^compiler  (GNU|Clang) [0-9.]+$' out
+check "flags" grep -q '^flags     -' out
+check "MPI" grep -qE '^mpi       (yes|no)$' out
+check "sources" [ "$(sed -n 's/^sources   //p' out)" = "$(sh "$HERE/../../scripts/source-hash.sh")" ]
 
 refuse 'expected a jobs file'
 refuse 'expected a jobs file' run
@@ -48,7 +52,7 @@ refuse "--cache: expected a value" jobs.ndjson --cache
 refuse "--trace: not an option of this command" info --trace t demo.jimg
 refuse "--cache: not an option of this command" info --cache c demo.jimg
 refuse "--gas: not an option of this command" info --gas 5 demo.jimg
-for option in mpi 'mem-limit 1'; do
+for option in 'mem-limit 1'; do
     name=${option%%[ =]*}
     # shellcheck disable=SC2086
     refuse "--$name is not in this version" --$option jobs.ndjson
