@@ -25,6 +25,11 @@ __attribute__((format(printf, 2, 3))) static void set_error(struct result *resul
     result->fields = 1u << FIELD_EXIT | 1u << FIELD_ERROR;
 }
 
+void execute_failed(struct result *result, const char *text)
+{
+    set_error(result, "%s", text);
+}
+
 void result_clear(struct result *result)
 {
     javm_cap_release(result->slot0);
@@ -320,6 +325,7 @@ void execute(struct javm_vm *vm, struct javm_dir_thread *dir, const struct job *
     result->output_null = false;
     result->output_len = 0;
     result->gas_before = 0;
+    result->ns = 0;
     result->error[0] = '\0';
     if (job->error != NULL) {
         set_error(result, "%.*s", (int)job->error_len, job->error);

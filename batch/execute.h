@@ -24,5 +24,7 @@ void execute(struct javm_vm *vm, struct javm_dir_thread *dir, const struct job *
 /* May the job, on its own, publish something besides its result? */
 bool execute_publishes(const struct job *job);
 void result_clear(struct result *result);
+/* Make it an error with this text, whatever it was. */
+void execute_failed(struct result *result, const char *text);
 
 #endif

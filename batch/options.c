@@ -35,6 +35,7 @@ enum option_id {
     OPT_ASM,
     OPT_ISOLATION,
     OPT_RESUME,
+    OPT_RETRY_CRASHED,
     OPT_SHARD,
     OPT_LATER
 };
@@ -65,6 +66,7 @@ static const struct option OPTIONS[] = {
     {"asm", no_argument, NULL, OPT_ASM},
     {"isolation", required_argument, NULL, OPT_ISOLATION},
     {"resume", no_argument, NULL, OPT_RESUME},
+    {"retry-crashed", no_argument, NULL, OPT_RETRY_CRASHED},
     {"shard", required_argument, NULL, OPT_SHARD},
     /* Known, but not in this version; optional, so that a value or none both reach the message. */
     {"report", optional_argument, NULL, OPT_LATER},
@@ -144,9 +146,8 @@ static bool set_mode(int id, const char *text, struct options *options)
         return index >= 0;
     case OPT_ISOLATION:
         index = choice("isolation", text, ISOLATION);
-        return index == 1   ? not_yet("--isolation process")
-               : index == 2 ? not_yet("--isolation kvm")
-                            : index == 0;
+        options->isolated = index == 1;
+        return index == 2 ? not_yet("--isolation kvm") : index >= 0;
     case OPT_NUMA:
         index = choice("numa", text, NUMA);
         options->numa = index == 1 ? JAVM_NUMA_OFF : JAVM_NUMA_AUTO;
@@ -241,6 +242,9 @@ static bool set_option(int id, int index, struct options *options)
     case OPT_RESUME:
         options->resume = true;
         return true;
+    case OPT_RETRY_CRASHED:
+        options->retry_crashed = true;
+        return true;
     case OPT_SHARD:
         return set_shard(optarg, options);
     case OPT_KEEP_GOING:
@@ -268,7 +272,7 @@ static bool fits(enum command command, int id)
         return id != OPT_ASM;
     case COMMAND_VERIFY: /* it writes no results */
         return id != OPT_ASM && id != OPT_OUTPUT && id != OPT_ORDERED && id != OPT_REPRODUCIBLE &&
-               id != OPT_RESUME;
+               id != OPT_RESUME && id != OPT_RETRY_CRASHED;
     case COMMAND_COMPARE:
         return false;
     case COMMAND_INFO:
@@ -324,6 +328,21 @@ char *options_default_output(const struct options *options)
     return asprintf(&name, "%.*s%s.results.ndjson", (int)len, jobs, shard) < 0 ? NULL : name;
 }
 
+/* Options that make no sense together. */
+static bool consistent(const struct options *options)
+{
+    if (options->isolated && (options->cache != NULL || options->perf_map)) {
+        complain("%s needs files, which the processes of --isolation process do not have",
+                 options->cache != NULL ? "--cache" : "--perf-map");
+        return false;
+    }
+    if (options->retry_crashed && !options->resume) {
+        complain("--retry-crashed goes with --resume");
+        return false;
+    }
+    return true;
+}
+
 static enum options_end finish(int argc, char **argv, struct options *options)
 {
     static const char *const WANTED[] = {[COMMAND_RUN] = "a jobs file",
@@ -342,6 +361,8 @@ static enum options_end finish(int argc, char **argv, struct options *options)
                  argv[optind + wanted]);
         return bad();
     }
+    if (!consistent(options))
+        return bad();
     options->path = argv[optind];
     if (wanted == 2)
         options->second = argv[optind + 1];

@@ -36,6 +36,7 @@ struct options {
     enum progress_mode progress;
     uint64_t gas, timeout_ms, max_in_flight;
     uint64_t shard, shards; /* jobs whose number mod shards is shard */
+    bool isolated, retry_crashed;
     bool ordered, reproducible, post, keep_going, fail_fast, perf_map, disassemble, resume;
     /* The command line without the word of the command, to be shown again. Borrowed. */
     char **words;

@@ -10,6 +10,7 @@
 #include "batch/chain.h"
 #include "batch/diag.h"
 #include "batch/history.h"
+#include "batch/isolate.h"
 #include "batch/metrics.h"
 #include "batch/outputs.h"
 #include "batch/pipeline.h"
@@ -127,6 +128,24 @@ static int start_engine(struct run *run)
     return EXIT_FINE;
 }
 
+/* Before anything else is in memory: what is forked later has what is there now. */
+static int isolate_first(struct run *run)
+{
+    struct javm_error err;
+    run->engine = run->options->engine;
+    if (!run->options->isolated)
+        return EXIT_FINE;
+    int code = start_engine(run); /* does the engine work here? */
+    natives_free(run->natives);
+    run->natives = NULL;
+    if (code == EXIT_FINE &&
+        isolation_open(run->options, run->engine, &run->isolation, &err) != JAVM_OK) {
+        complain("--isolation process: %s", err.text);
+        code = EXIT_UNFINISHED;
+    }
+    return code;
+}
+
 static int start_workers(struct parts *parts)
 {
     struct run *run = &parts->run;
@@ -155,7 +174,8 @@ static int read_history(struct run *run)
     run->history = history_new();
     if (run->history == NULL)
         return no_memory();
-    const enum javm_status status = history_read(run->history, run->options->output, &whole, &err);
+    const enum javm_status status =
+        history_read(run->history, run->options->output, run->options->retry_crashed, &whole, &err);
     if (status != JAVM_OK)
         return fail_setup(status, &err);
     sink_keep(run->sink, whole);
@@ -202,6 +222,9 @@ static int set_up(struct parts *parts, const struct options *options)
     run->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (run->stop_fd < 0)
         return no_memory();
+    int code = isolate_first(run);
+    if (code != EXIT_FINE)
+        return code;
     enum javm_status status = input_open(options->path, &run->input, &err);
     if (status != JAVM_OK)
         return fail_setup(status, &err);
@@ -215,10 +238,10 @@ static int set_up(struct parts *parts, const struct options *options)
     parts->dir = javm_directory_join(run->dir);
     if (parts->dir == NULL)
         return no_memory();
-    int code = open_reader(parts);
+    code = open_reader(parts);
     if (code != EXIT_FINE)
         return code;
-    code = start_engine(run);
+    code = run->isolation == NULL ? start_engine(run) : EXIT_FINE;
     if (code != EXIT_FINE)
         return code;
     watcher_block_signals();
@@ -266,6 +289,7 @@ static void dispose(struct parts *parts)
         free(worker);
         worker = next;
     }
+    isolation_close(run->isolation);
     trace_free(run->trace);
     natives_free(run->natives);
     history_free(run->history);
@@ -313,6 +337,11 @@ static void collect_vms(struct run *run, struct summary *summary)
         summary->vm.decode_ns += worker->vm_stats.decode_ns;
         summary->vm.program_bytes += worker->vm_stats.program_bytes;
         summary->vm.pages_touched += worker->vm_stats.pages_touched;
+        summary->native.programs += worker->native_stats.programs;
+        summary->native.regions += worker->native_stats.regions;
+        summary->native.code_bytes += worker->native_stats.code_bytes;
+        summary->native.compiled_bytes += worker->native_stats.compiled_bytes;
+        summary->native.compile_ns += worker->native_stats.compile_ns;
     }
 }
 
