@@ -4,14 +4,14 @@ _javm_batch() {
     case $prev in
     --engine) COMPREPLY=($(compgen -W "interp jit" -- "$cur")) && return ;;
     --numa) COMPREPLY=($(compgen -W "auto off" -- "$cur")) && return ;;
-    --isolation) COMPREPLY=($(compgen -W "thread" -- "$cur")) && return ;;
+    --isolation) COMPREPLY=($(compgen -W "thread process" -- "$cur")) && return ;;
     --progress) COMPREPLY=($(compgen -W "auto bar plain none" -- "$cur")) && return ;;
     --gas-model) COMPREPLY=($(compgen -W "exec full" -- "$cur")) && return ;;
     --cache) COMPREPLY=($(compgen -d -- "$cur")) && return ;;
     --shard | --metrics | --gas | --timeout | --workers | --max-in-flight) return ;;
     esac
     if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W "--gas --timeout --engine --gas-model --post --output --resume --shard --ordered
+        COMPREPLY=($(compgen -W "--gas --timeout --engine --gas-model --post --output --resume --retry-crashed --shard --ordered
             --reproducible --stats --trace --metrics --save-chains --keep-going --fail-fast --workers --max-in-flight --numa
             --isolation --cache --perf-map --progress --asm --help --version" -- "$cur"))
     else
