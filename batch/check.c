@@ -93,8 +93,11 @@ static int check_with(struct javm_dir_thread *dir, const struct options *options
         return status == JAVM_E_NOMEM ? 3 : 2;
     }
     struct chains *chains = chains_new();
-    const struct reader_options reader_options = {options->gas, options->post, chains,
-                                                  &options->stubs};
+    const struct reader_options reader_options = {.gas = options->gas,
+                                                  .post = options->post,
+                                                  .isolated = options->isolated,
+                                                  .chains = chains,
+                                                  .stubs = &options->stubs};
     const char *slash = strcmp(options->path, "-") == 0 ? NULL : strrchr(options->path, '/');
     char *base = strndup(options->path, slash == NULL ? 0 : (size_t)(slash - options->path) + 1);
     if (base != NULL && chains != NULL)

@@ -295,7 +295,7 @@ const struct target *definitions_program(struct definitions *defs, const struct 
     }
     memcpy(name, MARK, mark);
     memcpy(name + mark, node->text, node->text_len);
-    const struct definition *known = *place(defs, name, mark + node->text_len);
+    const struct definition *known = find(defs, name, mark + node->text_len);
     if (known != NULL)
         found = &known->target;
     else if (load_target(defs, node, "program", &hash, &target, problem))

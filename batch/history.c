@@ -190,6 +190,7 @@ enum javm_status results_read(struct input *input, const struct result_reader *r
 /* Lines whose part of the file is not known to be whole yet. */
 struct collector {
     struct history *history;
+    bool retry_crashed;
     uint64_t *waiting; /* hashes, with FAILED_BIT */
     size_t count, capacity;
 };
@@ -204,6 +205,8 @@ static bool collect(void *arg, const struct line *line, const struct result_head
                     struct javm_error *err)
 {
     struct collector *collector = arg;
+    if (head->crashed && collector->retry_crashed)
+        return true; /* as if it had no line */
     if (collector->count == collector->capacity) {
         const size_t capacity = collector->capacity * 2 + 256;
         uint64_t *more = realloc(collector->waiting, capacity * sizeof *more);
@@ -229,11 +232,11 @@ static bool commit(void *arg, struct javm_error *err)
     return true;
 }
 
-enum javm_status history_read(struct history *history, const char *path, uint64_t *whole,
-                              struct javm_error *err)
+enum javm_status history_read(struct history *history, const char *path, bool retry_crashed,
+                              uint64_t *whole, struct javm_error *err)
 {
     struct input *input;
-    struct collector collector = {history, NULL, 0, 0};
+    struct collector collector = {history, retry_crashed, NULL, 0, 0};
     const struct result_reader reader = {collect, commit, &collector};
     enum javm_status status = input_open_results(path, &input, err);
     if (status != JAVM_OK)

@@ -42,7 +42,7 @@ enum javm_status results_read(struct input *input, const struct result_reader *r
 
 /* What `path` holds of jobs, each under the hash of its head->key_len first bytes. *whole: how much
  * of the file is whole; a line or frame behind that is torn. FORMAT, IO, NOMEM. */
-enum javm_status history_read(struct history *history, const char *path, uint64_t *whole,
-                              struct javm_error *err);
+enum javm_status history_read(struct history *history, const char *path, bool retry_crashed,
+                              uint64_t *whole, struct javm_error *err);
 
 #endif

@@ -44,6 +44,7 @@ enum option_id {
     OPT_ISOLATION,
     OPT_BISECT,
     OPT_RESUME,
+    OPT_RETRY_CRASHED,
     OPT_SHARD,
     OPT_MPI,
     OPT_LATER
@@ -78,6 +79,7 @@ static const struct option OPTIONS[] = {
     {"isolation", required_argument, NULL, OPT_ISOLATION},
     {"bisect", no_argument, NULL, OPT_BISECT},
     {"resume", no_argument, NULL, OPT_RESUME},
+    {"retry-crashed", no_argument, NULL, OPT_RETRY_CRASHED},
     {"shard", required_argument, NULL, OPT_SHARD},
     {"mpi", no_argument, NULL, OPT_MPI},
     /* Known, but not in this version; optional, so that a value or none both reach the message. */
@@ -156,9 +158,8 @@ static bool set_mode(int id, const char *text, struct options *options)
         return index >= 0;
     case OPT_ISOLATION:
         index = choice("isolation", text, ISOLATION);
-        return index == 1   ? not_yet("--isolation process")
-               : index == 2 ? not_yet("--isolation kvm")
-                            : index == 0;
+        options->isolated = index == 1;
+        return index == 2 ? not_yet("--isolation kvm") : index >= 0;
     case OPT_NUMA:
         index = choice("numa", text, NUMA);
         options->numa = index == 1 ? JAVM_NUMA_OFF : JAVM_NUMA_AUTO;
@@ -275,6 +276,9 @@ static bool set_option(int id, int index, struct options *options)
     case OPT_RESUME:
         options->resume = true;
         return true;
+    case OPT_RETRY_CRASHED:
+        options->retry_crashed = true;
+        return true;
     case OPT_SHARD:
         return set_shard(optarg, options);
     case OPT_MPI:
@@ -305,7 +309,7 @@ static bool fits(enum command command, int id)
         return id != OPT_ASM && id != OPT_BISECT;
     case COMMAND_VERIFY: /* it writes no results */
         return id != OPT_ASM && id != OPT_OUTPUT && id != OPT_ORDERED && id != OPT_REPRODUCIBLE &&
-               id != OPT_RESUME && id != OPT_MPI;
+               id != OPT_RESUME && id != OPT_RETRY_CRASHED && id != OPT_MPI;
     case COMMAND_COMPARE:
         return false;
     case COMMAND_INFO:
@@ -372,12 +376,32 @@ static bool fits_ranks(const struct options *options)
                  {"--metrics", options->metrics != NULL},
                  {"--save-chains", options->save_chains != NULL},
                  {"--shard", options->shards > 1},
+                 {"--isolation process", options->isolated},
                  {"jobs from standard input", strcmp(options->path, "-") == 0}};
     for (size_t i = 0; options->mpi && i < sizeof alone / sizeof *alone; i++)
         if (alone[i].named) {
             complain("--mpi: %s cannot be had with it", alone[i].name);
             return false;
         }
+    return true;
+}
+
+/* Options that make no sense together. */
+static bool consistent(const struct options *options)
+{
+    if (options->isolated && (options->cache != NULL || options->perf_map)) {
+        complain("%s needs files, which the processes of --isolation process do not have",
+                 options->cache != NULL ? "--cache" : "--perf-map");
+        return false;
+    }
+    if (options->isolated && options->bisect) {
+        complain("--bisect compares engines in this process: not with --isolation process");
+        return false;
+    }
+    if (options->retry_crashed && !options->resume) {
+        complain("--retry-crashed goes with --resume");
+        return false;
+    }
     return true;
 }
 
@@ -399,6 +423,8 @@ static enum options_end finish(int argc, char **argv, struct options *options)
                  argv[optind + wanted]);
         return bad();
     }
+    if (!consistent(options))
+        return bad();
     options->path = argv[optind];
     if (wanted == 2)
         options->second = argv[optind + 1];

@@ -370,6 +370,10 @@ static bool read_job(struct reader *reader, const struct fields *fields, struct 
            : !read_target(reader, fields, &members, job, problem) ||
                  !check_foreign(&members, job, problem) || !check_entry(&members, job, problem))
         return false;
+    if (reader->options.isolated && (v2 || job->target->foreign != NULL))
+        return problem_at(problem, (v2 ? members.v2 : nodes)->offset,
+                          "programs of the JAR v2 kernel and PVM programs do not run with "
+                          "--isolation process");
     const bool fresh =
         !v2 && !job->target->paused && (job->chain == NULL || job->chain->target == NULL);
     if (!v2 && !read_endpoint(members.endpoint, fresh, job, problem))

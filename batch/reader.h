@@ -11,7 +11,7 @@ struct reader;
 
 struct reader_options {
     uint64_t gas; /* for jobs that name none */
-    bool post;
+    bool post, isolated;
     struct chains *chains;             /* borrowed */
     const struct foreign_stubs *stubs; /* borrowed; NULL: none */
 };

@@ -61,7 +61,7 @@ void result_begin(struct result *result)
     result->import = result->reason = NULL;
     result->output_null = false;
     result->output_len = 0;
-    result->gas_before = 0;
+    result->gas_before = result->ns = 0;
     result->storage_differs = false;
     result->storage = result->calls = (struct job_text){NULL, 0};
     result->storage_expected = result->storage_got = result->storage;

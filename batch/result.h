@@ -23,6 +23,7 @@ struct result {
     const char *reason; /* a trap of the kernel's: which; static, or NULL */
     char error[640];    /* holds the longest message of a bad line whole; clean */
     uint64_t us;
+    uint64_t ns; /* measured where it ran, when that was another process; else 0 */
 };
 
 /* How the lines are to look. */

@@ -98,8 +98,8 @@ bool result_head(const char *line, size_t len, struct result_head *head, struct 
     const size_t exit_len = (size_t)(line + c.at - exit);
     if (line[len - 1] != '}' || c.at > len - 1)
         return problem_at(problem, len, "expected a closing brace");
-    head->failed = (exit_len == 7 && memcmp(exit, "\"error\"", 7) == 0) ||
-                   (exit_len == 9 && memcmp(exit, "\"crashed\"", 9) == 0) ||
+    head->crashed = exit_len == 9 && memcmp(exit, "\"crashed\"", 9) == 0;
+    head->failed = (exit_len == 7 && memcmp(exit, "\"error\"", 7) == 0) || head->crashed ||
                    memmem(line + c.at, len - c.at, ",\"mismatch\":{", 13) != NULL;
     head->same_len = same_len(line, len);
     return true;

@@ -13,6 +13,7 @@ struct result_head {
     size_t rep_len;  /* the digits of rep, behind the key and ,"rep": ; 0: it has none */
     size_t same_len; /* up to where only us and worker follow, or the closing brace */
     bool failed;     /* an error, a crash, or not as expected */
+    bool crashed;
 };
 
 #define RESULT_ID_AT    6 /* where the id begins */

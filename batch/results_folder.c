@@ -14,7 +14,7 @@ static bool is_results(const char *name)
 }
 
 enum javm_status results_folder_read(struct history *history, const char *folder, const char *own,
-                                     uint64_t *whole, struct javm_error *err)
+                                     bool retry_crashed, uint64_t *whole, struct javm_error *err)
 {
     DIR *dir = opendir(folder);
     if (dir == NULL)
@@ -30,7 +30,7 @@ enum javm_status results_folder_read(struct history *history, const char *folder
             status = javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "out of memory");
             break;
         }
-        status = history_read(history, path, &of_this, err);
+        status = history_read(history, path, retry_crashed, &of_this, err);
         if (status == JAVM_OK && strcmp(path, own) == 0)
             *whole = of_this;
         free(path);

@@ -7,6 +7,6 @@
 /* history_read of every file *.ndjson in the folder; *whole is that of the file `own` in it. As
  * history_read. */
 enum javm_status results_folder_read(struct history *history, const char *folder, const char *own,
-                                     uint64_t *whole, struct javm_error *err);
+                                     bool retry_crashed, uint64_t *whole, struct javm_error *err);
 
 #endif

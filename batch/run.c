@@ -10,6 +10,7 @@
 #include "batch/chain.h"
 #include "batch/diag.h"
 #include "batch/history.h"
+#include "batch/isolate.h"
 #include "batch/metrics.h"
 #include "batch/outputs.h"
 #include "batch/partings.h"
@@ -102,8 +103,11 @@ static int open_reader(struct parts *parts)
 {
     const struct options *options = parts->run.options;
     struct chains *chains = parts->run.chains = chains_new();
-    const struct reader_options reader_options = {options->gas, options->post, chains,
-                                                  &options->stubs};
+    const struct reader_options reader_options = {.gas = options->gas,
+                                                  .post = options->post,
+                                                  .isolated = options->isolated,
+                                                  .chains = chains,
+                                                  .stubs = &options->stubs};
     char *base = base_of(options->path);
     if (base != NULL && chains != NULL)
         parts->reader = reader_new(parts->dir, base, &reader_options);
@@ -133,6 +137,24 @@ static int start_engine(struct run *run)
         return EXIT_UNFINISHED;
     run->engine = JAVM_ENGINE_INTERP;
     return EXIT_FINE;
+}
+
+/* Before anything else is in memory: what is forked later has what is there now. */
+static int isolate_first(struct run *run)
+{
+    struct javm_error err;
+    run->engine = run->options->engine;
+    if (!run->options->isolated)
+        return EXIT_FINE;
+    int code = start_engine(run); /* does the engine work here? */
+    natives_free(run->natives);
+    run->natives = NULL;
+    if (code == EXIT_FINE &&
+        isolation_open(run->options, run->engine, &run->isolation, &err) != JAVM_OK) {
+        complain("--isolation process: %s", err.text);
+        code = EXIT_UNFINISHED;
+    }
+    return code;
 }
 
 static int start_workers(struct parts *parts)
@@ -166,8 +188,9 @@ static int read_history(struct run *run)
     const struct options *options = run->options;
     const enum javm_status status =
         options->folder != NULL
-            ? results_folder_read(run->history, options->folder, options->output, &whole, &err)
-            : history_read(run->history, options->output, &whole, &err);
+            ? results_folder_read(run->history, options->folder, options->output,
+                                  options->retry_crashed, &whole, &err)
+            : history_read(run->history, options->output, options->retry_crashed, &whole, &err);
     if (status != JAVM_OK)
         return fail_setup(status, &err);
     sink_keep(run->sink, whole);
@@ -223,6 +246,9 @@ static int set_up(struct parts *parts, const struct options *options)
     run->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (run->stop_fd < 0)
         return no_memory();
+    int code = isolate_first(run);
+    if (code != EXIT_FINE)
+        return code;
     enum javm_status status = input_open(options->path, &run->input, &err);
     if (status != JAVM_OK)
         return fail_setup(status, &err);
@@ -236,10 +262,10 @@ static int set_up(struct parts *parts, const struct options *options)
     parts->dir = javm_directory_join(run->dir);
     if (parts->dir == NULL)
         return no_memory();
-    int code = open_reader(parts);
+    code = open_reader(parts);
     if (code != EXIT_FINE)
         return code;
-    code = start_engine(run);
+    code = run->isolation == NULL ? start_engine(run) : EXIT_FINE;
     if (code != EXIT_FINE)
         return code;
     watcher_block_signals();
@@ -297,6 +323,7 @@ static void dispose(struct parts *parts)
         free(worker);
         worker = next;
     }
+    isolation_close(run->isolation);
     trace_free(run->trace);
     reader_free(parts->reader); /* programs that natives are open of */
     natives_free(run->natives);
@@ -345,6 +372,11 @@ static void collect_vms(struct run *run, struct summary *summary)
         summary->vm.decode_ns += worker->vm_stats.decode_ns;
         summary->vm.program_bytes += worker->vm_stats.program_bytes;
         summary->vm.pages_touched += worker->vm_stats.pages_touched;
+        summary->native.programs += worker->native_stats.programs;
+        summary->native.regions += worker->native_stats.regions;
+        summary->native.code_bytes += worker->native_stats.code_bytes;
+        summary->native.compiled_bytes += worker->native_stats.compiled_bytes;
+        summary->native.compile_ns += worker->native_stats.compile_ns;
     }
 }
 

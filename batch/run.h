@@ -18,6 +18,7 @@
 
 struct chains;
 struct history;
+struct isolation;
 struct partings;
 struct ranks;
 struct trace;
@@ -32,8 +33,9 @@ enum halt { HALT_NONE, HALT_SIGNAL, HALT_SINK, HALT_FAILURE, HALT_MEMORY };
 
 struct run {
     const struct options *options;
-    enum javm_engine engine; /* the one that is used: options->engine unless that failed */
-    struct natives *natives; /* JIT */
+    enum javm_engine engine;     /* the one that is used: options->engine unless that failed */
+    struct natives *natives;     /* JIT, in this process */
+    struct isolation *isolation; /* --isolation process, else NULL */
     struct chains *chains;
     struct history *history;   /* --resume: lines that the sink has; the parser's */
     struct verify *verify;     /* verify: the writer's until the sink is closed */

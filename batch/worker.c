@@ -23,6 +23,20 @@ static struct javm_jit *store_of(struct run *run)
     return natives_of_node(run->natives, run->options->numa == JAVM_NUMA_OFF ? 0 : natives_node());
 }
 
+/* A Vm, or a process that has one. */
+static bool start_engine(struct worker *worker, struct javm_error *err)
+{
+    struct run *run = worker->run;
+    const struct javm_vm_options options = {
+        .engine = run->engine, .gas_model = run->options->gas_model, .jit = store_of(run)};
+    if (run->isolation != NULL)
+        return isolate_open(run->isolation, worker->dir, &worker->isolate, err) == JAVM_OK;
+    return javm_vm_create(&options, &worker->vm, err) == JAVM_OK &&
+           (run->partings == NULL ||
+            parting_new(run->partings, worker->vm, &options, worker->dir, run->options->timeout_ms,
+                        &worker->parting, err) == JAVM_OK);
+}
+
 void *worker_start(void *arg, unsigned index)
 {
     struct run *run = arg;
@@ -36,16 +50,10 @@ void *worker_start(void *arg, unsigned index)
         worker->dir = javm_directory_join(run->dir);
         worker->scratch = javm_annex_new();
         worker->foreign = foreign_runner_new(run->engine, store_of(run));
-        const struct javm_vm_options options = {
-            .engine = run->engine, .gas_model = run->options->gas_model, .jit = store_of(run)};
         if (run->trace != NULL)
             worker->lane = trace_lane_new(run->trace, index);
         if (worker->dir != NULL && worker->scratch != NULL && worker->foreign != NULL &&
-            (run->trace == NULL || worker->lane != NULL) &&
-            javm_vm_create(&options, &worker->vm, &err) == JAVM_OK &&
-            (run->partings == NULL ||
-             parting_new(run->partings, worker->vm, &options, worker->dir, run->options->timeout_ms,
-                         &worker->parting, &err) == JAVM_OK)) {
+            (run->trace == NULL || worker->lane != NULL) && start_engine(worker, &err)) {
             struct worker *head = atomic_load_explicit(&run->workers, memory_order_relaxed);
             /* Release, partner: run_totals. */
             do
@@ -78,9 +86,15 @@ void worker_stop(void *arg, unsigned index, void *context)
     (void)arg;
     (void)index;
     struct worker *worker = context;
-    javm_vm_stats(worker->vm, &worker->vm_stats);
+    struct inmate_figures figures = {0};
+    if (worker->vm != NULL)
+        javm_vm_stats(worker->vm, &figures.vm);
+    isolate_close(worker->isolate, &figures);
+    worker->vm_stats = figures.vm;
+    worker->native_stats = figures.native;
     parting_free(worker->parting);
     javm_vm_destroy(worker->vm);
+    worker->isolate = NULL;
     v2_runner_clear(&worker->v2);
     javm_directory_leave(worker->dir);
     javm_annex_free(worker->scratch);
@@ -194,7 +208,7 @@ static void sample(struct run *run, const struct job *job, const struct result *
 }
 
 /* On what the chain stands at, or on the job's own target and with nothing that stays. */
-static void execute_on(struct worker *worker, const struct job *job, int64_t now,
+static void execute_on(struct worker *worker, const struct job *job, uint64_t seq, int64_t now,
                        struct result *result)
 {
     const uint64_t timeout_ms = worker->run->options->timeout_ms;
@@ -226,7 +240,10 @@ static void execute_on(struct worker *worker, const struct job *job, int64_t now
         parting_look(worker->parting, annex, job, &ground);
         javm_annex_open(worker->dir, chain != NULL || execute_publishes(job) ? annex : NULL);
     }
-    execute(worker->vm, worker->dir, job, &ground, now, timeout_ms, result);
+    if (worker->isolate != NULL)
+        isolate_run(worker->isolate, job, seq, &ground, timeout_ms, result);
+    else
+        execute(worker->vm, worker->dir, job, &ground, now, timeout_ms, result);
     if (ground.moved)
         chain_move(chain, &ground.instance, ground.paused);
     else if (chain == NULL && javm_annex_count(worker->scratch, NULL) != 0)
@@ -259,7 +276,7 @@ static bool run_unit(struct worker *worker, const struct job *job, uint64_t seq,
     counter_add(&worker->begun, 1);
     /* Release, partner: the exchange in worker_rescue; the lines become visible. */
     atomic_store_explicit(&worker->parked, worker->segment, memory_order_release);
-    execute_on(worker, job, begun, &result);
+    execute_on(worker, job, seq, begun, &result);
     /* Relaxed: what comes back is this thread's own. */
     worker->segment = atomic_exchange_explicit(&worker->parked, NULL, memory_order_relaxed);
     *now = clock_ns();
@@ -271,10 +288,10 @@ static bool run_unit(struct worker *worker, const struct job *job, uint64_t seq,
         result_clear(&result);
         return place;
     }
-    const uint64_t ns = (uint64_t)(*now - begun);
+    const uint64_t ns = result.ns != 0 ? result.ns : (uint64_t)(*now - begun);
     result.us = ns / 1000;
     if (worker->lane != NULL)
-        trace_unit(worker, job, seq, &result, begun, *now);
+        trace_unit(worker, job, seq, &result, *now - (int64_t)ns, *now);
     const uint32_t mismatch = job->expect == NULL ? 0 : expect_compare(job->expect, &result);
     const bool room = segment_room(worker, seq, result_line_max(job, &result));
     if (room) {
@@ -354,6 +371,7 @@ void worker_run_span(struct javm_worker *self, struct javm_task *task)
     uint32_t index = chunk_find(chunk, span->low);
     int64_t now = clock_ns();
     struct span *rest = high - span->low > 1 ? make_rest(worker, chunk) : NULL;
+    uint64_t end = span->low; /* of what is this worker's already: the next unit, or a group */
     worker->segment_since = now;
     for (uint64_t seq = span->low; seq < high; seq++) {
         const struct job *job = chunk->jobs[index];
@@ -367,11 +385,14 @@ void worker_run_span(struct javm_worker *self, struct javm_task *task)
             index += seq + 1 == job->first + job->units;
             continue;
         }
-        if (high - seq > 1 && javm_worker_should_split(self))
-            high = give_away(self, chunk, seq, high);
-        const bool shared = rest != NULL && high - seq > 1;
+        if (seq >= end)
+            end = worker->isolate == NULL ? seq + 1
+                                          : isolate_plan(worker->isolate, chunk, index, seq, high);
+        if (high > end && javm_worker_should_split(self))
+            high = give_away(self, chunk, end - 1, high);
+        const bool shared = rest != NULL && high > end;
         if (shared) {
-            rest->low = seq + 1;
+            rest->low = end;
             rest->high = high;
             /* Release, partner: the exchange in worker_rescue; low and high become visible. */
             atomic_store_explicit(&worker->rest, rest, memory_order_release);
@@ -383,7 +404,7 @@ void worker_run_span(struct javm_worker *self, struct javm_task *task)
         /* Relaxed: what comes back is this thread's own. */
         if (shared && atomic_exchange_explicit(&worker->rest, NULL, memory_order_relaxed) == NULL) {
             rest = NULL; /* rescued, and its reference to the chunk with it */
-            high = seq + 1;
+            high = end;
         }
         if (seq + 1 == job->first + job->units)
             index++;

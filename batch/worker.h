@@ -4,6 +4,7 @@
 
 #include "batch/chunk.h"
 #include "batch/counters.h"
+#include "batch/isolate.h"
 #include "batch/partings.h"
 #include "batch/run.h"
 #include "batch/trace.h"
@@ -13,7 +14,8 @@ struct worker {
     struct worker *next; /* run->workers */
     struct run *run;
     struct javm_dir_thread *dir;
-    struct javm_vm *vm;
+    struct javm_vm *vm;      /* NULL with: */
+    struct isolate *isolate; /* --isolation process */
     struct parting *parting; /* verify --bisect, else NULL */
     struct v2_runner v2;     /* for jobs with v2 */
     struct foreign_runner *foreign;
@@ -22,9 +24,10 @@ struct worker {
     size_t usual_len;           /* of recent segments: the next one's first size */
     int64_t segment_since;      /* ns */
     unsigned index;
-    struct trace_lane *lane;       /* NULL without --trace */
-    struct span *spare;            /* for the next `rest` */
-    struct javm_vm_stats vm_stats; /* final, once stopped */
+    struct trace_lane *lane;            /* NULL without --trace */
+    struct span *spare;                 /* for the next `rest` */
+    struct javm_vm_stats vm_stats;      /* final, once stopped */
+    struct javm_jit_stats native_stats; /* with `isolate`, as vm_stats */
 
     /* While a job runs, what does not depend on it lies here for others to take: the results before
      * it and the units behind it. Whoever exchanges a pointer for NULL owns what it points to. */

@@ -22,8 +22,8 @@ enum javm_status(javm_fail)(struct javm_error *err, enum javm_status status, uin
 
 const char *javm_status_name(enum javm_status status)
 {
-    static const char *const names[] = {"ok",    "no memory", "io",         "format", "range",
-                                        "kind",  "missing",   "foreign",    "live",   "exists",
-                                        "limit", "state",     "unsupported"};
+    static const char *const names[] = {"ok",    "no memory", "io",          "format", "range",
+                                        "kind",  "missing",   "foreign",     "live",   "exists",
+                                        "limit", "state",     "unsupported", "crashed"};
     return (unsigned)status < sizeof names / sizeof *names ? names[status] : "unknown";
 }

@@ -21,7 +21,7 @@ allow sched 'sched/|javm/(status|sched)\.h'
 allow loaders 'loaders/|vm/pvm(2|_encode)\.h|javm/(status|hash|cap|image|handle|directory|engine|load|container|version)\.h'
 allow module 'module/|javm/(status|hash|engine|container|module)\.h'
 allow v2host 'v2host/|javm/(status|hash|container|engine|v2|v2_world)\.h'
-allow batch 'batch/|vm/pvm2\.h|javm/'
+allow batch 'batch/|vm/pvm2\.h|vm/nub/(serve|cell)\.h|javm/'
 # Every public header compiles on its own, in C and in C++.
 for header in include/javm/*.h; do
     for compiler in "${CC:-cc} -std=gnu17 -x c" "${CXX:-c++} -std=c++17 -x c++"; do

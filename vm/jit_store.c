@@ -410,6 +410,12 @@ enum javm_status javm_jit_create(const struct javm_jit_options *options, struct 
     return JAVM_OK;
 }
 
+void javm_jit_forget(struct javm_jit *jit)
+{
+    while (forget_oldest(jit->store))
+        continue;
+}
+
 enum javm_status javm_jit_save(struct javm_jit *jit, struct javm_error *err)
 {
     struct jit_store *store = jit->store;

@@ -164,6 +164,8 @@ enum javm_status javm_jit_create(const struct javm_jit_options *options, struct 
  * first error that any write had since the last call, also one of a program that was forgotten.
  * Programs are tried once: after a call javm_jit_destroy has nothing left to write. */
 enum javm_status javm_jit_save(struct javm_jit *jit, struct javm_error *err);
+/* Forget every program that nobody has open; cache_dir gets it first. */
+void javm_jit_forget(struct javm_jit *jit);
 /* Every native has to be closed before. Saves first; to hear about errors, call javm_jit_save. */
 void javm_jit_destroy(struct javm_jit *jit);
 

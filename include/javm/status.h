@@ -26,7 +26,8 @@ enum javm_status {
     JAVM_E_EXISTS = 9,      /* a name or key that is taken */
     JAVM_E_LIMIT = 10,      /* a configured or specified limit would be exceeded */
     JAVM_E_STATE = 11,      /* the object is not in a state that allows the call */
-    JAVM_E_UNSUPPORTED = 12 /* known, but not in this build or version */
+    JAVM_E_UNSUPPORTED = 12, /* known, but not in this build or version */
+    JAVM_E_CRASHED = 13     /* the process that did it died */
 };
 
 #define JAVM_NOWHERE UINT64_MAX

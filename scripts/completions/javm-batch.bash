@@ -4,14 +4,14 @@ _javm_batch() {
     case $prev in
     --engine) COMPREPLY=($(compgen -W "interp jit" -- "$cur")) && return ;;
     --numa) COMPREPLY=($(compgen -W "auto off" -- "$cur")) && return ;;
-    --isolation) COMPREPLY=($(compgen -W "thread" -- "$cur")) && return ;;
+    --isolation) COMPREPLY=($(compgen -W "thread process" -- "$cur")) && return ;;
     --progress) COMPREPLY=($(compgen -W "auto bar plain none" -- "$cur")) && return ;;
     --gas-model) COMPREPLY=($(compgen -W "exec full" -- "$cur")) && return ;;
     --cache) COMPREPLY=($(compgen -d -- "$cur")) && return ;;
     --shard | --metrics | --host-call | --gas | --timeout | --workers | --max-in-flight) return ;;
     esac
     if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W "--gas --timeout --engine --gas-model --post --host-call --output --resume --bisect --shard --mpi --ordered
+        COMPREPLY=($(compgen -W "--gas --timeout --engine --gas-model --post --host-call --output --resume --retry-crashed --bisect --shard --mpi --ordered
             --reproducible --stats --trace --report --metrics --save-chains --keep-going --fail-fast --workers --max-in-flight --numa
             --isolation --cache --perf-map --progress --asm --help --version" -- "$cur"))
     else

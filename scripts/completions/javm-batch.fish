@@ -23,10 +23,11 @@ complete -c javm-batch -l fail-fast -d "stop at the first problem"
 complete -c javm-batch -l workers -x -d "how many"
 complete -c javm-batch -l max-in-flight -x -d "jobs read but not yet written"
 complete -c javm-batch -l numa -x -a "auto off" -d "bind workers and memory"
-complete -c javm-batch -l isolation -x -a thread -d "where jobs run"
+complete -c javm-batch -l isolation -x -a "thread process" -d "where jobs run"
 complete -c javm-batch -l cache -x -a "(__fish_complete_directories)" -d "keep compiled code there between runs"
 complete -c javm-batch -l perf-map -d "write a map for perf"
 complete -c javm-batch -l progress -x -a "auto bar plain none" -d "progress display"
 complete -c javm-batch -l asm -d "list the code (info)"
 complete -c javm-batch -l help
 complete -c javm-batch -l version
+complete -c javm-batch -l retry-crashed -d "with --resume: those that crashed, too"

@@ -121,7 +121,7 @@ static enum javm_status read_file(const char *name, const void *bytes, size_t le
 {
     struct history *bag = new_bag();
     scratch_write(name, bytes, len);
-    const enum javm_status status = history_read(bag, scratch_path(name), whole, &err);
+    const enum javm_status status = history_read(bag, scratch_path(name), false, whole, &err);
     *lines = history_count(bag);
     history_free(bag);
     return status;

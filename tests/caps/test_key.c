@@ -173,12 +173,12 @@ Test(text, kinds)
 
 Test(text, statuses_are_frozen)
 {
-    static const char *const names[] = {"ok",    "no memory", "io",         "format", "range",
-                                        "kind",  "missing",   "foreign",    "live",   "exists",
-                                        "limit", "state",     "unsupported"};
+    static const char *const names[] = {"ok",    "no memory", "io",          "format", "range",
+                                        "kind",  "missing",   "foreign",     "live",   "exists",
+                                        "limit", "state",     "unsupported", "crashed"};
     for (unsigned status = 0; status < sizeof names / sizeof *names; status++)
         cr_expect_str_eq(javm_status_name((enum javm_status)status), names[status]);
-    cr_expect_str_eq(javm_status_name((enum javm_status)13), "unknown");
+    cr_expect_str_eq(javm_status_name((enum javm_status)14), "unknown");
     cr_expect_eq(JAVM_E_UNSUPPORTED, 12);
 }
 

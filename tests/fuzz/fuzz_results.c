@@ -54,7 +54,7 @@ static struct history *read_all(const char *path, uint64_t *whole)
     struct javm_error err = {.text = ""};
     struct history *history = history_new();
     require(history != NULL);
-    const enum javm_status status = history_read(history, path, whole, &err);
+    const enum javm_status status = history_read(history, path, false, whole, &err);
     if (status == JAVM_OK)
         return history;
     require(status == JAVM_E_FORMAT && strstr(err.text, "results") != NULL);
