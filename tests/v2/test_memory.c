@@ -407,6 +407,34 @@ Test(v2_memory, many_vms_keep_their_pages)
         cr_expect_eq(noted(o, i), (i / VMS + 1) * (i % VMS + 1), "%u: %lu", i, noted(o, i));
 }
 
+/* A window with more open pages than are worth filling again. */
+Test(v2_memory, an_invocation_leaves_nothing_behind)
+{
+    static const uint32_t sizes[] = {10, 500, 2000, 5000};
+    for (unsigned i = 0; i < 4; i++) {
+        struct scene s;
+        struct text *t = begin(&s, 8000);
+        li(t, 2, AT(16));
+        li(t, 3, AT(16 + sizes[i]));
+        li(t, 6, 0);
+        PUT(t, 1);
+        const uint32_t again = t->len;
+        PUT(t, 130, 0x25);    /* load_ind_u64 φ5, [φ2] */
+        PUT(t, 200, 0x65, 6); /* φ6 += φ5 */
+        PUT(t, 149, 0x55, 1);
+        PUT(t, 123, 0x25); /* store_ind_u64 [φ2], φ5 */
+        PUT(t, 149, 0x22, 0x00, 0x10);
+        const uint32_t by = again - t->len;
+        PUT(t, 172, 0x32, (uint8_t)by, (uint8_t)(by >> 8));
+        PUT(t, 100, 0x67);
+        reply(t);
+        add_data(&s, 66, 16, sizes[i], true, NULL, 0);
+        const struct outcome *o = play(&s);
+        cr_expect_eq(o->result.end, JAVM_V2_END_HALT, "%d", o->result.end);
+        cr_expect_eq(o->result.value, 0, "%u pages: %lu", sizes[i], o->result.value);
+    }
+}
+
 /* Many thousand mappings of single pages: more than a process may have in the system. */
 Test(v2_memory, scattered_pages)
 {
