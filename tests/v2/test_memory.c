@@ -280,6 +280,48 @@ Test(v2_memory, marks_follow_the_cap_and_do_not_outlive_the_invocation)
     cr_expect_eq(noted(o, 1), 8);
 }
 
+/* The recompiler looks for writes only where DIRTY may be asked for: it must not be fooled. */
+Test(v2_memory, dirty_by_every_way_to_the_operation)
+{
+    for (unsigned way = 0; way < 5; way++) {
+        struct scene s;
+        struct text *t = begin(&s, 64);
+        write_to(t, AT(16), 0);
+        args(t, AT(8), 8, 0, 0);
+        li(t, 12, UINT64_C(66) << 32);
+        if (way == 0) {
+            li(t, 11, OP_DIRTY - 1);
+            PUT(t, 149, 0xBB, 1); /* φ11 += 1 */
+        } else if (way == 1) {    /* a jump behind another load */
+            li(t, 11, OP_DIRTY);
+            PUT(t, 40, 12);
+            li(t, 11, OP_DROP);
+        } else if (way == 2) { /* loaded in a block before */
+            PUT(t, 51, 11, OP_DIRTY);
+            PUT(t, 1);
+        } else if (way == 3) {
+            li(t, 0, OP_DIRTY);
+            li(t, 11, OP_DROP);
+            PUT(t, 100, 0x0B); /* φ11 := φ0 */
+        } else {
+            li(t, 11, OP_DROP);
+            li(t, 0, AT(8));
+            write_to(t, AT(8), OP_DIRTY);
+            PUT(t, 130, 0x0B); /* load_ind_u64 φ11, [φ0] */
+            write_to(t, AT(8), 0);
+        }
+        PUT(t, 3);
+        probe(t);
+        show(t, AT(8));
+        reply(t);
+        add_data(&s, 66, 16, 3, true, NULL, 0);
+        add_data(&s, 67, 8, 1, true, NULL, 0);
+        const struct outcome *o = play(&s);
+        cr_expect_eq(noted(o, 0), 1, "way %u: %lx", way, noted(o, 0));
+        cr_expect_eq(noted(o, 1), 1);
+    }
+}
+
 /* A child works its way through 64 MiB; the parent shows it 1 MiB at a time. */
 Test(v2_memory, demand_paging_of_a_large_region)
 {
@@ -363,6 +405,34 @@ Test(v2_memory, many_vms_keep_their_pages)
     const struct outcome *o = play(&s);
     for (unsigned i = 0; i < VMS * ROUNDS; i++)
         cr_expect_eq(noted(o, i), (i / VMS + 1) * (i % VMS + 1), "%u: %lu", i, noted(o, i));
+}
+
+/* A window with more open pages than are worth filling again. */
+Test(v2_memory, an_invocation_leaves_nothing_behind)
+{
+    static const uint32_t sizes[] = {10, 500, 2000, 5000};
+    for (unsigned i = 0; i < 4; i++) {
+        struct scene s;
+        struct text *t = begin(&s, 8000);
+        li(t, 2, AT(16));
+        li(t, 3, AT(16 + sizes[i]));
+        li(t, 6, 0);
+        PUT(t, 1);
+        const uint32_t again = t->len;
+        PUT(t, 130, 0x25);    /* load_ind_u64 φ5, [φ2] */
+        PUT(t, 200, 0x65, 6); /* φ6 += φ5 */
+        PUT(t, 149, 0x55, 1);
+        PUT(t, 123, 0x25); /* store_ind_u64 [φ2], φ5 */
+        PUT(t, 149, 0x22, 0x00, 0x10);
+        const uint32_t by = again - t->len;
+        PUT(t, 172, 0x32, (uint8_t)by, (uint8_t)(by >> 8));
+        PUT(t, 100, 0x67);
+        reply(t);
+        add_data(&s, 66, 16, sizes[i], true, NULL, 0);
+        const struct outcome *o = play(&s);
+        cr_expect_eq(o->result.end, JAVM_V2_END_HALT, "%d", o->result.end);
+        cr_expect_eq(o->result.value, 0, "%u pages: %lu", sizes[i], o->result.value);
+    }
 }
 
 /* Many thousand mappings of single pages: more than a process may have in the system. */

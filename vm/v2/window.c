@@ -258,12 +258,12 @@ static bool only_readable(struct javm_memory *m)
 }
 
 /* An open page gets the bytes of what is there now; closed if there is no such page. */
-static bool refill(struct v2_window *w, uint32_t at)
+static bool refill(struct v2_window *w, uint32_t vm, uint32_t at)
 {
     struct javm_memory *m = w->memory;
     struct v2_shown shown;
     const bool writable = (m->access[at] & PAGE_HARD_WRITE) != 0;
-    bool stays = v2_find(w->v2, w->vm, at, &shown) && (!writable || shown.writable);
+    bool stays = v2_find(w->v2, vm, at, &shown) && (!writable || shown.writable);
     m->access[at] &= HARD | PAGE_LISTED | PAGE_STALE;
     if (stays && writable)
         fill(w, at, shown.page);
@@ -279,19 +279,37 @@ static bool refill(struct v2_window *w, uint32_t at)
     return memory_protect(m, at, at + 1, 0);
 }
 
+/* Pages that are open show something else until refill() looked at them, so that nothing of them
+ * may be written back before all are. */
+static bool refill_all(struct v2_window *w, uint32_t vm)
+{
+    struct javm_memory *m = w->memory;
+    uint32_t i = 0;
+    while (i < m->warm_count && (!is_open(m, m->warm[i]) || refill(w, vm, m->warm[i])))
+        i++;
+    if (i == m->warm_count && (!w->v2->exact || only_readable(m)))
+        return true;
+    for (uint32_t done = 0; done < i; done++)
+        if (is_open(m, m->warm[done]))
+            bit_clear(w->v2->store.resident, shown_of(m)[m->warm[done]]);
+    return false;
+}
+
+/* To a VM; it is nobody's. */
 static bool lend(struct v2_window *w, uint32_t vm)
 {
     struct javm_memory *m = w->memory;
     const bool same = w->blob == w->v2->blob->id && w->last_vm == vm;
-    bool ok = m->warm_count <= (same ? REFILLED_SAME : REFILLED_OTHER) && w->wasteful < 8;
-    w->vm = w->last_vm = vm;
+    const bool keep = m->warm_count <= (same ? REFILLED_SAME : REFILLED_OTHER) && w->wasteful < 8;
+    w->last_vm = vm;
     w->blob = w->v2->blob->id;
-    w->v2->vms[vm].window = (uint8_t)(w - w->v2->windows + 1);
     w->refilled = 0;
     m->failed = false;
-    for (uint32_t i = 0; i < m->warm_count && ok; i++)
-        ok = !is_open(m, m->warm[i]) || refill(w, m->warm[i]);
-    return (ok && (!w->v2->exact || only_readable(m))) || drop(w);
+    if ((!keep || !refill_all(w, vm)) && !drop(w))
+        return false;
+    w->vm = vm;
+    w->v2->vms[vm].window = (uint8_t)(w - w->v2->windows + 1);
+    return true;
 }
 
 static struct v2_window *make(struct javm_v2 *v2, struct javm_error *err)
@@ -340,6 +358,7 @@ struct javm_memory *v2_window(struct javm_v2 *v2, uint32_t vm)
     if (w->vm != V2_NOBODY) {
         return_all(w);
         v2->vms[w->vm].window = 0;
+        w->vm = V2_NOBODY;
     }
     return lend(w, vm) ? w->memory : NULL;
 }
