@@ -280,6 +280,48 @@ Test(v2_memory, marks_follow_the_cap_and_do_not_outlive_the_invocation)
     cr_expect_eq(noted(o, 1), 8);
 }
 
+/* The recompiler looks for writes only where DIRTY may be asked for: it must not be fooled. */
+Test(v2_memory, dirty_by_every_way_to_the_operation)
+{
+    for (unsigned way = 0; way < 5; way++) {
+        struct scene s;
+        struct text *t = begin(&s, 64);
+        write_to(t, AT(16), 0);
+        args(t, AT(8), 8, 0, 0);
+        li(t, 12, UINT64_C(66) << 32);
+        if (way == 0) {
+            li(t, 11, OP_DIRTY - 1);
+            PUT(t, 149, 0xBB, 1); /* φ11 += 1 */
+        } else if (way == 1) {    /* a jump behind another load */
+            li(t, 11, OP_DIRTY);
+            PUT(t, 40, 12);
+            li(t, 11, OP_DROP);
+        } else if (way == 2) { /* loaded in a block before */
+            PUT(t, 51, 11, OP_DIRTY);
+            PUT(t, 1);
+        } else if (way == 3) {
+            li(t, 0, OP_DIRTY);
+            li(t, 11, OP_DROP);
+            PUT(t, 100, 0x0B); /* φ11 := φ0 */
+        } else {
+            li(t, 11, OP_DROP);
+            li(t, 0, AT(8));
+            write_to(t, AT(8), OP_DIRTY);
+            PUT(t, 130, 0x0B); /* load_ind_u64 φ11, [φ0] */
+            write_to(t, AT(8), 0);
+        }
+        PUT(t, 3);
+        probe(t);
+        show(t, AT(8));
+        reply(t);
+        add_data(&s, 66, 16, 3, true, NULL, 0);
+        add_data(&s, 67, 8, 1, true, NULL, 0);
+        const struct outcome *o = play(&s);
+        cr_expect_eq(noted(o, 0), 1, "way %u: %lx", way, noted(o, 0));
+        cr_expect_eq(noted(o, 1), 1);
+    }
+}
+
 /* A child works its way through 64 MiB; the parent shows it 1 MiB at a time. */
 Test(v2_memory, demand_paging_of_a_large_region)
 {

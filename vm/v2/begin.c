@@ -98,7 +98,7 @@ enum javm_v2_reject v2_begin(struct javm_v2 *v2, struct javm_v2_blob *blob,
     first->regs[7] = invocation->op;
     first->regs[8] = args != NULL ? (uint64_t)args->first_page << JAVM_PAGE_SHIFT : 0;
     first->regs[9] = invocation->args_len;
-    v2->exact = v2->engine == JAVM_ENGINE_JIT && blob->has_ecall;
+    v2->exact = v2->engine == JAVM_ENGINE_JIT && blob->may_ask_dirty;
     v2_activate(v2, 0);
     return JAVM_V2_ACCEPTED;
 }

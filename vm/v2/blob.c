@@ -2,7 +2,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "vm/v2/bits.h"
 #include "vm/v2/v2.h"
+
+enum { OP_ECALL = 3, OP_LOAD_IMM_64 = 20, OP_LOAD_IMM = 51 };
 
 /* A table has one cap in a slot: of entries for the same one the last stays, and UNTYPED takes its
  * own. */
@@ -17,12 +20,46 @@ static bool stays(const struct javm_jar *jar, uint32_t entry)
     return true;
 }
 
-static bool has_ecall(const struct javm_pvm_code *code)
+/* Where control may come from elsewhere than from the instruction before. NULL: NOMEM. */
+static uint64_t *targets_of(const struct javm_pvm_code *code)
 {
-    for (uint64_t pc = 0; pc < code->code_len; pc++)
-        if (code->code[pc] == 3 && (pc == 0 || javm_pvm_is_start(code, pc)))
-            return true;
-    return false;
+    uint64_t *targets = calloc((size_t)code->code_len / 64 + 1, sizeof *targets);
+    for (uint32_t i = 0; i < code->jump_len && targets != NULL; i++)
+        if (code->jump_table[i] < code->code_len)
+            bit_set(targets, code->jump_table[i]);
+    for (uint64_t pc = 0; pc < code->code_len && targets != NULL; pc++) {
+        if (!javm_pvm_is_start(code, pc))
+            continue;
+        const struct javm_pvm_insn insn = javm_pvm_decode(code, pc);
+        if (insn.target < code->code_len) /* 0 where there is none: that is an entry anyway */
+            bit_set(targets, (uint32_t)insn.target);
+    }
+    return targets;
+}
+
+/* Is every ecall one whose operation, loaded into φ[11] before it in straight code, is not DIRTY?
+ * When in doubt, it may be DIRTY. */
+static bool may_ask_dirty(const struct javm_pvm_code *code)
+{
+    uint64_t *targets = targets_of(code);
+    bool known = false, may = targets == NULL || !javm_pvm_is_start(code, 0);
+    uint64_t next = UINT64_MAX, operation = 0;
+    for (uint64_t pc = 0; pc < code->code_len && !may; pc++) {
+        if (!javm_pvm_is_start(code, pc))
+            continue;
+        const struct javm_pvm_insn insn = javm_pvm_decode(code, pc);
+        known = known && pc == next && !bit_get(targets, (uint32_t)pc);
+        may = insn.op == OP_ECALL && (!known || operation == V2_DIRTY_OP);
+        if ((insn.op == OP_LOAD_IMM || insn.op == OP_LOAD_IMM_64) && insn.a == 11) {
+            known = true;
+            operation = insn.x;
+        } else if (insn.a == 11 || insn.b == 11 || insn.d == 11 || insn.terminator) {
+            known = false;
+        }
+        next = insn.next;
+    }
+    free(targets);
+    return may;
 }
 
 enum javm_status javm_v2_blob_load(const uint8_t *bytes, size_t len, struct javm_v2_blob **out,
@@ -56,7 +93,7 @@ enum javm_status javm_v2_blob_load(const uint8_t *bytes, size_t len, struct javm
             blob->data[blob->data_count++] = &blob->jar.entries[i];
     }
     for (unsigned i = 0; i < jar.code_count; i++)
-        blob->has_ecall |= has_ecall(&jar.codes[i]);
+        blob->may_ask_dirty |= may_ask_dirty(&jar.codes[i]);
     *out = blob;
     return JAVM_OK;
 }

@@ -253,7 +253,7 @@ static const struct {
     [0x07] = {op_copy, CAPS_COPYABLE, EMPTY_OBJECT},
     [0x0A] = {op_downgrade, CAP_BIT(CAP_HANDLE), EMPTY_OBJECT},
     [0x0B] = {op_set_max_gas, CAP_BIT(CAP_HANDLE), NO_OBJECT},
-    [0x0C] = {op_dirty, CAP_BIT(CAP_DATA), NO_OBJECT},
+    [V2_DIRTY_OP] = {op_dirty, CAP_BIT(CAP_DATA), NO_OBJECT},
     [0x0D] = {op_resume, CAP_BIT(CAP_HANDLE), NO_OBJECT},
 };
 

@@ -46,6 +46,7 @@ _Static_assert(sizeof(struct v2_cap) == 16, "a table has 4 KiB at most");
 #define V2_SLOTS        256u
 #define V2_PIECE        16u /* slots that are allocated together */
 #define V2_UNTYPED_SLOT 254u
+#define V2_DIRTY_OP     0x0C
 #define V2_REGS         13u
 #define V2_PAGES        (UINT64_C(1) << 20) /* of an address space */
 #define V2_NOBODY       UINT32_MAX
@@ -119,7 +120,7 @@ struct javm_v2_blob {
     uint64_t id; /* never 0, never used twice */
     struct javm_jar jar;
     uint64_t bytes;
-    bool has_ecall; /* some code may ask for DIRTY */
+    bool may_ask_dirty;
     /* Entries whose cap is there when all are in place; in the order of the manifest, in which
      * backing offsets ascend. */
     uint32_t entry_count, data_count;
