@@ -121,7 +121,8 @@ static bool read_file(struct definitions *defs, const struct json_node *node, co
     if (outputs_read(*path, bytes, len, &err) == JAVM_OK)
         return true; /* errors name the path */
     free(*path);
-    return problem_at(problem, node->offset, "%s: %s", what, err.text);
+    problem_at(problem, node->offset, "%s: %s", what, err.text);
+    return false;
 }
 
 /* The root of a file that is called `name`, or, unless it has to be that one, the only root. */
