@@ -87,7 +87,6 @@ static void expand(struct expansion *x, const struct ir_insn *insn);
 static void shift_and_add(struct expansion *x, const struct ir_insn *insn, unsigned n)
 {
     const unsigned others = x->dead & ~used(insn);
-    uint8_t to = insn->rd;
     if (insn->rd == insn->rb && insn->ra != insn->rb && (n == 1 || others == 0)) {
         for (unsigned i = 0; i < 1u << n; i++)
             put3(x, IR_ADD, insn->rd, insn->rd, insn->ra);
@@ -97,7 +96,7 @@ static void shift_and_add(struct expansion *x, const struct ir_insn *insn, unsig
         put_imm(x, IR_MULI, insn->rd, insn->ra, (1 << n) + 1);
         return;
     }
-    to = room(x, insn, register_bit(insn->rb));
+    const uint8_t to = room(x, insn, register_bit(insn->rb));
     put_imm(x, IR_SLLI, to, insn->ra, n);
     put3(x, IR_ADD, insn->rd, to, insn->rb);
 }

@@ -192,10 +192,11 @@ static bool is_taken(uint16_t op, uint64_t a, uint64_t b)
     }
 }
 
-/* From BEQ on: with a constant as second operand, as first. */
-static const uint8_t branches[6][2] = {{IR_BEQI, IR_BEQI},   {IR_BNEI, IR_BNEI},
-                                       {IR_BLTI, IR_BGTI},   {IR_BGEI, IR_BLEI},
-                                       {IR_BLTUI, IR_BGTUI}, {IR_BGEUI, IR_BLEUI}};
+/* With a constant as second operand, as first. */
+static const uint8_t branches[IR_OP_COUNT][2] = {
+    [IR_BEQ] = {IR_BEQI, IR_BEQI},    [IR_BNE] = {IR_BNEI, IR_BNEI},
+    [IR_BLT] = {IR_BLTI, IR_BGTI},    [IR_BGE] = {IR_BGEI, IR_BLEI},
+    [IR_BLTU] = {IR_BLTUI, IR_BGTUI}, [IR_BGEU] = {IR_BGEUI, IR_BLEUI}};
 
 static void fold_branch(const struct fold *f, struct pvm_site *site)
 {
@@ -207,7 +208,7 @@ static void fold_branch(const struct fold *f, struct pvm_site *site)
         insn->op = IR_JUMP;
     } else if ((second && fits(b)) || (first && fits(a))) {
         const bool swap = !(second && fits(b));
-        insn->op = branches[insn->op - IR_BEQ][swap];
+        insn->op = branches[insn->op][swap];
         insn->lo = (int32_t)(swap ? a : b);
         if (swap)
             insn->ra = insn->rb;

@@ -21,7 +21,8 @@ struct cached_program {
     struct javm_program *program; /* INTERP */
     struct javm_native *native;   /* JIT: open */
     uint64_t space; /* of guest memory (vm/memory.h): all its instances have the same regions */
-    /* regions[0] is the code (of PVM: no pages), regions[i + 1] belongs to mappings[i] of the image; no contents. */
+    /* regions[0] is the code (of PVM: no pages), regions[i + 1] belongs to mappings[i] of the
+     * image; no contents. */
     struct javm_region *regions;
     uint32_t region_count;
     uint32_t scratch_region;       /* the mapping of slot[0], 0: none */

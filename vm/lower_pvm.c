@@ -293,6 +293,18 @@ static void take_operands(const struct pvm_row *row, const struct bytes *bytes, 
     }
 }
 
+/* Moves that come to "this or zero" are what PVM2 calls so: engines know that better. */
+static void name_choice(struct ir_insn *insn)
+{
+    if (insn->op == IR_CMOV_NEZ && insn->rd == insn->rb) {
+        insn->op = IR_CZERO_EQZ;
+    } else if ((insn->op == IR_CMOVI_EQZ || insn->op == IR_CMOVI_NEZ) && insn->imm == 0) {
+        insn->op = insn->op == IR_CMOVI_EQZ ? IR_CZERO_EQZ : IR_CZERO_NEZ;
+        insn->rb = insn->ra;
+        insn->ra = insn->rd;
+    }
+}
+
 /* The branches of 8.2: cheap when they lead to what is marked as cold. */
 static uint8_t branch_cycles(const struct front *f, uint64_t offset, int64_t distance)
 {
@@ -348,6 +360,7 @@ bool pvm_next(const struct front *f, uint64_t offset, struct ir_step *step)
     step->insn = (struct ir_insn){
         .op = row->op, .rd = IR_ZERO, .ra = IR_ZERO, .rb = IR_ZERO, .len = (uint8_t)(skip + 1)};
     take_operands(row, &bytes, skip, &step->insn, &distance);
+    name_choice(&step->insn);
     if (row->format == OFFSET || row->format == RIO || row->format == RRO)
         step->insn.hi = target_of(f, offset, distance);
     if (row->cycles == CYCLES_BRANCH)
