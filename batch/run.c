@@ -16,6 +16,7 @@
 #include "batch/partings.h"
 #include "batch/pipeline.h"
 #include "batch/ranks.h"
+#include "batch/ranks_summary.h"
 #include "batch/report.h"
 #include "batch/results_folder.h"
 #include "batch/summary.h"
@@ -464,44 +465,6 @@ static bool finish_trace(struct run *run)
     return written;
 }
 
-/* Rank 0 waits for the others and speaks for all; another one tells it what it came to. */
-static void join_ranks(struct run *run, struct summary *summary, struct rank_end *all,
-                       enum pipeline_end *end)
-{
-    if (!ranks_first(run->ranks))
-        return;
-    summary->totals = all->totals;
-    summary->announced += all->announced;
-    summary->lines_written += all->lines;
-    summary->bytes_written += all->bytes;
-    for (uint32_t i = 0; i < all->samples; i++) {
-        const unsigned at = atomic_fetch_add_explicit(&run->samples, 1, memory_order_relaxed);
-        if (at < SAMPLES)
-            memcpy(run->sample[at], all->sample[i], SAMPLE_SIZE);
-    }
-    if (*end == PIPELINE_READ_ALL && all->bad)
-        *end = PIPELINE_BAD;
-    if (all->broken)
-        *end = PIPELINE_BROKEN;
-}
-
-static int tell_first(struct run *run, const struct summary *summary, enum pipeline_end end,
-                      struct rank_end *mine)
-{
-    const unsigned samples = atomic_load_explicit(&run->samples, memory_order_relaxed);
-    *mine = (struct rank_end){.totals = summary->totals,
-                              .lines = ranks_gather(run->ranks) ? 0 : summary->lines_written,
-                              .bytes = ranks_gather(run->ranks) ? 0 : summary->bytes_written,
-                              .announced = summary->announced,
-                              .halt = summary->halt,
-                              .broken = end == PIPELINE_BROKEN,
-                              .bad = end == PIPELINE_BAD,
-                              .samples = samples < SAMPLES ? samples : SAMPLES};
-    memcpy(mine->sample, run->sample, sizeof mine->sample);
-    ranks_tell(run->ranks, mine);
-    return EXIT_FINE; /* rank 0 has the code of all */
-}
-
 static int finish(struct parts *parts, enum pipeline_end end)
 {
     struct run *run = &parts->run;
@@ -531,7 +494,7 @@ static int finish(struct parts *parts, enum pipeline_end end)
     const bool saved = collect_natives(run, &summary, &cache_err);
     summary.announced = atomic_load_explicit(&run->announced, memory_order_relaxed);
     if (run->ranks != NULL)
-        join_ranks(run, &summary, &parts->others, &end);
+        ranks_join(run, &summary, &parts->others, &end);
     run_totals(run, &summary.totals, true);
     summary.resumed = run->resumed;
     summary.strangers = run->history == NULL ? 0 : history_count(run->history);
@@ -543,7 +506,8 @@ static int finish(struct parts *parts, enum pipeline_end end)
     if (!ranks_first(run->ranks)) {
         if (!written)
             tell_sink_failure(&summary, &sink_err);
-        return tell_first(run, &summary, end, &parts->others);
+        ranks_report(run, &summary, end, &parts->others);
+        return EXIT_FINE; /* rank 0 has the code of all */
     }
     progress_hide(parts->progress);
     if (!written)

@@ -8,8 +8,8 @@
 extern "C" {
 #endif
 
-/* What this build of the library is, for people: compiler, flags, engines and a hash of the sources, each
- * on a line that ends with a newline. Static. Any thread. */
+/* What this build of the library is, for people: compiler, flags, engines and a hash of the
+ * sources, each on a line that ends with a newline. Static. Any thread. */
 const char *javm_build_facts(void);
 
 #ifdef __cplusplus

@@ -107,7 +107,9 @@ many 4 0 --mpi --output out.ndjson none.ndjson
 check "no jobs" [ ! -s out.ndjson ]
 
 # -- a rank is killed: what was written counts, the rest is done again
-printf '%s\n' "$D" '{"id":"r","invoke":"d","endpoint":2,"args":[1000000],"repeat":4000}' >long.ndjson
+# The last job's input is a pipe that nobody writes to, so that the batch cannot end before.
+printf '%s\n' "$D" '{"id":"r","invoke":"d","endpoint":2,"args":[1000],"repeat":3000}' '{"id":"last","invoke":"d","input":"@gate"}' >long.ndjson
+echo open >gate
 run 0 --ordered --reproducible --output all long.ndjson
 long_enough() {
     [ "$(cat "$@" 2>/dev/null | wc -l)" -ge 200 ]
@@ -119,6 +121,8 @@ for kind in gathered folder; do
         to=killed/
         files='killed/0.ndjson killed/1.ndjson killed/2.ndjson killed/3.ndjson'
     fi
+    rm gate
+    mkfifo gate
     ranks 4 --mpi --ordered --reproducible --output $to long.ndjson 2>err &
     child=$!
     # shellcheck disable=SC2086
@@ -131,7 +135,9 @@ for kind in gathered folder; do
     # shellcheck disable=SC2086
     check "$kind: what was written is there" long_enough $files
     # shellcheck disable=SC2086
-    check "$kind: it was not all" [ "$(cat $files | wc -l)" -lt 4000 ]
+    check "$kind: it was not all" [ "$(cat $files | wc -l)" -lt 3001 ]
+    rm gate
+    echo open >gate
     many 4 0 --mpi --resume --ordered --reproducible --output $to long.ndjson
     # shellcheck disable=SC2086
     sort $files >more.sorted
