@@ -152,6 +152,9 @@ static bool take_names(struct foreign *foreign)
 enum javm_status foreign_load(const uint8_t *bytes, size_t len, const struct foreign_stubs *stubs,
                               struct foreign **foreign, struct javm_error *err)
 {
+    if (javm_pvm_sniff(bytes, len) == JAVM_PVM_JAR)
+        return javm_fail(err, JAVM_E_UNSUPPORTED, JAVM_NOWHERE,
+                         "a JAR v2 blob, which jobs run with the fields program and v2");
     struct foreign *f = calloc(1, sizeof *f);
     if (f == NULL)
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "out of memory");

@@ -117,9 +117,6 @@ bool v2_read(const struct v2_sources *sources, const struct fields *fields,
              const struct json_node *program, const struct json_node *v2, struct chunk *chunk,
              struct job *job, struct problem *problem)
 {
-    if (v2 == NULL)
-        return problem_at(problem, program->key_offset,
-                          "program: expected with a field v2, {} or more");
     if (program == NULL)
         return problem_at(problem, v2->key_offset,
                           "v2: expected with a field program, the name of a JAR v2 blob's file");

@@ -15,7 +15,7 @@ struct v2_sources {
     struct v2_programs *programs;
 };
 
-/* Reads both members, either of which may be missing, and sets job->v2, which the chunk owns. */
+/* Reads both members, the first of which may be missing, and sets job->v2, which the chunk owns. */
 bool v2_read(const struct v2_sources *sources, const struct fields *fields,
              const struct json_node *program, const struct json_node *v2, struct chunk *chunk,
              struct job *job, struct problem *problem);

@@ -19,8 +19,8 @@ allow vm/nub 'vm/nub/|javm/(status|hash|cap|image|directory|engine|vm|version|nu
 allow vm/v2 'vm/|javm/(status|hash|cap|engine|container|v2)\.h'
 allow sched 'sched/|javm/(status|sched)\.h'
 allow loaders 'loaders/|vm/pvm(2|_encode)\.h|javm/(status|hash|cap|image|handle|directory|engine|load|container|version)\.h'
-allow module 'module/|javm/(status|hash|engine|container|module)\.h'
-allow v2host 'v2host/|javm/(status|hash|container|engine|v2|v2_world)\.h'
+allow vm/module 'vm/module/|javm/(status|hash|engine|container|module)\.h'
+allow vm/v2host 'vm/v2host/|javm/(status|hash|container|engine|v2|v2_world)\.h'
 allow batch 'batch/|vm/pvm2\.h|vm/nub/(serve|cell)\.h|javm/'
 # Every public header compiles on its own, in C and in C++.
 for header in include/javm/*.h; do

@@ -2,6 +2,7 @@
 complete -c javm-cc -s o -r -d "where the image or object goes"
 complete -c javm-cc -s c -d "compile one file to an object"
 complete -c javm-cc -s v -d "show the commands"
+complete -c javm-cc -l isa -x -a "pvm2 pvm" -d "instruction set"
 complete -c javm-cc -l stack -x -d "bytes of stack"
 complete -c javm-cc -l heap -x -d "bytes of heap"
 complete -c javm-cc -l gas-slot -x -d "slot for a Gas handle"

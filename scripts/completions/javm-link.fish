@@ -1,5 +1,6 @@
 # fish completion for javm-link
 complete -c javm-link -s o -r -d "where the image goes"
+complete -c javm-link -l isa -x -a "pvm2 pvm" -d "instruction set"
 complete -c javm-link -l stack -x -d "bytes of stack"
 complete -c javm-link -l heap -x -d "bytes of heap"
 complete -c javm-link -l gas-slot -x -d "slot for a Gas handle"

@@ -157,7 +157,7 @@ bad 'an expected hash that is too short' '@D{"invoke":"d","expect":{"post":"0x12
 bad 'an expected yield key that is too long' '@D{"invoke":"d","expect":{"yield_key":"0x112233445566778899"}}' '2:37: expect.yield_key: expected "0x" and 1 to 8 bytes in hex'
 
 section 'Programs of the JAR v2 kernel'
-bad 'a program without v2' '{"program":"s.jar"}' '1:2: program: expected with a field v2, {} or more'
+bad 'a program without v2' '{"program":"s.jar"}' '1:12: program: s.jar: a JAR v2 blob, which jobs run with the fields program and v2'
 bad 'v2 without a program' '{"v2":{}}' "1:2: v2: expected with a field program, the name of a JAR v2 blob's file"
 bad 'v2 with invoke' '@D{"invoke":"d","program":"s.jar","v2":{}}' '2:2: invoke: not with program and v2'
 bad 'v2 in a chain' '{"chain":"c","program":"s.jar","v2":{}}' '1:2: chain: not with program and v2'

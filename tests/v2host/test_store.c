@@ -10,7 +10,7 @@
 
 #include "tests/require.h"
 #include "tests/vm/refusing_malloc.h"
-#include "v2host/store.h"
+#include "vm/v2host/store.h"
 
 void *__real_tsearch(const void *key, void **root, __compar_fn_t compare);
 void *__wrap_tsearch(const void *key, void **root, __compar_fn_t compare);

@@ -1,4 +1,4 @@
-#include "v2host/store.h"
+#include "vm/v2host/store.h"
 
 #include <search.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "module/module.h"
+#include "vm/module/module.h"
 
 #define TO_HOST UINT64_C(0xFFFF0000) /* a jump there returns to the host */
 #define SPACE   (UINT64_C(1) << 32)

@@ -1,4 +1,4 @@
-#include "v2host/world.h"
+#include "vm/v2host/world.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "v2host/world.h"
+#include "vm/v2host/world.h"
 
 static enum javm_v2_answer say(struct javm_v2_call *call, uint64_t r7)
 {

@@ -3,7 +3,7 @@
 #define JAVM_V2HOST_WORLD_H
 
 #include "javm/v2_world.h"
-#include "v2host/store.h"
+#include "vm/v2host/store.h"
 
 enum { SERVICE_COUNT = 28 };
 

@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "v2host/store.h"
+#include "vm/v2host/store.h"
 
 int bytes_compare(const struct javm_bytes *a, const struct javm_bytes *b)
 {

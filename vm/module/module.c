@@ -1,5 +1,5 @@
 /* Modules, and which function answers which import. */
-#include "module/module.h"
+#include "vm/module/module.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "v2host/world.h"
+#include "vm/v2host/world.h"
 
 #define RECORD_COST 128 /* bytes counted for each, besides what it points at */
 
