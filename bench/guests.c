@@ -7,6 +7,7 @@
 #include "bench/bench.h"
 #include "bench/bench_code.h"
 #include "bench/bench_kernel.h"
+#include "bench/bench_nub.h"
 #include "bench/bench_sched.h"
 #include "bench/image.h"
 #include "guest/native/guest_vm.h"
@@ -160,7 +161,7 @@ static void add_kernel(struct context *c, enum javm_engine engine)
 
 const struct bench *bench_table(const char *images, size_t *count)
 {
-    enum { OTHERS = 8 + 2 * BENCH_KERNELS + BENCH_CODE_ROWS + BENCH_SCHED_ROWS };
+    enum { OTHERS = 8 + 2 * BENCH_KERNELS + BENCH_CODE_ROWS + BENCH_SCHED_ROWS + BENCH_NUB_ROWS };
     struct context c = {.folder = images};
     c.table = calloc(guest_native_count * COLUMNS + OTHERS, sizeof *c.table);
     c.rows = calloc(guest_native_count * COLUMNS + OTHERS, sizeof *c.rows);
@@ -188,6 +189,8 @@ const struct bench *bench_table(const char *images, size_t *count)
     c.count += BENCH_CODE_ROWS;
     bench_sched_rows(&c.table[c.count]);
     c.count += BENCH_SCHED_ROWS;
+    bench_nub_rows(&c.table[c.count]);
+    c.count += BENCH_NUB_ROWS;
     *count = c.count;
     return c.table;
 }

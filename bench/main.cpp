@@ -196,6 +196,11 @@ void print_kernel(const Section &section)
     print_times("kernel operations, warm", section);
 }
 
+void print_executor(const Section &section)
+{
+    print_times("executor, all in but the invocation", section);
+}
+
 void run_one(benchmark::State &state, const struct bench *bench)
 {
     for (auto _ : state)
@@ -209,7 +214,8 @@ const struct {
     void (*print)(const Section &section);
 } SECTIONS[] = {{"programs", print_programs},   {"fresh", print_fresh},
                 {"cold", print_cold},           {"compile", print_compile},
-                {"scheduler", print_scheduler}, {"kernel", print_kernel}};
+                {"scheduler", print_scheduler}, {"kernel", print_kernel},
+                {"executor", print_executor}};
 
 int usage()
 {

@@ -1,6 +1,6 @@
 #!/bin/sh
 # All measurements in one run, or those of some parts: run.sh BUILD [PART...]
-#   programs fresh cold compile scheduler kernel   javm-bench, see bench/README.md
+#   programs fresh cold compile scheduler kernel executor   javm-bench, see bench/README.md
 #   trivial   trivial jobs from file to file, both engines
 #   hashes    jobs of some 10 us: two workers against one, one against a native loop
 #   sieve     jobs of 5 ms: two workers against one
@@ -11,7 +11,7 @@ set -eu
 cd "$(dirname "$0")/.."
 build=$1
 shift
-parts=${*:-programs fresh cold compile scheduler kernel trivial hashes sieve orchestrators long}
+parts=${*:-programs fresh cold compile scheduler kernel executor trivial hashes sieve orchestrators long}
 batch=$build/batch/javm-batch
 images=$PWD/guest/prebuilt
 jobs=${BENCH_JOBS:-10000000}
@@ -47,7 +47,7 @@ nops() {
 bench=
 for part in $parts; do
     case $part in
-    programs | fresh | cold | compile | scheduler | kernel) bench="$bench $part" ;;
+    programs | fresh | cold | compile | scheduler | kernel | executor) bench="$bench $part" ;;
     trivial | hashes | sieve | orchestrators | long) ;;
     *)
         echo "run.sh: no part is called $part" >&2
