@@ -8,6 +8,7 @@
 #include "bench/bench_code.h"
 #include "bench/bench_kernel.h"
 #include "bench/bench_modules.h"
+#include "bench/bench_nub.h"
 #include "bench/bench_sched.h"
 #include "bench/image.h"
 #include "guest/native/guest_vm.h"
@@ -187,7 +188,8 @@ static struct guest_vm *open_set(const char *folder, enum javm_engine engine)
 const struct bench *bench_table(const char *images, size_t *count)
 {
     enum {
-        OTHERS = 8 + 2 * BENCH_KERNELS + BENCH_CODE_ROWS + BENCH_SCHED_ROWS + BENCH_MODULE_ROWS
+        OTHERS = 8 + 2 * BENCH_KERNELS + BENCH_CODE_ROWS + BENCH_SCHED_ROWS + BENCH_MODULE_ROWS +
+                 BENCH_NUB_ROWS
     };
     struct context c = {.folder = images};
     c.table = calloc(guest_native_count * COLUMNS + OTHERS, sizeof *c.table);
@@ -220,6 +222,8 @@ const struct bench *bench_table(const char *images, size_t *count)
     c.count += BENCH_SCHED_ROWS;
     bench_module_rows(&c.table[c.count]);
     c.count += BENCH_MODULE_ROWS;
+    bench_nub_rows(&c.table[c.count]);
+    c.count += BENCH_NUB_ROWS;
     *count = c.count;
     return c.table;
 }

@@ -224,6 +224,11 @@ void print_modules(const Section &section)
     print_times("PVM modules, warm", section);
 }
 
+void print_executor(const Section &section)
+{
+    print_times("executor, all in but the invocation", section);
+}
+
 void run_one(benchmark::State &state, const struct bench *bench)
 {
     for (auto _ : state)
@@ -238,7 +243,8 @@ const struct {
 } SECTIONS[] = {{"programs", print_programs}, {"sets", print_sets},
                 {"fresh", print_fresh},       {"cold", print_cold},
                 {"compile", print_compile},   {"scheduler", print_scheduler},
-                {"kernel", print_kernel},     {"modules", print_modules}};
+                {"kernel", print_kernel},     {"modules", print_modules},
+                {"executor", print_executor}};
 
 int usage()
 {

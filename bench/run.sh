@@ -1,6 +1,6 @@
 #!/bin/sh
 # All measurements in one run, or those of some parts: run.sh BUILD [PART...]
-#   programs sets fresh cold compile scheduler kernel modules   javm-bench, see bench/README.md
+#   programs sets fresh cold compile scheduler kernel modules executor   javm-bench, see bench/README.md
 #   trivial   trivial jobs from file to file, both engines
 #   hashes    jobs of some 10 us: two workers against one, one against a native loop
 #   sieve     jobs of 5 ms: two workers against one
@@ -12,7 +12,7 @@ set -eu
 cd "$(dirname "$0")/.."
 build=$1
 shift
-parts=${*:-programs sets fresh cold compile scheduler kernel modules trivial hashes sieve orchestrators v2 long}
+parts=${*:-programs sets fresh cold compile scheduler kernel modules executor trivial hashes sieve orchestrators v2 long}
 batch=$build/batch/javm-batch
 images=$PWD/guest/prebuilt
 jobs=${BENCH_JOBS:-10000000}
@@ -48,7 +48,7 @@ nops() {
 bench=
 for part in $parts; do
     case $part in
-    programs | sets | fresh | cold | compile | scheduler | kernel | modules) bench="$bench $part" ;;
+    programs | sets | fresh | cold | compile | scheduler | kernel | modules | executor) bench="$bench $part" ;;
     trivial | hashes | sieve | orchestrators | v2 | long) ;;
     *)
         echo "run.sh: no part is called $part" >&2

@@ -15,19 +15,19 @@ extern "C" {
 /* Frozen numbers: they go into exit reports and, later, over the wire. Append only. */
 enum javm_status {
     JAVM_OK = 0,
-    JAVM_E_NOMEM = 1,       /* an allocation or a memory reservation failed */
-    JAVM_E_IO = 2,          /* a file could not be opened, read or written; the text has strerror */
-    JAVM_E_FORMAT = 3,      /* bytes are not what they claim to be; `where` is the byte offset */
-    JAVM_E_RANGE = 4,       /* a number or an index is outside its range */
-    JAVM_E_KIND = 5,        /* a cap of another kind was expected */
-    JAVM_E_MISSING = 6,     /* a hash, name or slot that is not there */
-    JAVM_E_FOREIGN = 7,     /* a CapRef of another directory */
-    JAVM_E_LIVE = 8,        /* a live CapRef where only settled caps can stand */
-    JAVM_E_EXISTS = 9,      /* a name or key that is taken */
-    JAVM_E_LIMIT = 10,      /* a configured or specified limit would be exceeded */
-    JAVM_E_STATE = 11,      /* the object is not in a state that allows the call */
+    JAVM_E_NOMEM = 1,   /* an allocation or a memory reservation failed */
+    JAVM_E_IO = 2,      /* a file could not be opened, read or written; the text has strerror */
+    JAVM_E_FORMAT = 3,  /* bytes are not what they claim to be; `where` is the byte offset */
+    JAVM_E_RANGE = 4,   /* a number or an index is outside its range */
+    JAVM_E_KIND = 5,    /* a cap of another kind was expected */
+    JAVM_E_MISSING = 6, /* a hash, name or slot that is not there */
+    JAVM_E_FOREIGN = 7, /* a CapRef of another directory */
+    JAVM_E_LIVE = 8,    /* a live CapRef where only settled caps can stand */
+    JAVM_E_EXISTS = 9,  /* a name or key that is taken */
+    JAVM_E_LIMIT = 10,  /* a configured or specified limit would be exceeded */
+    JAVM_E_STATE = 11,  /* the object is not in a state that allows the call */
     JAVM_E_UNSUPPORTED = 12, /* known, but not in this build or version */
-    JAVM_E_CRASHED = 13     /* the process that did it died */
+    JAVM_E_CRASHED = 13      /* the process that did it died */
 };
 
 #define JAVM_NOWHERE UINT64_MAX

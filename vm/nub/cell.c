@@ -192,7 +192,13 @@ bool nub_cell_lives(struct nub_cell *cell)
     struct pollfd dead = {.fd = cell->child.pidfd, .events = POLLIN};
     if (poll(&dead, 1, 0) == 1)
         bury(cell);
-    else if (too_large(cell))
+    return cell->lives;
+}
+
+/* As nub_cell_lives, and it may. */
+static bool may_live(struct nub_cell *cell)
+{
+    if (nub_cell_lives(cell) && too_large(cell))
         nub_cell_kill(cell);
     return cell->lives;
 }
@@ -205,7 +211,7 @@ static bool wait_a_while(struct nub_cell *cell, int64_t ns)
     const uint32_t answer = __atomic_load_n(&head->answer, __ATOMIC_ACQUIRE);
     const bool rung = answer != cell->seen;
     cell->seen = answer;
-    return rung || nub_cell_lives(cell);
+    return rung || may_live(cell);
 }
 
 bool nub_cell_pause(struct nub_cell *cell, int64_t ns)

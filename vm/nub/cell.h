@@ -58,7 +58,7 @@ enum javm_status nub_cell_take(struct nub_cell *cell, uint32_t lane, uint64_t jo
 /* For something new in the lanes, `ns` or some milliseconds at most. False: the executor is dead.
  */
 bool nub_cell_pause(struct nub_cell *cell, int64_t ns);
-/* Is it? Also of what uses more memory than it may, which is killed. */
+/* A look, at the cost of a system call. */
 bool nub_cell_lives(struct nub_cell *cell);
 void nub_cell_kill(struct nub_cell *cell);
 

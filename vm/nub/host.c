@@ -370,7 +370,8 @@ enum javm_status javm_nub_poll(struct javm_nub *nub, bool wait, struct javm_nub_
                 return JAVM_OK;
             working += busy;
             one = busy ? i : one;
-            (void)nub_cell_lives(&nub->cells[i]);
+            if (!wait) /* who asks again hears of its death */
+                (void)nub_cell_lives(&nub->cells[i]);
         }
         if (!wait)
             break;

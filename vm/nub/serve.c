@@ -19,7 +19,8 @@ bool nub_answer_put(struct nub_answer *answer, const void *bytes, size_t len)
         nub_answer_fail(answer, JAVM_E_LIMIT);
         return false;
     }
-    memcpy(answer->region->out + answer->len, bytes, len);
+    if (len > 0)
+        memcpy(answer->region->out + answer->len, bytes, len);
     answer->len += len;
     return true;
 }
