@@ -116,7 +116,7 @@ struct job {
     uint64_t expect_digest;
     const char *error; /* a bad line under --keep-going: its result */
     size_t error_len;
-    uint64_t error_digest; /* of the line's bytes: takes the place of the job hash */
+    uint64_t error_digest; /* of the line's bytes and number: takes the place of the job hash */
 };
 
 /* Its id as people read it, cut when it is long. */

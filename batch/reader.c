@@ -1,5 +1,6 @@
 #include "batch/reader.h"
 
+#include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -475,7 +476,9 @@ struct job *reader_bad_job(struct job *job, const char *text, size_t len, uint64
                  diag_column(text, len, problem->offset), problem->text);
     job->error = keep(chunk, message, (size_t)n);
     job->error_len = (size_t)n;
-    job->error_digest = job_digest(text, len);
+    /* The message names the line: the same text elsewhere comes to another result. */
+    const uint64_t parts[] = {htole64(job_digest(text, len)), htole64(number)};
+    job->error_digest = job_digest(parts, sizeof parts);
     job->target = NULL;
     job->v2 = NULL;
     job->chain = NULL;

@@ -35,8 +35,12 @@ guests() { # those that serve jobs: below the one that forks them
 echo '{"image":"demo","load":"demo.jimg"}' >long.ndjson
 awk 'BEGIN { for (i = 0; i < 1500; i++) printf "{\"id\":%d,\"invoke\":\"demo\",\"endpoint\":2,\"args\":[%d],\"gas\":4000000000}\n", i, 1000000 + i }' >>long.ndjson
 run 0 --workers 2 --ordered --reproducible --output whole long.ndjson
-"$PROGRAM" --isolation process --workers 2 --reproducible --output killed long.ndjson >out 2>err &
+# The last job comes when enough were killed, so that there is somebody to kill until then.
+mkfifo jobs.pipe
+"$PROGRAM" --isolation process --workers 2 --reproducible --output killed - <jobs.pipe >out 2>err &
 batch=$!
+exec 3>jobs.pipe
+head -n 1500 long.ndjson >&3
 kills=0
 while alive $batch && [ $kills -lt 12 ]; do
     for guest in $(guests $batch | head -1); do
@@ -44,10 +48,12 @@ while alive $batch && [ $kills -lt 12 ]; do
     done
     sleep 0.1
 done
+tail -n 1 long.ndjson >&3
+exec 3>&-
 wait $batch
 code=$?
 crashed=$(grep -c '"exit":"crashed"' killed)
-check "the processes were killed" [ $kills -gt 0 ]
+check "the processes were killed" [ $kills -eq 12 ]
 check "a kill is told by the exit code" [ $code -eq "$([ "$crashed" -gt 0 ] && echo 1 || echo 0)" ]
 check "a result for each job" [ "$(lines killed)" -eq 1500 ]
 check "no job twice" [ "$(sed 's/,"job".*//' killed | sort -u | wc -l)" -eq 1500 ]
