@@ -240,11 +240,10 @@ void run_one(benchmark::State &state, const struct bench *bench)
 const struct {
     const char *name;
     void (*print)(const Section &section);
-} SECTIONS[] = {{"programs", print_programs}, {"sets", print_sets},
-                {"fresh", print_fresh},       {"cold", print_cold},
-                {"compile", print_compile},   {"scheduler", print_scheduler},
-                {"kernel", print_kernel},     {"modules", print_modules},
-                {"executor", print_executor}};
+} SECTIONS[] = {
+    {"programs", print_programs}, {"sets", print_sets},       {"fresh", print_fresh},
+    {"cold", print_cold},         {"compile", print_compile}, {"scheduler", print_scheduler},
+    {"kernel", print_kernel},     {"modules", print_modules}, {"executor", print_executor}};
 
 int usage()
 {

@@ -244,8 +244,8 @@ struct javm_exec {
     uint64_t regs[JAVM_NUM_SLOTS];
     uint64_t pc; /* in: where to enter; out: see PVM2 section 7, PVM section 7 */
     uint64_t gas;
-    bool keeps_gas;        /* jar1: JAVM_EXIT_OUT_OF_GAS leaves what there was, as in PVM2; else 0 is
-                              left (PVM section 8) */
+    bool keeps_gas; /* jar1: JAVM_EXIT_OUT_OF_GAS leaves what there was, as in PVM2; else 0 is
+                       left (PVM section 8) */
     struct javm_heap heap; /* of sbrk; its pages are added to what the memory shows until it is
                               attached anew */
     /* out */
