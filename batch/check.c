@@ -98,8 +98,7 @@ static int check_with(struct javm_dir_thread *dir, const struct options *options
                                                   .isolated = options->isolated,
                                                   .chains = chains,
                                                   .stubs = &options->stubs};
-    const char *slash = strcmp(options->path, "-") == 0 ? NULL : strrchr(options->path, '/');
-    char *base = strndup(options->path, slash == NULL ? 0 : (size_t)(slash - options->path) + 1);
+    char *base = options_base(options->path);
     if (base != NULL && chains != NULL)
         check.reader = reader_new(dir, base, &reader_options);
     free(base);

@@ -49,6 +49,11 @@ static bool ends_with(const char *name, const char *end)
     return a >= b && strcmp(name + a - b, end) == 0;
 }
 
+static enum codec codec_of(const char *name)
+{
+    return ends_with(name, ".gz") ? GZIP : ends_with(name, ".zst") ? ZSTD : PLAIN;
+}
+
 enum javm_status input_open(const char *path, struct input **out, struct javm_error *err)
 {
     struct input *input = calloc(1, sizeof *input);
@@ -70,7 +75,7 @@ enum javm_status input_open(const char *path, struct input **out, struct javm_er
     }
     input->regular = S_ISREG(st.st_mode);
     input->size = input->regular ? (uint64_t)st.st_size : 0;
-    input->wanted = ends_with(path, ".gz") ? GZIP : ends_with(path, ".zst") ? ZSTD : PLAIN;
+    input->wanted = codec_of(path);
     input->line_max = INPUT_LINE_MAX;
     input->capacity = FIRST_BYTES;
     input->buffer = calloc(1, input->capacity + json_padding());
@@ -116,6 +121,12 @@ void input_close(struct input *input)
     free(input->raw);
     free(input->buffer);
     free(input);
+}
+
+void input_call(struct input *input, const char *name)
+{
+    input->name = name;
+    input->wanted = codec_of(name);
 }
 
 const char *input_name(const struct input *input)

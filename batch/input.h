@@ -33,6 +33,9 @@ enum input_event {
 /* "-" is standard input. A name ending in .gz or .zst must be compressed so; otherwise the first
  * bytes decide. */
 enum javm_status input_open(const char *path, struct input **input, struct javm_error *err);
+/* What messages call it, and whose end tells how it is compressed, from now on; borrowed. Before
+ * the first line. */
+void input_call(struct input *input, const char *name);
 /* A results file: lines up to INPUT_RESULT_MAX. It has to be what its name says. Where it ends in
  * the middle of a line or of a compressed frame is its end; that line is left out, but not the
  * frame's lines before it. */

@@ -43,6 +43,7 @@ enum option_id {
     OPT_ASM,
     OPT_ISOLATION,
     OPT_BISECT,
+    OPT_RECORD,
     OPT_RESUME,
     OPT_RETRY_CRASHED,
     OPT_SHARD,
@@ -77,6 +78,7 @@ static const struct option OPTIONS[] = {
     {"progress", required_argument, NULL, OPT_PROGRESS},
     {"asm", no_argument, NULL, OPT_ASM},
     {"isolation", required_argument, NULL, OPT_ISOLATION},
+    {"record", required_argument, NULL, OPT_RECORD},
     {"bisect", no_argument, NULL, OPT_BISECT},
     {"resume", no_argument, NULL, OPT_RESUME},
     {"retry-crashed", no_argument, NULL, OPT_RETRY_CRASHED},
@@ -270,6 +272,9 @@ static bool set_option(int id, int index, struct options *options)
     case OPT_PERF_MAP:
         options->perf_map = true;
         return true;
+    case OPT_RECORD:
+        options->record = optarg;
+        return true;
     case OPT_BISECT:
         options->bisect = true;
         return true;
@@ -309,7 +314,7 @@ static bool fits(enum command command, int id)
         return id != OPT_ASM && id != OPT_BISECT;
     case COMMAND_VERIFY: /* it writes no results */
         return id != OPT_ASM && id != OPT_OUTPUT && id != OPT_ORDERED && id != OPT_REPRODUCIBLE &&
-               id != OPT_RESUME && id != OPT_RETRY_CRASHED && id != OPT_MPI;
+               id != OPT_RECORD && id != OPT_RESUME && id != OPT_RETRY_CRASHED && id != OPT_MPI;
     case COMMAND_COMPARE:
         return false;
     case COMMAND_INFO:
@@ -375,6 +380,7 @@ static bool fits_ranks(const struct options *options)
                  {"--report", options->report != NULL},
                  {"--metrics", options->metrics != NULL},
                  {"--save-chains", options->save_chains != NULL},
+                 {"--record", options->record != NULL},
                  {"--shard", options->shards > 1},
                  {"--isolation process", options->isolated},
                  {"jobs from standard input", strcmp(options->path, "-") == 0}};
@@ -405,6 +411,12 @@ static bool consistent(const struct options *options)
     return true;
 }
 
+char *options_base(const char *path)
+{
+    const char *slash = strcmp(path, "-") == 0 ? NULL : strrchr(path, '/');
+    return strndup(path, slash == NULL ? 0 : (size_t)(slash - path) + 1);
+}
+
 static enum options_end finish(int argc, char **argv, struct options *options)
 {
     static const char *const WANTED[] = {[COMMAND_RUN] = "a jobs file",
@@ -414,7 +426,8 @@ static enum options_end finish(int argc, char **argv, struct options *options)
                                          [COMMAND_COMPARE] = "two files that --stats wrote"};
     const bool verify = options->command == COMMAND_VERIFY;
     const int wanted = verify || options->command == COMMAND_COMPARE ? 2 : 1;
-    if (argc - optind < wanted) {
+    /* A recorded run has its results with it, which is seen when it is opened. */
+    if (argc - optind < (verify ? 1 : wanted)) {
         complain("expected %s", WANTED[options->command]);
         return bad();
     }
@@ -426,10 +439,10 @@ static enum options_end finish(int argc, char **argv, struct options *options)
     if (!consistent(options))
         return bad();
     options->path = argv[optind];
-    if (wanted == 2)
+    if (argc - optind == 2)
         options->second = argv[optind + 1];
     if (verify) {
-        options->output = options->second;
+        options->output = options->second != NULL ? options->second : options->path;
         options->reproducible = true;
     }
     if (options->command == COMMAND_RUN && !fits_ranks(options))

@@ -22,12 +22,14 @@ enum progress_mode { PROGRESS_AUTO, PROGRESS_BAR, PROGRESS_PLAIN, PROGRESS_NONE 
 struct options {
     enum command command;
     const char *path;   /* the jobs file, or the file of info; "-": standard input */
-    const char *second; /* verify: the results; compare: the other figures */
+    const char *second; /* verify: the results, NULL: recorded with the jobs; compare: the other
+                           figures */
     const char *output; /* never NULL for run and verify */
     char *output_made;  /* malloc'ed default of output, or NULL */
     const char *stats, *trace, *report;
     const char *metrics;     /* an address of this machine, or NULL */
     bool bisect;             /* verify: each job on both engines */
+    const char *record;      /* a bundle with the whole run, or NULL */
     const char *save_chains; /* a bundle, or NULL */
     const char *cache;       /* directory of compiled code, or NULL */
     unsigned workers;        /* 0: one per core */
@@ -59,6 +61,9 @@ enum options_end {
 enum options_end options_parse(int argc, char **argv, struct options *options);
 void options_free(struct options *options);
 
+/* The folder of the jobs file with its slash; "" for standard input and the current one. malloc'ed;
+ * NULL: out of memory. */
+char *options_base(const char *path);
 /* JOBS.ndjson[.gz|.zst] -> JOBS.results.ndjson, with several shards JOBS.I-of-N.results.ndjson;
  * malloc'ed, NULL: out of memory. */
 char *options_default_output(const struct options *options);

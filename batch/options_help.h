@@ -35,6 +35,8 @@ static const char OPTIONS_HELP[] =
     "  --trace FILE        what each worker did when; Perfetto and Chrome show it\n"
     "  --report FILE       a page with plots of the whole batch, for a browser\n"
     "  --metrics ADDR      Prometheus text at http://ADDR/metrics; 127.0.0.1:PORT\n"
+    "  --record FILE       all that is needed to run it again, as a bundle; run and\n"
+    "                      verify take it for JOBS (and RESULTS)\n"
     "  --save-chains FILE  what each chain left at the end, as a bundle\n"
     "\n"
     "Trouble:\n"

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "batch/record.h"
 #include "javm/load.h"
 
 #define CLAIMS 4 /* results, figures, trace, report */
@@ -19,6 +20,9 @@ static struct {
 static unsigned claim_count;
 /* Relaxed: the refusal itself reaches the writer through the end of the batch. */
 static _Atomic bool conflict;
+
+static struct record *noted;
+static const struct recording *from;
 
 static bool claimed(const struct stat *st)
 {
@@ -94,16 +98,27 @@ enum javm_status outputs_probe_replaced(const char *path, int input_fd, struct j
     return JAVM_OK;
 }
 
+void outputs_record(struct record *record, const struct recording *recording)
+{
+    noted = record;
+    from = recording;
+}
+
 enum javm_status outputs_read(const char *path, uint8_t **bytes, size_t *len,
                               struct javm_error *err)
 {
     struct stat st;
+    if (from != NULL)
+        return recording_file(from, path, bytes, len, err);
     if (claim_count > 0 && stat(path, &st) == 0 && claimed(&st)) {
         atomic_store_explicit(&conflict, true, memory_order_relaxed);
         return javm_fail(err, JAVM_E_EXISTS, JAVM_NOWHERE,
                          "%s: this batch writes to it, so it cannot be an input", path);
     }
-    return javm_file_read(path, 0, bytes, len, err);
+    const enum javm_status status = javm_file_read(path, 0, bytes, len, err);
+    if (status == JAVM_OK && noted != NULL)
+        record_note(noted, path, *bytes, *len);
+    return status;
 }
 
 bool outputs_conflict(void)

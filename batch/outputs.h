@@ -9,6 +9,9 @@
 
 #include "javm/status.h"
 
+struct record;
+struct recording;
+
 /* Are the two descriptors one regular file? False for a negative one. */
 bool outputs_same(int a, int b);
 /* Is the regular file open as fd claimed already? Claims it if not; other kinds are never claimed.
@@ -20,7 +23,10 @@ enum javm_status outputs_probe(const char *path, int input_fd, struct javm_error
 /* Can a file be put in place at `path` when the batch is over? It is not touched before that, so it
  * may be an input, too; but nothing else that the batch writes. IO, EXISTS. */
 enum javm_status outputs_probe_replaced(const char *path, int input_fd, struct javm_error *err);
-/* javm_file_read for inputs of jobs; EXISTS for a file that is claimed. */
+/* From now on outputs_read notes what it reads, or has it from there. Either may be NULL. */
+void outputs_record(struct record *record, const struct recording *recording);
+/* javm_file_read for inputs of jobs; EXISTS for a file that is claimed; from a recording MISSING.
+ */
 enum javm_status outputs_read(const char *path, uint8_t **bytes, size_t *len,
                               struct javm_error *err);
 /* Was an input refused because it is claimed? Then what stands in it is left alone. Any thread. */

@@ -17,6 +17,7 @@
 #include "batch/pipeline.h"
 #include "batch/ranks.h"
 #include "batch/ranks_summary.h"
+#include "batch/record.h"
 #include "batch/report.h"
 #include "batch/results_folder.h"
 #include "batch/summary.h"
@@ -66,19 +67,17 @@ static void on_sink_failure(void *arg)
     run_halt(arg, HALT_SINK);
 }
 
-/* The folder of the jobs file with its slash; "" for standard input and the current one. malloc'ed.
- */
-static char *base_of(const char *path)
-{
-    const char *slash = strcmp(path, "-") == 0 ? NULL : strrchr(path, '/');
-    return strndup(path, slash == NULL ? 0 : (size_t)(slash - path) + 1);
-}
-
 /* ---- set-up, each undone by `dispose` --------------------------------------------------- */
 
 struct parts {
     struct run run;
-    struct options options; /* --mpi: this rank's */
+    struct options options; /* --mpi: this rank's; with a recorded run: what that says */
+    struct record *record;
+    struct recording *recording;
+    /* Where jobs and recorded results are read from (name NULL: no other than the path), and what
+     * paths of jobs begin with (NULL: as that of the jobs file says). Borrowed. */
+    struct recorded jobs, results;
+    const char *base;
     struct javm_dir_thread *dir;
     struct reader *reader;
     struct progress *progress;
@@ -109,7 +108,7 @@ static int open_reader(struct parts *parts)
                                                   .isolated = options->isolated,
                                                   .chains = chains,
                                                   .stubs = &options->stubs};
-    char *base = base_of(options->path);
+    char *base = parts->base != NULL ? strdup(parts->base) : options_base(options->path);
     if (base != NULL && chains != NULL)
         parts->reader = reader_new(parts->dir, base, &reader_options);
     free(base);
@@ -210,13 +209,14 @@ static bool hand_on(void *arg, const struct segment *segment)
     return ranks_send(run->ranks, segment);
 }
 
-static int open_sink(struct run *run)
+static int open_sink(struct parts *parts)
 {
+    struct run *run = &parts->run;
     const struct options *options = run->options;
     struct javm_error err;
     enum javm_status status = JAVM_OK;
     if (options->command == COMMAND_VERIFY)
-        status = verify_open(options->second, &run->verify, &err);
+        status = verify_open(parts->results.path, parts->results.name, &run->verify, &err);
     if (status != JAVM_OK)
         return fail_setup(status, &err);
     const bool sends = ranks_gather(run->ranks) && !ranks_first(run->ranks);
@@ -250,9 +250,11 @@ static int set_up(struct parts *parts, const struct options *options)
     int code = isolate_first(run);
     if (code != EXIT_FINE)
         return code;
-    enum javm_status status = input_open(options->path, &run->input, &err);
+    enum javm_status status = input_open(parts->jobs.path, &run->input, &err);
     if (status != JAVM_OK)
         return fail_setup(status, &err);
+    if (parts->jobs.name != NULL)
+        input_call(run->input, parts->jobs.name);
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     const unsigned guess = options->workers > 0 ? options->workers
                            : cores > 0          ? (unsigned)cores
@@ -270,7 +272,7 @@ static int set_up(struct parts *parts, const struct options *options)
     if (code != EXIT_FINE)
         return code;
     watcher_block_signals();
-    code = open_sink(run);
+    code = open_sink(parts);
     if (code != EXIT_FINE)
         return code;
     if (options->stats != NULL &&
@@ -282,6 +284,9 @@ static int set_up(struct parts *parts, const struct options *options)
     if (options->save_chains != NULL &&
         (status = outputs_probe_replaced(options->save_chains, input_fd(run->input), &err)) !=
             JAVM_OK)
+        return fail_setup(status, &err);
+    if (options->record != NULL &&
+        (status = outputs_probe_replaced(options->record, -1, &err)) != JAVM_OK)
         return fail_setup(status, &err);
     if (options->trace != NULL &&
         ((status = outputs_probe(options->trace, input_fd(run->input), &err)) != JAVM_OK ||
@@ -465,6 +470,23 @@ static bool finish_trace(struct run *run)
     return written;
 }
 
+/* What is not complete could not be told from what was recorded. */
+static bool finish_record(const struct parts *parts, const struct summary *summary)
+{
+    const struct options *options = parts->run.options;
+    struct javm_error err;
+    if (parts->record == NULL)
+        return true;
+    if (summary->halt != HALT_NONE || !summary->input_ended) {
+        complain("--record: nothing is recorded of a batch that did not end");
+        return true;
+    }
+    if (record_write(parts->record, options, &err) == JAVM_OK)
+        return true;
+    complain("--record: %s", err.text);
+    return false;
+}
+
 static int finish(struct parts *parts, enum pipeline_end end)
 {
     struct run *run = &parts->run;
@@ -521,6 +543,8 @@ static int finish(struct parts *parts, enum pipeline_end end)
     if (run->verify != NULL)
         compare(run, &summary);
     progress_release(parts->progress);
+    if (!finish_record(parts, &summary) && summary.exit_code <= EXIT_DIFFERENT)
+        summary.exit_code = EXIT_UNFINISHED;
     if (!finish_trace(run) && summary.exit_code <= EXIT_DIFFERENT)
         summary.exit_code = EXIT_UNFINISHED;
     if (run->options->save_chains != NULL &&
@@ -571,17 +595,62 @@ static int set_up_ranks(struct parts *parts, const struct options *options)
     return all;
 }
 
+/* A recorded run instead of a jobs file; or a jobs file that is to be recorded, read before all
+ * else. */
+static int open_source(struct parts *parts, const struct options **options)
+{
+    struct javm_error err;
+    enum javm_status status = JAVM_OK;
+    const bool recorded = recording_is((*options)->path);
+    parts->jobs.path = (*options)->path;
+    parts->results = (struct recorded){(*options)->second, (*options)->second};
+    if (recorded) {
+        parts->options = **options;
+        *options = &parts->options;
+        status = recording_open(parts->options.path, &parts->recording, &err);
+        if (status == JAVM_OK)
+            status = recording_options(parts->recording, &parts->options, &err);
+        if (status != JAVM_OK)
+            return fail_setup(status, &err);
+        parts->jobs = recording_jobs(parts->recording);
+        parts->base = recording_base(parts->recording);
+        if (parts->options.second == NULL)
+            parts->results = recording_results(parts->recording);
+    } else if ((*options)->command == COMMAND_VERIFY && (*options)->second == NULL) {
+        complain("%s: expected a jobs file and its results, or a recorded run", (*options)->path);
+        return EXIT_BAD;
+    }
+    if ((*options)->record != NULL) {
+        if (recorded) {
+            complain("--record: %s is a recorded run", (*options)->path);
+            return EXIT_BAD;
+        }
+        status = record_open(*options, &parts->record, &err);
+        if (status != JAVM_OK)
+            return fail_setup(status, &err);
+        parts->jobs =
+            (struct recorded){record_jobs(parts->record),
+                              strcmp((*options)->path, "-") == 0 ? "<stdin>" : (*options)->path};
+    }
+    outputs_record(parts->record, parts->recording);
+    return EXIT_FINE;
+}
+
 int run_batch(const struct options *options)
 {
     struct parts *parts = calloc(1, sizeof *parts);
     if (parts == NULL)
         return no_memory();
     parts->run.stop_fd = -1;
-    int code = options->mpi ? set_up_ranks(parts, options) : set_up(parts, options);
+    int code = open_source(parts, &options);
+    if (code == EXIT_FINE)
+        code = options->mpi ? set_up_ranks(parts, options) : set_up(parts, options);
     if (code == EXIT_FINE)
         code = finish(parts, pipeline_feed(&parts->run, parts->reader, parts->progress));
     struct ranks *ranks = parts->run.ranks;
     dispose(parts);
+    record_free(parts->record);
+    recording_free(parts->recording);
     free(parts);
     ranks_close(ranks);
     return code;

@@ -23,7 +23,7 @@ struct kept {
 };
 
 struct verify {
-    const char *path;
+    const char *path, *name;  /* name: for messages */
     struct history *recorded; /* whole lines, without us and worker */
     struct history *open;     /* what names the job in lines of the new run without their like */
     struct difference *difference;
@@ -56,28 +56,30 @@ static bool record(void *arg, const struct line *line, const struct result_head 
     if (history_add(verify->recorded, history_hash(verify->recorded, line->text, head->same_len),
                     false))
         return true;
-    no_memory(verify->path, err);
+    no_memory(verify->name, err);
     return false;
 }
 
 static enum javm_status read_twice(struct verify *verify, bool first, struct javm_error *err);
 
-enum javm_status verify_open(const char *path, struct verify **out, struct javm_error *err)
+enum javm_status verify_open(const char *path, const char *name, struct verify **out,
+                             struct javm_error *err)
 {
     struct stat st;
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
         return javm_fail(err, JAVM_E_STATE, JAVM_NOWHERE,
-                         "%s: results are read twice, so they have to be in a file", path);
+                         "%s: results are read twice, so they have to be in a file", name);
     struct verify *verify = calloc(1, sizeof *verify);
     if (verify == NULL)
-        return no_memory(path, err);
+        return no_memory(name, err);
     verify->path = path;
+    verify->name = name;
     verify->recorded = history_new();
     verify->open = history_new();
     verify->difference = difference_new();
     enum javm_status status = JAVM_OK;
     if (verify->recorded == NULL || verify->open == NULL || verify->difference == NULL)
-        status = no_memory(path, err);
+        status = no_memory(name, err);
     if (status == JAVM_OK)
         status = read_twice(verify, true, err);
     if (status == JAVM_OK)
@@ -251,11 +253,12 @@ static enum javm_status read_twice(struct verify *verify, bool first, struct jav
     enum javm_status status = input_open_results(verify->path, &input, err);
     if (status != JAVM_OK)
         return status;
+    input_call(input, verify->name);
     status = results_read(input, &reader, err);
     uint64_t consumed, size;
     input_position(input, &consumed, &size);
     if (status == JAVM_OK && first && input_whole(input) != size)
-        complain("warning: %s is torn behind byte %llu", verify->path,
+        complain("warning: %s is torn behind byte %llu", verify->name,
                  (unsigned long long)input_whole(input));
     input_close(input);
     return status;
@@ -274,7 +277,7 @@ enum javm_status verify_report(struct verify *verify, FILE *to, FILE *log, bool 
         tell_missing(verify);
     if (status == JAVM_OK && (fflush(to) != 0 || ferror(to)))
         status = javm_fail(err, JAVM_E_IO, JAVM_NOWHERE, "<stdout>: %s", strerror(errno));
-    fprintf(log, "%s: %s equal, %s different, %s missing, %s extra%s\n", verify->path,
+    fprintf(log, "%s: %s equal, %s different, %s missing, %s extra%s\n", verify->name,
             text_grouped(a, verify->equal), text_grouped(b, verify->different),
             text_grouped(c, verify->missing), text_grouped(d, verify->extra),
             complete ? "" : "; the run is not complete, so what is missing or extra is not known");

@@ -16,8 +16,10 @@
 
 struct verify;
 
-/* Reads the recorded results. FORMAT, IO, NOMEM; STATE: it is no file that can be read twice. */
-enum javm_status verify_open(const char *path, struct verify **verify, struct javm_error *err);
+/* Reads the recorded results, which messages call `name`. FORMAT, IO, NOMEM; STATE: it is no file
+ * that can be read twice. */
+enum javm_status verify_open(const char *path, const char *name, struct verify **verify,
+                             struct javm_error *err);
 void verify_free(struct verify *verify);
 
 /* Lines of the new run, without us and worker. One thread. False: errno (no memory). */

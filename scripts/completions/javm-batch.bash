@@ -12,7 +12,7 @@ _javm_batch() {
     esac
     if [[ $cur == -* ]]; then
         COMPREPLY=($(compgen -W "--gas --timeout --engine --gas-model --post --host-call --output --resume --retry-crashed --bisect --shard --mpi --ordered
-            --reproducible --stats --trace --report --metrics --save-chains --keep-going --fail-fast --workers --max-in-flight --numa
+            --reproducible --stats --trace --report --metrics --record --save-chains --keep-going --fail-fast --workers --max-in-flight --numa
             --isolation --cache --perf-map --progress --asm --help --version" -- "$cur"))
     else
         COMPREPLY=($(compgen -f -- "$cur"))

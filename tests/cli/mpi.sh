@@ -61,7 +61,7 @@ cat folder/*.ndjson | sort >more.sorted
 check "a file for each rank: the same lines" cmp sorted more.sorted
 check "four files" [ "$(ls folder | tr '\n' ' ')" = "0.ndjson 1.ndjson 2.ndjson 3.ndjson " ]
 for file in folder/*; do
-    check "$file is not empty" [ -s "$file" ]
+    [ -s "$file" ] || continue # a rank that others were faster than
     # In the order of the jobs: its lines, looked for in the whole one from the top, are met one after the other.
     awk 'BEGIN { at = 0 } NR == FNR { mine[n++] = $0; next } $0 == mine[at] { at++ } END { exit at != n }' "$file" one || fail "$file is not in order"
 done

@@ -18,7 +18,7 @@ refuse() {
 run 0 --help
 check "help goes to standard output" has out 'Usage:'
 check "and nothing else is said" [ ! -s err ]
-for option in gas timeout engine gas-model post output ordered reproducible stats resume retry-crashed bisect shard trace metrics keep-going fail-fast workers max-in-flight numa isolation cache perf-map progress asm; do
+for option in gas timeout engine gas-model post output ordered reproducible stats record resume retry-crashed bisect shard trace metrics keep-going fail-fast workers max-in-flight numa isolation cache perf-map progress asm; do
     check "help has --$option" has out "--$option"
 done
 run 0 --version
@@ -61,7 +61,7 @@ refuse '--isolation kvm is not in this version' --isolation kvm jobs.ndjson
 for shard in '' 1 1/ /2 2/2 1/0 -1/2 1/-2 ' 1/2' 1/2x 0x1/2 1/1048577 18446744073709551616/2; do
     refuse "--shard: expected I/N with 0 <= I < N <= 1048576, found '$shard'" --shard "$shard" jobs.ndjson
 done
-refuse 'expected a jobs file and its results' verify jobs.ndjson
+refuse 'expected a jobs file and its results' verify
 refuse "expected two files, found 'c', too" verify a b c
 refuse '--resume: not an option of this command' verify --resume jobs.ndjson results.ndjson
 refuse '--output: not an option of this command' verify --output o jobs.ndjson results.ndjson

@@ -109,7 +109,7 @@ static void check_verify(const char *path)
 {
     struct verify *verify;
     struct javm_error err;
-    require(verify_open(path, &verify, &err) == JAVM_OK);
+    require(verify_open(path, path, &verify, &err) == JAVM_OK);
     verify_free(verify);
 }
 
