@@ -17,6 +17,19 @@ struct javm_program_key javm_pvm_key(const struct javm_pvm_code *code, uint64_t 
                                      .jump_count = code->jump_len};
 }
 
+struct javm_hash javm_pvm_name(const struct javm_pvm_code *code)
+{
+    static const char kind[] = "javm.pvm.1";
+    const uint64_t numbers[] = {code->profile, code->features, code->code_len, code->jump_len};
+    const struct javm_bytes pieces[] = {
+        {kind, sizeof kind},
+        {numbers, sizeof numbers},
+        {code->code, (size_t)code->code_len},
+        {code->bitmask, (size_t)(code->code_len + 7) / 8},
+        {code->jump_table, code->jump_len * sizeof *code->jump_table}};
+    return javm_hash_pieces(pieces, sizeof pieces / sizeof *pieces);
+}
+
 /* ---- fields ----------------------------------------------------------------------------- */
 
 void field_bad(struct field_reader *r, enum javm_status status, const char *field, size_t at,

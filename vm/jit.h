@@ -63,7 +63,7 @@ struct javm_native {
     /* Constant. */
     struct javm_jit *jit;
     struct front front;         /* the code */
-    struct javm_cap *owner;     /* a reference, or NULL */
+    struct javm_owner owner;    /* a reference; object NULL: none */
     struct pvm_targets targets; /* PVM: of its jumps; owned */
     /* PVM: where each entry of the jump table leads; to a place that the table never has if it may
      * not. Owned. */
@@ -95,7 +95,7 @@ void jit_reset_slots(const struct jit_arena *arena, const struct jit_region *reg
 
 /* Make and free a native without the store. */
 enum javm_status jit_native_new(struct javm_jit *jit, const uint8_t *code, uint64_t code_len,
-                                const struct javm_program_key *key, struct javm_cap *owner,
+                                const struct javm_program_key *key, const struct javm_owner *owner,
                                 struct javm_native **native, struct javm_error *err);
 void jit_native_free(struct javm_native *native); /* regions go back to the arena */
 

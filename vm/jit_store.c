@@ -89,7 +89,7 @@ static void forget_code(struct javm_native *n)
 }
 
 enum javm_status jit_native_new(struct javm_jit *jit, const uint8_t *code, uint64_t code_len,
-                                const struct javm_program_key *key, struct javm_cap *owner,
+                                const struct javm_program_key *key, const struct javm_owner *owner,
                                 struct javm_native **native, struct javm_error *err)
 {
     const enum javm_status status = front_check(code_len, key, err);
@@ -111,7 +111,10 @@ enum javm_status jit_native_new(struct javm_jit *jit, const uint8_t *code, uint6
                          (unsigned long long)code_len);
     }
     n->jit = jit;
-    n->owner = owner != NULL ? javm_cap_retain(owner) : NULL;
+    if (owner != NULL) {
+        n->owner = *owner;
+        owner->retain(owner->object);
+    }
     pthread_mutex_init(&n->lock, NULL);
     count(&jit->counts.programs, 1);
     *native = n;
@@ -144,8 +147,8 @@ void jit_native_free(struct javm_native *native)
         free(region);
     }
     javm_program_free(native->program);
-    if (native->owner != NULL)
-        javm_cap_release(native->owner);
+    if (native->owner.object != NULL)
+        native->owner.release(native->owner.object);
     jit_table_put(native->jit, native->table, jit_table_span(&native->front));
     forget_code(native);
     pthread_mutex_destroy(&native->lock);
@@ -243,15 +246,13 @@ static bool forget_oldest(void *ctx)
 
 static uint64_t bytes_of(const struct javm_native *native)
 {
-    uint64_t bytes = sizeof *native + native->code_bytes +
+    uint64_t bytes = sizeof *native + native->code_bytes + native->owner.bytes +
                      jit_table_entries(jit_table_span(&native->front)) * sizeof *native->table;
     if (front_is_pvm(&native->front))
         bytes += pvm_target_words(native->front.len) * sizeof *native->targets.middle +
                  native->front.key.jump_count * (sizeof *native->jumps + sizeof *native->ways);
     else
         bytes += walk_words(native->front.len) * sizeof *native->walk.longs;
-    if (native->owner != NULL)
-        bytes += native->front.len;
     if (native->program != NULL)
         bytes += javm_program_bytes(native->program);
     return bytes;
@@ -277,7 +278,7 @@ static struct jit_entry *insert(struct jit_store *store, struct jit_entry *made)
 
 static enum javm_status make(struct javm_jit *jit, const struct jit_entry *id, const uint8_t *code,
                              uint64_t code_len, const struct javm_program_key *key,
-                             struct javm_cap *owner, struct jit_entry **entry,
+                             const struct javm_owner *owner, struct jit_entry **entry,
                              struct javm_error *err)
 {
     struct javm_native *native;
@@ -304,8 +305,9 @@ static enum javm_status make(struct javm_jit *jit, const struct jit_entry *id, c
 
 enum javm_status javm_native_open(struct javm_jit *jit, const struct javm_hash *name,
                                   const uint8_t *code, uint64_t code_len,
-                                  const struct javm_program_key *key, struct javm_cap *owner,
-                                  struct javm_native **native, struct javm_error *err)
+                                  const struct javm_program_key *key,
+                                  const struct javm_owner *owner, struct javm_native **native,
+                                  struct javm_error *err)
 {
     if (name == NULL)
         return jit_native_new(jit, code, code_len, key, owner, native, err);

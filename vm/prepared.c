@@ -84,6 +84,16 @@ static struct program_bucket *bucket_of(struct prepared_cache *cache, const stru
 
 /* ---- programs --------------------------------------------------------------------------- */
 
+static void retain_cap(void *cap)
+{
+    javm_cap_retain(cap);
+}
+
+static void release_cap(void *cap)
+{
+    javm_cap_release(cap);
+}
+
 /* Takes the reference to `image`. */
 static enum javm_status make_program(struct prepared_cache *cache,
                                      const struct javm_hash *image_hash, struct javm_cap *image,
@@ -100,6 +110,7 @@ static enum javm_status make_program(struct prepared_cache *cache,
     p->count = 1;
     p->image_hash = *image_hash;
     p->image = image;
+    const struct javm_owner owner = {image, fields->code_len, retain_cap, release_cap};
     struct javm_program_key key = javm_program_key_of(fields);
     const uint64_t start = clock_ns();
     enum javm_status status = program_lay_out(p, err);
@@ -108,7 +119,7 @@ static enum javm_status make_program(struct prepared_cache *cache,
     if (status == JAVM_OK)
         status = cache->jit != NULL
                      ? javm_native_open(cache->jit, image_hash, fields->code, fields->code_len,
-                                        &key, image, &p->native, err)
+                                        &key, &owner, &p->native, err)
                      : javm_program_decode(fields->code, fields->code_len, &key, &p->program, err);
     if (status != JAVM_OK) {
         program_release(p);

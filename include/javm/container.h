@@ -39,6 +39,10 @@ struct javm_pvm_code {
 /* The key of its program with this page budget; it borrows the code's parts. */
 struct javm_program_key javm_pvm_key(const struct javm_pvm_code *code, uint64_t memory_pages);
 
+/* Stands for the code, its bitmask, its jump table and its opcodes: a name for javm_native_open.
+ * Not the same on machines of another byte order. */
+struct javm_hash javm_pvm_name(const struct javm_pvm_code *code);
+
 /* Does an instruction start at `pc`? False past the code. */
 static inline bool javm_pvm_is_start(const struct javm_pvm_code *code, uint64_t pc)
 {

@@ -182,14 +182,23 @@ void javm_jit_stats(struct javm_jit *jit, struct javm_jit_stats *stats);
  * whoever comes first, for all. */
 struct javm_native;
 
+/* What code belongs to: retained as long as a native may read the code, from any thread. `bytes`
+ * are what it keeps in memory, which count for code_bytes while nobody has the native open. */
+struct javm_owner {
+    void *object;
+    uint64_t bytes;
+    void (*retain)(void *object);
+    void (*release)(void *object);
+};
+
 /* The native of a program under its name, opened once more or made; a name stands for one code and
- * key. Without a name (NULL) it is shared with nobody. `owner` is retained as long as the code may
- * be read; NULL: the code is borrowed until the native is closed and, if named, the store
- * destroyed. LIMIT, NOMEM. */
+ * key. Without a name (NULL) it is shared with nobody. `owner` is copied; NULL: the code is
+ * borrowed until the native is closed and, if named, the store destroyed. LIMIT, NOMEM. */
 enum javm_status javm_native_open(struct javm_jit *jit, const struct javm_hash *name,
                                   const uint8_t *code, uint64_t code_len,
-                                  const struct javm_program_key *key, struct javm_cap *owner,
-                                  struct javm_native **native, struct javm_error *err);
+                                  const struct javm_program_key *key,
+                                  const struct javm_owner *owner, struct javm_native **native,
+                                  struct javm_error *err);
 void javm_native_close(struct javm_native *native);
 
 /* Compile every block that is not compiled yet, for tools: runs compile what they reach. LIMIT when

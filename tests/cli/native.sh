@@ -128,6 +128,17 @@ check "a warning" [ "$(grep -c "^javm-batch: warning: cache file .*; $IMAGES pro
 check "counted" [ "$(figure files_failed)" -eq "$IMAGES" ]
 check "in the table" has err "0 loaded, 0 saved, not written $IMAGES"
 
+# -- programs of the JAR v2 kernel: compiled once for all workers, and kept
+echo '{"program":"prebuilt/v2/counter.jar","repeat":3000,"v2":{"args":"0x01"}}' >v2.ndjson
+run 0 --workers 1 --numa off --stats stats.json --output v2 v2.ndjson
+ONCE=$(figure compiled_bytes)
+check "compiled" [ "$ONCE" -gt 0 ]
+for files in "0 1" "1 0"; do
+    run 0 --workers 4 --cache v2.kept --numa off --stats stats.json --output v2 v2.ndjson
+    check "$files: the cache" [ "$(figure files_loaded) $(figure files_saved)" = "$files" ]
+    check "$files: once, or not at all" [ "$(figure compiled_bytes)" -eq $((ONCE * ${files#* })) ]
+done
+
 # -- a batch that is interrupted keeps what it compiled
 printf '%s\n' '{"image":"d","load":"demo.jimg"}' '{"invoke":"d","endpoint":2,"args":[3000],"repeat":1000000000}' >endless.ndjson
 some() {

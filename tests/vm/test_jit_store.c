@@ -206,16 +206,27 @@ Test(jit_store, code_at_the_limit)
     javm_jit_destroy(jit);
 }
 
+static void retain_cap(void *cap)
+{
+    javm_cap_retain(cap);
+}
+
+static void release_cap(void *cap)
+{
+    javm_cap_release(cap);
+}
+
 Test(jit_store, the_owner_lives_as_long_as_the_native)
 {
     struct javm_jit *jit = jit_of(0);
     uint8_t bytes[JAVM_PAGE_SIZE] = {1, 2, 3};
     struct javm_cap *data = javm_data_new(bytes, sizeof bytes);
     const struct javm_hash name = name_of(1);
+    const struct javm_owner owner = {data, sizeof bytes, retain_cap, release_cap};
     struct javm_native *native, *again;
     REQUIRE(data != NULL);
     cr_assert_eq(javm_native_open(jit, &name, javm_data_page(data, 0), sizeof bytes, &plain_key,
-                                  data, &native, NULL),
+                                  &owner, &native, NULL),
                  JAVM_OK);
     javm_cap_release(data);
     javm_native_close(native);

@@ -65,6 +65,28 @@ static void trim(struct v2_program_cache *cache, const struct javm_v2_blob *blob
     }
 }
 
+static void retain_blob(void *blob)
+{
+    javm_v2_blob_retain(blob);
+}
+
+static void release_blob(void *blob)
+{
+    javm_v2_blob_release(blob);
+}
+
+/* By its name, so that kernels that share a store compile it once. In a store of one's own there is
+ * nobody to share with, and only what this cache keeps shall be kept. */
+static enum javm_status open_native(struct javm_v2 *v2, const struct javm_pvm_code *c,
+                                    const struct javm_program_key *key, struct javm_native **native)
+{
+    const struct javm_owner owner = {v2->blob, v2->blob->bytes, retain_blob, release_blob};
+    if (v2->owns_jit)
+        return javm_native_open(v2->jit, NULL, c->code, c->code_len, key, NULL, native, NULL);
+    const struct javm_hash name = javm_pvm_name(c);
+    return javm_native_open(v2->jit, &name, c->code, c->code_len, key, &owner, native, NULL);
+}
+
 static struct v2_program *make(struct javm_v2 *v2, uint8_t code)
 {
     struct v2_program *p = calloc(1, sizeof *p);
@@ -74,7 +96,7 @@ static struct v2_program *make(struct javm_v2 *v2, uint8_t code)
         return NULL;
     const enum javm_status status =
         v2->engine == JAVM_ENGINE_JIT
-            ? javm_native_open(v2->jit, NULL, c->code, c->code_len, &key, NULL, &p->native, NULL)
+            ? open_native(v2, c, &key, &p->native)
             : javm_program_decode(c->code, c->code_len, &key, &p->program, NULL);
     if (status != JAVM_OK) {
         free(p);

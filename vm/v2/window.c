@@ -257,26 +257,31 @@ static bool only_readable(struct javm_memory *m)
     return true;
 }
 
-/* An open page gets the bytes of what is there now; closed if there is no such page. */
+/* An open page gets the bytes of what is there now; closed if there is no such page. What has to be
+ * written to for that stays writable where the VM may write, so that the next time it is only
+ * written to: arguments are other ones in each invocation. */
 static bool refill(struct v2_window *w, uint32_t vm, uint32_t at)
 {
     struct javm_memory *m = w->memory;
     struct v2_shown shown;
     const bool writable = (m->access[at] & PAGE_HARD_WRITE) != 0;
-    bool stays = v2_find(w->v2, vm, at, &shown) && (!writable || shown.writable);
+    const bool stays = v2_find(w->v2, vm, at, &shown) && (!writable || shown.writable);
     m->access[at] &= HARD | PAGE_LISTED | PAGE_STALE;
-    if (stays && writable)
-        fill(w, at, shown.page);
-    else if (stays)
-        stays = !differs(w, at, shown.page);
-    if (stays) {
-        bit_set(w->v2->store.resident, shown.page);
-        shown_of(m)[at] = shown.page;
-        w->refilled++;
-        return true;
+    if (!stays) {
+        m->access[at] |= PAGE_STALE;
+        return memory_protect(m, at, at + 1, 0);
     }
-    m->access[at] |= PAGE_STALE;
-    return memory_protect(m, at, at + 1, 0);
+    const bool unlock = !writable && differs(w, at, shown.page);
+    if (unlock && !memory_protect(m, at, at + 1, HARD))
+        return false;
+    if (writable || unlock)
+        fill(w, at, shown.page);
+    if (unlock && !shown.writable && !memory_protect(m, at, at + 1, PAGE_HARD_READ))
+        return false;
+    bit_set(w->v2->store.resident, shown.page);
+    shown_of(m)[at] = shown.page;
+    w->refilled++;
+    return true;
 }
 
 /* Pages that are open show something else until refill() looked at them, so that nothing of them
