@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "batch/diag.h"
+#include "batch/pvm_listing.h"
 #include "vm/pvm2.h"
 
 /* What a run came to. Members that do not apply are zero. */
@@ -123,10 +124,13 @@ __attribute__((format(printf, 2, 3))) static void say(struct page *page, const c
     page->left -= put;
 }
 
-/* x numbers of φ0..φ12, x3, x4. */
-static unsigned register_of(unsigned slot)
+/* φ0..φ12, x3, x4, under both names: listings of PVM2 have the first, of PVM the second. */
+static const char *register_of(unsigned slot)
 {
-    static const uint8_t OF[JAVM_NUM_SLOTS] = {1, 2, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 3, 4};
+    static const char *const OF[JAVM_NUM_SLOTS] = {"x1 (ra)",  "x2 (sp)",  "x5 (t0)",  "x6 (t1)",
+                                                   "x7 (t2)",  "x8 (s0)",  "x9 (s1)",  "x10 (a0)",
+                                                   "x11 (a1)", "x12 (a2)", "x13 (a3)", "x14 (a4)",
+                                                   "x15 (a5)", "x3 (gp)",  "x4 (tp)"};
     return OF[slot];
 }
 
@@ -161,7 +165,7 @@ static void say_after(struct page *page, const struct bisect *b, const struct pa
     for (unsigned i = 0; i < JAVM_NUM_SLOTS; i++) {
         if (x->frame.regs[i] == y->frame.regs[i])
             continue;
-        say(page, "  x%u: 0x%" PRIx64 " and 0x%" PRIx64 "\n", register_of(i), x->frame.regs[i],
+        say(page, "  %s: 0x%" PRIx64 " and 0x%" PRIx64 "\n", register_of(i), x->frame.regs[i],
             y->frame.regs[i]);
         registers = true;
     }
@@ -170,24 +174,43 @@ static void say_after(struct page *page, const struct bisect *b, const struct pa
 }
 
 #define BLOCK_LINES 64
+#define LINE_SIZE   96
+
+/* Writes the instruction at *at and moves *at behind it. False: the block ends with it, or there is
+ * none and *text is empty. */
+static bool say_pvm2(const struct javm_image *image, uint64_t *at, char text[LINE_SIZE])
+{
+    struct pvm2_insn insn;
+    text[0] = '\0';
+    if (!pvm2_decode(image->code, image->code_len, *at, &insn))
+        return false;
+    pvm2_format(&insn, text, LINE_SIZE);
+    *at += insn.len;
+    return !pvm2_is_terminator(insn.op) && insn.op != PVM2_ECALLI && insn.op != PVM2_ECALL_JAR;
+}
+
+static bool say_pvm(const struct javm_image *image, uint64_t *at, char text[LINE_SIZE])
+{
+    const struct javm_pvm_code code = listing_code_of(image);
+    const struct javm_pvm_insn insn = javm_pvm_decode(&code, *at);
+    javm_pvm_format_insn(&insn, text, LINE_SIZE);
+    *at = insn.next;
+    return !insn.terminator;
+}
 
 /* From `pc` to the end of its block. */
 static void say_block(struct page *page, const struct bisect *b, const struct javm_frame *frame)
 {
-    char text[64];
-    struct pvm2_insn insn;
     struct javm_cap *cap = javm_directory_get(b->dir, &frame->image);
     const struct javm_image *image = cap != NULL ? javm_image_of(cap) : NULL;
     uint64_t at = frame->pc;
-    for (unsigned line = 0; image != NULL && image->bitmask_len == 0 && line < BLOCK_LINES;
-         line++) {
-        if (!pvm2_decode(image->code, image->code_len, at, &insn))
-            break;
-        pvm2_format(&insn, text, sizeof text);
-        say(page, "    %06" PRIx64 "  %s\n", at, text);
-        if (pvm2_is_terminator(insn.op) || insn.op == PVM2_ECALLI || insn.op == PVM2_ECALL_JAR)
-            break;
-        at += insn.len;
+    bool more = image != NULL;
+    for (unsigned line = 0; more && line < BLOCK_LINES; line++) {
+        char text[LINE_SIZE];
+        const uint64_t pc = at;
+        more = image->isa == JAVM_ISA_PVM2 ? say_pvm2(image, &at, text) : say_pvm(image, &at, text);
+        if (text[0] != '\0')
+            say(page, "    %06" PRIx64 "  %s\n", pc, text);
     }
     javm_cap_release(cap);
 }

@@ -91,7 +91,8 @@ static bool read_value(const struct fields *fields, const struct json_node *node
     case FIELD_POST:
         return read_hash(node, "expect.post", &expect->post, problem);
     case FIELD_CALLS:
-        return v2_read_calls(fields, node, job, expect, problem);
+    case FIELD_EXPORTS:
+        return v2_read_list(fields, node, field, job, expect, problem);
     case FIELD_STORAGE: /* refused before */
     case FIELD_COUNT:
         break;
@@ -150,7 +151,8 @@ bool expect_read(const struct fields *fields, const struct json_node *node, bool
             char quoted[QUOTE_SIZE];
             return problem_at(problem, member->key_offset,
                               "unknown field %s; expect can have exit, value, addr, selector, "
-                              "yield_key, error, gas_used, output, output_hash, post, calls, x-...",
+                              "yield_key, error, gas_used, output, output_hash, post, calls, "
+                              "exports, x-...",
                               quote(quoted, member->key, member->key_len));
         }
         if (!demand(member, field, output_given, job, problem))
@@ -181,6 +183,11 @@ static bool data_equals(const struct javm_cap *data, const uint8_t *bytes, size_
     return true;
 }
 
+static bool same_text(const struct job_text *a, const struct job_text *b)
+{
+    return a->len == b->len && memcmp(a->text, b->text, a->len) == 0;
+}
+
 static bool equal(const struct expect *expect, const struct result *result, enum field field)
 {
     switch (field) {
@@ -209,8 +216,9 @@ static bool equal(const struct expect *expect, const struct result *result, enum
     case FIELD_STORAGE:
         return !result->storage_differs;
     case FIELD_CALLS:
-        return expect->calls.len == result->calls.len &&
-               memcmp(expect->calls.text, result->calls.text, result->calls.len) == 0;
+        return same_text(&expect->calls, &result->calls);
+    case FIELD_EXPORTS:
+        return same_text(&expect->exports, &result->exports);
     case FIELD_COUNT:
         break;
     }

@@ -9,6 +9,7 @@
 #include "batch/diag.h"
 #include "batch/info_caps.h"
 #include "batch/listing.h"
+#include "batch/pvm_listing.h"
 #include "batch/text.h"
 #include "javm/engine.h"
 #include "javm/load.h"
@@ -30,13 +31,7 @@ static uint64_t tier_of(uint64_t pages)
 
 static bool print_pvm(const struct javm_image *image, bool assembly)
 {
-    const struct javm_pvm_code code = {.code = image->code,
-                                       .code_len = image->code_len,
-                                       .bitmask = image->bitmask,
-                                       .jump_table = image->jump_table,
-                                       .jump_len = image->jump_count,
-                                       .profile = JAVM_PVM_JAR1,
-                                       .features = JAVM_PVM_UNLIKELY | JAVM_PVM_ECALL};
+    const struct javm_pvm_code code = listing_code_of(image);
     return container_info_code(&code, assembly);
 }
 

@@ -12,9 +12,9 @@
 static const char *const OUTCOMES[OUTCOME_COUNT] = {
     "halt", "trap", "panic", "page_fault", "out_of_gas", "paused", "host_call", "crashed", "error"};
 
-static const char *const FIELDS[FIELD_COUNT] = {"exit",        "value", "addr",     "selector",
-                                                "yield_key",   "error", "gas_used", "output",
-                                                "output_hash", "post",  "storage",  "calls"};
+static const char *const FIELDS[FIELD_COUNT] = {
+    "exit",   "value",       "addr", "selector", "yield_key", "error",  "gas_used",
+    "output", "output_hash", "post", "storage",  "calls",     "exports"};
 
 const char *outcome_name(enum outcome outcome)
 {

@@ -53,8 +53,9 @@ enum field {
     FIELD_OUTPUT,
     FIELD_OUTPUT_HASH,
     FIELD_POST,
-    FIELD_STORAGE, /* JAR v2, with the next one */
+    FIELD_STORAGE, /* JAR v2, with the next ones */
     FIELD_CALLS,
+    FIELD_EXPORTS,
     FIELD_COUNT
 };
 const char *field_name(enum field field);
@@ -77,7 +78,7 @@ struct expect {
     size_t output_len;
     const char *error;
     size_t error_len;
-    struct job_text calls;
+    struct job_text calls, exports;
 };
 
 /* All pointers go into the chunk that the job was parsed into, or to definitions, which live as

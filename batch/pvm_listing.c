@@ -19,6 +19,17 @@ void listing_name(const uint8_t *name, uint64_t len)
     printf("\"%s", len > NAME_SHOWN ? "..." : "");
 }
 
+struct javm_pvm_code listing_code_of(const struct javm_image *image)
+{
+    return (struct javm_pvm_code){.code = image->code,
+                                  .code_len = image->code_len,
+                                  .bitmask = image->bitmask,
+                                  .jump_table = image->jump_table,
+                                  .jump_len = image->jump_count,
+                                  .profile = JAVM_PVM_JAR1,
+                                  .features = JAVM_PVM_UNLIKELY | JAVM_PVM_ECALL};
+}
+
 static int by_pc(const void *a, const void *b)
 {
     const struct javm_pvm_symbol *x = *(const struct javm_pvm_symbol *const *)a;

@@ -63,7 +63,7 @@ void result_begin(struct result *result)
     result->output_len = 0;
     result->gas_before = result->ns = 0;
     result->storage_differs = false;
-    result->storage = result->calls = (struct job_text){NULL, 0};
+    result->storage = result->calls = result->exports = (struct job_text){NULL, 0};
     result->storage_expected = result->storage_got = result->storage;
     result->error[0] = '\0';
 }
@@ -101,6 +101,8 @@ char *result_field(char *at, const struct result *result, enum field field)
         return put_text(at, &result->storage);
     case FIELD_CALLS:
         return put_text(at, &result->calls);
+    case FIELD_EXPORTS:
+        return put_text(at, &result->exports);
     case FIELD_COUNT:
         break;
     }
@@ -137,6 +139,8 @@ char *expect_field(char *at, const struct expect *expect, enum field field)
         return put_hash(at, &expect->post);
     case FIELD_CALLS:
         return put_text(at, &expect->calls);
+    case FIELD_EXPORTS:
+        return put_text(at, &expect->exports);
     case FIELD_STORAGE: /* is in the result */
     case FIELD_COUNT:
         break;
@@ -164,6 +168,8 @@ size_t result_field_max(const struct result *result, enum field field)
         return fixed + result->storage_got.len;
     if (field == FIELD_CALLS)
         return fixed + result->calls.len;
+    if (field == FIELD_EXPORTS)
+        return fixed + result->exports.len;
     if (field == FIELD_ERROR)
         return fixed + 6 * strlen(result->error);
     return field == FIELD_OUTPUT ? fixed + 2 * (size_t)result->output_len : fixed;
@@ -176,6 +182,8 @@ size_t expect_field_max(const struct expect *expect, const struct result *result
         return fixed + result->storage_expected.len;
     if (field == FIELD_CALLS)
         return fixed + expect->calls.len;
+    if (field == FIELD_EXPORTS)
+        return fixed + expect->exports.len;
     if (field == FIELD_ERROR)
         return fixed + 6 * expect->error_len;
     return field == FIELD_OUTPUT ? fixed + 2 * expect->output_len : fixed;
@@ -188,7 +196,7 @@ size_t result_line_max(const struct job *job, const struct result *result)
         max += 6 * strlen(result->error);
     if (result->fields & 1u << FIELD_OUTPUT)
         max += 2 * (size_t)result->output_len;
-    max += result->storage.len + result->calls.len;
+    max += result->storage.len + result->calls.len + result->exports.len;
     if (result->import != NULL)
         max += 6 * strlen(result->import);
     if (job->expect != NULL) /* each field may stand again, twice: expected and got */

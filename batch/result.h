@@ -18,7 +18,7 @@ struct result {
     uint32_t unshown;       /* bits of fields that are there to be compared only */
     bool storage_differs;   /* from what was expected; then these say in which items: */
     struct job_text storage_expected, storage_got;
-    struct job_text storage, calls; /* FIELD_STORAGE, FIELD_CALLS; borrowed from the worker */
+    struct job_text storage, calls, exports; /* FIELD_STORAGE...; borrowed from the worker */
     const char *import; /* with FIELD_SELECTOR, of a PVM program: its name; borrowed, or NULL */
     const char *reason; /* a trap of the kernel's: which; static, or NULL */
     char error[640];    /* holds the longest message of a bad line whole; clean */

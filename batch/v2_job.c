@@ -120,6 +120,12 @@ void v2_job_close(struct v2_job *job)
     }
     add_map(&hash, &job->storage);
     add_bytes(&hash, job->calls.text, job->calls.len);
+    /* Jobs that have nothing to do with exports keep the hashes of results that were recorded. */
+    if (state->exports != 0 || job->exports.text != NULL) {
+        add_number(&hash, state->exports);
+        add_number(&hash, job->exports.text != NULL);
+        add_bytes(&hash, job->exports.text, job->exports.len);
+    }
     crypto_generichash_final(&hash, out, sizeof out);
     job->digest = 0;
     for (unsigned i = 0; i < 8; i++)

@@ -17,10 +17,11 @@ struct v2_job {
     uint64_t op;
     bool compares; /* the storage that is left is to be `storage` */
     struct javm_v2_map storage;
-    struct job_text storage_text, calls; /* as results have them; calls: NULL when not compared */
-    struct expect expect;                /* a copy of the job's, when it compares */
-    uint64_t digest;                     /* of all that can change the result */
-    struct v2_block *blocks;             /* the memory of all this */
+    struct job_text storage_text;   /* as results have it */
+    struct job_text calls, exports; /* the same, expected; NULL when not compared */
+    struct expect expect;           /* a copy of the job's, when it compares */
+    uint64_t digest;                /* of all that can change the result */
+    struct v2_block *blocks;        /* the memory of all this */
     size_t bytes;
 };
 

@@ -39,7 +39,7 @@ static bool read_context(struct v2_reading *reading, const struct json_node *nod
 
 /* Members of v2 that describe no service. */
 struct members {
-    const struct json_node *op, *services;
+    const struct json_node *op, *services, *exports;
     struct javm_v2_service own;
 };
 
@@ -66,6 +66,13 @@ static bool read_member(struct v2_reading *reading, const struct json_node *node
         members->op = node;
         return field_u64(node, "op", UINT64_MAX, &v2->op, reading->problem);
     }
+    if (field_key_is(node, "exports")) {
+        members->exports = node;
+        if (!field_u64(node, "exports", JAVM_V2_EXPORTS_MAX, &number, reading->problem))
+            return false;
+        v2->state.exports = number;
+        return true;
+    }
     if (field_key_is(node, "services")) {
         members->services = node;
         return true;
@@ -91,7 +98,7 @@ static bool read_member(struct v2_reading *reading, const struct json_node *node
                       "unknown field %s; v2 has args, op, context, service, storage, preimages, "
                       "fetch, quota, quota_service, balance, code_hash, min_accumulate_gas, "
                       "min_transfer_gas, created, last_used, parent, services, cores, queue, "
-                      "expect_storage, x-...",
+                      "exports, expect_storage, x-...",
                       quote(quoted, node->key, node->key_len));
 }
 
@@ -110,6 +117,9 @@ static bool read_members(struct v2_reading *reading, const struct json_node *nod
             return false;
     if (members.op == NULL)
         v2->op = v2->state.context == JAVM_V2_ACCUMULATE;
+    if (members.exports != NULL && v2->state.exports > 0 && v2->state.context != JAVM_V2_REFINE)
+        return problem_at(reading->problem, members.exports->offset,
+                          "exports: only with \"context\":\"refine\"");
     return v2_services(reading, members.services, &members.own);
 }
 
@@ -171,22 +181,27 @@ static char *put_node(char *at, const struct fields *fields, const struct json_n
     return at;
 }
 
-bool v2_read_calls(const struct fields *fields, const struct json_node *node, struct job *job,
-                   struct expect *expect, struct problem *problem)
+bool v2_read_list(const struct fields *fields, const struct json_node *node, enum field field,
+                  struct job *job, struct expect *expect, struct problem *problem)
 {
+    const char *name = field_name(field);
     if (job->v2 == NULL)
-        return problem_at(problem, node->key_offset, "expect.calls: only with v2");
+        return problem_at(problem, node->key_offset, "expect.%s: only with v2", name);
     if (node->type != JSON_ARRAY)
-        return problem_at(problem, node->offset,
-                          "expect.calls: expected an array, as results have");
+        return problem_at(problem, node->offset, "expect.%s: expected an array, as results have",
+                          name);
     struct v2_job *v2 = (struct v2_job *)(uintptr_t)job->v2; /* still being read */
     char *text = v2_job_take(v2, 6 * fields->len + 64);
     if (text == NULL)
         return problem_at(problem, node->offset, "out of memory");
     const char *end = put_node(text, fields, node);
     if (end == NULL)
-        return problem_at(problem, node->offset, "expect.calls: numbers are integers");
-    v2->calls = expect->calls = (struct job_text){text, (size_t)(end - text)};
+        return problem_at(problem, node->offset, "expect.%s: numbers are integers", name);
+    const struct job_text list = {text, (size_t)(end - text)};
+    if (field == FIELD_CALLS)
+        v2->calls = expect->calls = list;
+    else
+        v2->exports = expect->exports = list;
     return true;
 }
 

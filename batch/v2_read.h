@@ -19,9 +19,9 @@ struct v2_sources {
 bool v2_read(const struct v2_sources *sources, const struct fields *fields,
              const struct json_node *program, const struct json_node *v2, struct chunk *chunk,
              struct job *job, struct problem *problem);
-/* `expect.calls`, of a job that has v2. */
-bool v2_read_calls(const struct fields *fields, const struct json_node *node, struct job *job,
-                   struct expect *expect, struct problem *problem);
+/* `expect.calls` and `expect.exports`, of a job that has v2. */
+bool v2_read_list(const struct fields *fields, const struct json_node *node, enum field field,
+                  struct job *job, struct expect *expect, struct problem *problem);
 /* When all else of the job is read. */
 bool v2_read_end(const struct json_node *v2, struct chunk *chunk, struct job *job,
                  struct problem *problem);

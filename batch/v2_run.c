@@ -9,8 +9,8 @@
 
 void v2_runner_clear(struct v2_runner *runner)
 {
-    struct v2_buffer *buffers[] = {&runner->storage, &runner->calls, &runner->expected,
-                                   &runner->got};
+    struct v2_buffer *buffers[] = {&runner->storage, &runner->calls, &runner->exports,
+                                   &runner->expected, &runner->got};
     for (unsigned i = 0; i < sizeof buffers / sizeof *buffers; i++)
         free(buffers[i]->bytes);
     javm_v2_world_destroy(runner->world);
@@ -257,6 +257,25 @@ static bool take_calls(struct v2_runner *runner, struct result *result)
     return true;
 }
 
+_Static_assert(JAVM_V2_EXPORTS_MAX *JAVM_V2_SEGMENT <= OUTPUT_BYTES_MAX, "all fit a line");
+
+static void take_exports(struct v2_runner *runner, const struct job *job, struct result *result)
+{
+    const bool hashes = job->output != OUTPUT_BYTES;
+    size_t count;
+    (void)javm_v2_world_exports(runner->world, &count);
+    if (count == 0)
+        return;
+    if (!reserve(&runner->exports, v2_exports_max(runner->world, hashes))) {
+        set_error(result, "exports: out of memory");
+        return;
+    }
+    char *end = v2_exports_put(runner->exports.bytes, runner->world, hashes);
+    result->exports =
+        (struct job_text){runner->exports.bytes, (size_t)(end - runner->exports.bytes)};
+    result->fields |= 1u << FIELD_EXPORTS;
+}
+
 static void take_accumulated(struct v2_runner *runner, const struct job *job, struct result *result)
 {
     const struct javm_hash *output = javm_v2_world_output(runner->world);
@@ -294,8 +313,11 @@ void v2_run(struct v2_runner *runner, const struct javm_v2_options *options, con
     take_end(job, &ended, timeout_ms, result);
     if (result->outcome == OUTCOME_ERROR)
         return;
-    if (v2->state.context == JAVM_V2_ACCUMULATE)
+    if (v2->state.context == JAVM_V2_ACCUMULATE) {
         take_accumulated(runner, job, result);
-    else if (result->outcome == OUTCOME_HALT && job->output != OUTPUT_NONE)
+        return;
+    }
+    take_exports(runner, job, result);
+    if (result->outcome == OUTCOME_HALT && job->output != OUTPUT_NONE)
         take_output(runner->v2, job, result);
 }

@@ -14,7 +14,7 @@ struct v2_buffer {
 struct v2_runner {
     struct javm_v2 *v2;
     struct javm_v2_world *world;
-    struct v2_buffer storage, calls, expected, got;
+    struct v2_buffer storage, calls, exports, expected, got;
 };
 
 /* Fills in everything of *result but `us`. It borrows from the runner until the next run; the

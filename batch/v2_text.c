@@ -114,3 +114,36 @@ char *v2_calls_put(char *at, const struct javm_v2_world *world)
     *at++ = ']';
     return at;
 }
+
+/* ---- exports ---------------------------------------------------------------------------- */
+
+size_t v2_exports_max(const struct javm_v2_world *world, bool hashes)
+{
+    const size_t each = hashes ? sizeof(struct javm_hash) : JAVM_V2_SEGMENT;
+    size_t count;
+    (void)javm_v2_world_exports(world, &count);
+    return 2 + count * (2 * each + AROUND);
+}
+
+char *v2_exports_put(char *at, const struct javm_v2_world *world, bool hashes)
+{
+    size_t count;
+    const uint8_t *segment = javm_v2_world_exports(world, &count);
+    *at++ = '[';
+    for (size_t i = 0; i < count; i++, segment += JAVM_V2_SEGMENT) {
+        struct javm_bytes bytes = {segment, JAVM_V2_SEGMENT};
+        struct javm_hash hash;
+        if (i > 0)
+            *at++ = ',';
+        if (hashes) {
+            hash = javm_hash_pieces(&bytes, 1);
+            bytes = (struct javm_bytes){hash.bytes, sizeof hash.bytes};
+        } else {
+            while (bytes.len > 0 && segment[bytes.len - 1] == 0)
+                bytes.len--; /* as output is reported */
+        }
+        at = put_value(at, &bytes);
+    }
+    *at++ = ']';
+    return at;
+}

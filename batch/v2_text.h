@@ -1,4 +1,4 @@
-/* Storage and calls as JSON, as results have them. */
+/* Storage, calls and exports as JSON, as results have them. */
 #ifndef JAVM_BATCH_V2_TEXT_H
 #define JAVM_BATCH_V2_TEXT_H
 
@@ -16,5 +16,9 @@ char *v2_storage_put(char *at, v2_items *items, const void *source);
 /* [{"call":"transfer","args":[1,2,3,4],"data":["0x.."]},...] */
 size_t v2_calls_max(const struct javm_v2_world *world);
 char *v2_calls_put(char *at, const struct javm_v2_world *world);
+
+/* ["0x...",...]: what was exported, or its BLAKE2b-256 hashes. */
+size_t v2_exports_max(const struct javm_v2_world *world, bool hashes);
+char *v2_exports_put(char *at, const struct javm_v2_world *world, bool hashes);
 
 #endif

@@ -61,6 +61,11 @@ struct javm_v2_fetch {
 
 enum javm_v2_context { JAVM_V2_REFINE, JAVM_V2_ACCUMULATE };
 
+enum {
+    JAVM_V2_SEGMENT = 4104,    /* bytes of an exported segment */
+    JAVM_V2_EXPORTS_MAX = 3072 /* of one work package, in the Gray Paper */
+};
+
 struct javm_v2_state {
     enum javm_v2_context context;
     const struct javm_v2_service *services; /* ascending ids, at least one */
@@ -71,6 +76,8 @@ struct javm_v2_state {
     uint64_t quota_service; /* the id that may call QUOTA, or JAVM_V2_NONE */
     uint32_t cores;         /* BLESS: assigners to read */
     uint32_t queue;         /* ASSIGN: hashes to read */
+    size_t exports;         /* EXPORT: the most segments of a refinement; 0: it answers WHAT.
+                               JAVM_V2_SEGMENT bytes of memory for each that is exported */
 };
 
 /* ---- the host ---------------------------------------------------------------------------- */
@@ -99,8 +106,8 @@ javm_v2_serve javm_v2_world_serve;
 void javm_v2_world_begin(struct javm_v2_world *world, const struct javm_v2_state *state);
 /* Borrowed, the same for the life of the world. */
 const struct javm_v2_host *javm_v2_world_host(struct javm_v2_world *world);
-/* The invocation is over: after anything but a halt storage, quota and output are as they stood at
- * the last CHECKPOINT, or at the beginning. */
+/* The invocation is over: after anything but a halt storage, quota, output and exports are as they
+ * stood at the last CHECKPOINT, or at the beginning. */
 void javm_v2_world_end(struct javm_v2_world *world, struct javm_v2 *v2,
                        const struct javm_v2_result *result);
 
@@ -117,6 +124,10 @@ const struct javm_bytes *javm_v2_world_find(const struct javm_v2_world *world, c
 void javm_v2_world_usage(const struct javm_v2_world *world, uint64_t *items, uint64_t *footprint);
 /* NULL: none. OUTPUT, or after a halt of an accumulation with φ8 = 32 the 32 bytes at φ7. */
 const struct javm_hash *javm_v2_world_output(const struct javm_v2_world *world);
+
+/* Exported segments by their indices, JAVM_V2_SEGMENT bytes each without gaps. *count: how many; of
+ * 0 the result may be NULL. */
+const uint8_t *javm_v2_world_exports(const struct javm_v2_world *world, size_t *count);
 
 enum { JAVM_V2_RECORD_ARGS = 6, JAVM_V2_RECORD_DATA = 2 };
 struct javm_v2_record {

@@ -2,12 +2,13 @@
  * recompiler's runs really come to something else.
  *
  * Would catch: a difference that is not found, or another block, register or amount of gas that is
- * blamed; a difference where there is none; a job whose pauses, input or chain make the runs unlike
- * what the job does; states that pile up in the annex. */
+ * blamed, of either instruction set; a difference where there is none; a job whose pauses, input or
+ * chain make the runs unlike what the job does; states that pile up in the annex. */
 #include <stdio.h>
 
 #include "batch/bisect.h"
 #include "tests/vm/kernel_support.h"
+#include "tests/vm/pvm_support.h"
 
 #define CONSTANT 0x12345678
 
@@ -110,10 +111,55 @@ Test(bisect, the_block_the_register_and_the_gas)
     snprintf(expected, sizeof expected, "part in the block at 0x%llx of image 0x",
              (unsigned long long)at);
     expect_text(expected);
-    expect_text("x9: 0x12345678 and 0x12345679");
+    expect_text("x9 (s1): 0x12345678 and 0x12345679");
     expect_text("lui"); /* the block is shown, */
     cr_expect_null(strstr(text, "bne"), "and no other:\n%s", text);
-    cr_expect_null(strstr(text, "x8: "), "equal registers are not:\n%s", text);
+    cr_expect_null(strstr(text, "x8 (s0): "), "equal registers are not:\n%s", text);
+    close_both();
+}
+
+/* The same of a PVM image, whose blocks can be entered anywhere: the listing has the code from
+ * there on, as PVM's. */
+Test(bisect, the_block_of_a_pvm_image)
+{
+    if (!javm_engine_available(JAVM_ENGINE_JIT))
+        cr_skip_test("no recompiler in this build");
+    open_both();
+    struct pvm_text t = {.len = 0};
+    const struct javm_endpoint start = {.entry_pc = 0};
+    PVM(&t, 51, 5, 50); /* load_imm s0, 50 */
+    PVM(&t, 1);
+    const uint32_t loop = t.len;
+    PVM(&t, 149, 5 | 5 << 4, 0xFF);                      /* add_imm_64 s0, s0, -1 */
+    PVM(&t, 82, 5 | 1 << 4, 0, (uint8_t)(loop - t.len)); /* branch_ne_imm s0, 0, loop */
+    const uint32_t at = t.len;
+    PVM(&t, 51, 6, 0x78, 0x56, 0x34, 0x12); /* load_imm s1, CONSTANT */
+    PVM(&t, 149, 6 | 6 << 4, 1);            /* add_imm_64 s1, s1, 1 */
+    PVM(&t, 1);
+    PVM(&t, 100, 7 | 6 << 4); /* move_reg a0, s1 */
+    PVM(&t, 10, 0);           /* ecalli 0 */
+    PVM(&t, 0);
+    const struct javm_image fields = {.isa = JAVM_ISA_PVM,
+                                      .code = t.code,
+                                      .code_len = t.len,
+                                      .bitmask = t.bitmask,
+                                      .bitmask_len = (t.len + 7) / 8,
+                                      .endpoints = &start,
+                                      .endpoint_count = 1};
+    const struct javm_hash image = publish_image(w.dir, &fields),
+                           instance = instantiate(w.dir, &image);
+    const struct job job = {.gas = PLENTY};
+    cr_expect_not(part(&job, &instance));
+    cr_assert(spoil(CONSTANT, CONSTANT + 1) || spoil(CONSTANT + 1, CONSTANT + 2));
+    cr_assert(part(&job, &instance));
+    char expected[100];
+    snprintf(expected, sizeof expected, "part in the block at 0x%x of image 0x", at);
+    expect_text(expected);
+    snprintf(expected, sizeof expected, "    %06x  load_imm s1, 0x12345678\n", at);
+    expect_text(expected);
+    expect_text("add_imm_64 s1, s1, 1\n");
+    expect_text("fallthrough\n  interp: ");
+    expect_text("x9 (s1): 0x12345679 and 0x1234567a");
     close_both();
 }
 
@@ -148,7 +194,7 @@ Test(bisect, in_a_callee)
     }
     cr_assert(parted);
     expect_text("frames below: 1");
-    expect_text("x9: 0x12345678 and 0x12345677");
+    expect_text("x9 (s1): 0x12345678 and 0x12345677");
     close_both();
 }
 
@@ -172,6 +218,6 @@ Test(bisect, what_could_not_pause_does_not)
     cr_assert(spoil(CONSTANT, CONSTANT + 1));
     cr_expect_not(part(&job, &instance)); /* a fault leaves no registers */
     cr_assert(part(&reports, &instance)); /* a pause does */
-    expect_text("x9: ");
+    expect_text("x9 (s1): ");
     close_both();
 }

@@ -145,7 +145,7 @@ bad 'data loaded as an instance' '{"instance":"i","load":"data.jbundle"}' '1:24:
 
 section 'Expectations'
 bad 'expect of the wrong type' '@D{"invoke":"d","expect":1}' '2:24: expect: expected an object of result fields'
-bad 'an unknown field in expect' '@D{"invoke":"d","expect":{"us":5}}' '2:25: unknown field "us"; expect can have exit, value, addr, selector, yield_key, error, gas_used, output, output_hash, post, calls, x-...'
+bad 'an unknown field in expect' '@D{"invoke":"d","expect":{"us":5}}' '2:25: unknown field "us"; expect can have exit, value, addr, selector, yield_key, error, gas_used, output, output_hash, post, calls, exports, x-...'
 bad 'an unknown exit' '@D{"invoke":"d","expect":{"exit":"ok"}}' '2:32: expect.exit: expected one of halt, trap, panic, page_fault, out_of_gas, paused, host_call, crashed, error'
 bad 'an exit that is null' '@D{"invoke":"d","expect":{"exit":null}}' '2:32: expect.exit: expected one of halt, trap, panic, page_fault, out_of_gas, paused, host_call, crashed, error'
 bad 'an expected address of the wrong type' '@D{"invoke":"d","expect":{"addr":[]}}' '2:32: expect.addr: expected an integer 0..18446744073709551615, as a number or as "0x" and up to 16 hex digits'
@@ -166,7 +166,7 @@ bad 'a program that is no string' '{"program":7,"v2":{}}' '1:12: program: expect
 bad 'a program that is not there' '{"program":"none.jar","v2":{}}' '1:12: program: cannot open none.jar: No such file or directory'
 bad 'a program of another kind' '{"program":"demo.jimg","v2":{}}' '1:12: program: demo.jimg: magic at byte 0: 4a 41 52 02 is expected'
 bad 'v2 that is no object' '{"program":"s.jar","v2":[]}' '1:25: v2: expected an object'
-bad 'an unknown field of v2' '{"program":"s.jar","v2":{"arg":""}}' '1:26: unknown field "arg"; v2 has args, op, context, service, storage, preimages, fetch, quota, quota_service, balance, code_hash, min_accumulate_gas, min_transfer_gas, created, last_used, parent, services, cores, queue, expect_storage, x-...'
+bad 'an unknown field of v2' '{"program":"s.jar","v2":{"arg":""}}' '1:26: unknown field "arg"; v2 has args, op, context, service, storage, preimages, fetch, quota, quota_service, balance, code_hash, min_accumulate_gas, min_transfer_gas, created, last_used, parent, services, cores, queue, exports, expect_storage, x-...'
 bad 'args that are no bytes' '{"program":"s.jar","v2":{"args":[1]}}' '1:33: args: expected a string: "0x..", "@file" or plain text'
 bad 'args of a file that is not there' '{"program":"s.jar","v2":{"args":"@none"}}' '1:33: args: cannot open none: No such file or directory'
 bad 'half a byte of args' '{"program":"s.jar","v2":{"args":"0x123"}}' '1:33: args: odd number of hex digits; expected two for each byte'
@@ -194,6 +194,10 @@ bad 'the hash of storage' '{"program":"s.jar","output":"hash","v2":{}}' '1:29: o
 bad 'storage of a refinement' '{"program":"s.jar","v2":{"context":"refine","expect_storage":{}}}' '1:25: expect_storage: only with "context":"accumulate"'
 bad 'storage in expect' '{"program":"s.jar","v2":{},"expect":{"storage":{}}}' '1:38: expect.storage: say it in v2, as expect_storage'
 bad 'post of a program' '{"program":"s.jar","v2":{},"expect":{"post":null}}' '1:38: expect.post: not with v2'
+bad 'too many exports' '{"program":"s.jar","v2":{"context":"refine","exports":3073}}' '1:55: exports: integer outside 0..3072'
+bad 'exports of accumulate' '{"program":"s.jar","v2":{"exports":1}}' '1:36: exports: only with "context":"refine"'
+bad 'exports of an instance' '@D{"invoke":"d","expect":{"exports":[]}}' '2:25: expect.exports: only with v2'
+bad 'exports that are no array' '{"program":"s.jar","v2":{},"expect":{"exports":1}}' '1:48: expect.exports: expected an array, as results have'
 bad 'calls of an instance' '@D{"invoke":"d","expect":{"calls":[]}}' '2:25: expect.calls: only with v2'
 bad 'calls that are no array' '{"program":"s.jar","v2":{},"expect":{"calls":{}}}' '1:46: expect.calls: expected an array, as results have'
 }

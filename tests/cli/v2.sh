@@ -85,6 +85,12 @@ job bad_key '' 5 4096 1 $COUNT 1
 job read_only ',"fetch":{"entropy":"e"}' 2 $COUNT 0 9 1
 job refined ',"context":"refine","fetch":{"entropy":"e"}' 5 $COUNT 1 $COUNT 1 -- 2 $ZEROS 0 9 1 -- 255 $((ZEROS << 32 | 2))
 job unreadable ',"context":"refine"' 255 $((4096 << 32 | 2))
+# five bytes, none, one, and one segment too many; lost in a fault, and kept by a checkpoint
+job exported ',"context":"refine","exports":3' 8 $COUNT 5 -- 8 4096 0 -- 8 $COUNT 1 -- 8 $COUNT 1
+job exports_lost ',"context":"refine","exports":3' 8 $COUNT 5 -- 253
+job exports_kept ',"context":"refine","exports":3' 8 $COUNT 5 -- 18 -- 8 $COUNT 1 -- 253
+job export_unreadable ',"context":"refine","exports":3' 8 4096 1
+job no_exports ',"context":"refine"' 8 $COUNT 5
 # a key that is read from the storage of the job before would be a mistake: each job has its own
 job alone '' 4 $SELF $COUNT 1 0 0 0
 
@@ -130,17 +136,30 @@ for id in bad_buffer bad_key read_only; do
 done
 expect_result refined '"output":"0x6500"}'
 expect_result unreadable '"output":null}'
+expect_result exported '"value":18446744073709551611,'
+expect_result exported '"exports":["0x636f756e74","0x","0x63"]}'
+expect_result exports_kept '"exit":"panic"'
+expect_result exports_kept '"exports":["0x636f756e74"]}'
+expect_result export_unreadable '"exit":"panic"'
+expect_result no_exports "\"value\":$WHAT,"
+check "no exports" sh -c '! grep -E "exports_lost|export_unreadable|no_exports" out | grep -q "\"exports\":"'
 expect_result alone "\"value\":$NONE,"
 
 # ---- expectations ------------------------------------------------------------------------------------------
 TRANSFER=$(calls 21 8 100 50 $COUNT)
 MEMO=0x636f756e74$(printf '%0246d' 0)
+EXPORTS=$(calls 8 $COUNT 5 -- 8 $COUNT 1)
+SEGMENT=0x$({ printf count; head -c 4099 /dev/zero; } | b2sum -l 256 | cut -d' ' -f1)
 cat >good.ndjson <<END
 {"program":"counter.jar","v2":{"args":"0x05","storage":{"count":"0x03","z":"Z"},"expect_storage":{"0x7a":"0x5a","count":"0x0800000000000000"}},"expect":{"value":8,"output_hash":null}}
 {"program":"counter.jar","v2":{"context":"refine","args":"0x0500"},"expect":{"output":"0x0500"}}
 {"program":"counter.jar","output":"none","v2":{"args":"0x05","expect_storage":{"count":"0x0500000000000000"}}}
 {"program":"caller.jar","v2":{"args":"$TRANSFER"},"expect":{"calls":[{"call":"transfer", "args":[ 8,100,50,196608],"data":["$MEMO"]}]}}
 {"program":"counter.jar","v2":{},"expect":{"calls":null},"gas":4000}
+{"program":"caller.jar","v2":{"args":"$EXPORTS","context":"refine","exports":2},"expect":{"exports":["0x636f756e74","0x63"]}}
+{"program":"caller.jar","output":"hash","v2":{"args":"$EXPORTS","context":"refine","exports":1},"expect":{"exports":["$SEGMENT"]}}
+{"program":"caller.jar","output":"none","v2":{"args":"$EXPORTS","context":"refine","exports":1},"expect":{"exports":["$SEGMENT"]}}
+{"program":"caller.jar","v2":{"args":"$EXPORTS","context":"refine"},"expect":{"exports":null}}
 END
 run 0 --ordered --reproducible --output - good.ndjson
 check "none of the storage" sh -c '! sed -n 3p out | grep -q storage'
@@ -150,6 +169,8 @@ cat >bad.ndjson <<END
 {"id":3,"program":"counter.jar","v2":{"context":"refine","args":"0x05"},"expect":{"output":"0x0500"}}
 {"id":4,"program":"caller.jar","v2":{"args":"$TRANSFER"},"expect":{"calls":null}}
 {"id":5,"program":"caller.jar","v2":{"args":"$TRANSFER"},"expect":{"calls":[]}}
+{"id":7,"program":"caller.jar","output":"none","v2":{"args":"$EXPORTS","context":"refine","exports":1},"expect":{"exports":null}}
+{"id":8,"program":"caller.jar","v2":{"args":"$EXPORTS","context":"refine","exports":1},"expect":{"exports":["0x63"]}}
 {"id":6,"program":"counter.jar","gas":10,"v2":{"expect_storage":{"a":"b"}}}
 END
 run 1 --ordered --reproducible --output - bad.ndjson
@@ -158,6 +179,8 @@ check "storage that is not reported" has out '"gas_used":3341,"mismatch":{"stora
 check "bytes of an output" has out '"mismatch":{"output":{"expected":"0x0500","got":"0x05"}}'
 check "calls that should not be" has out '"mismatch":{"calls":{"expected":null,"got":[{"call":"transfer"'
 check "other calls" has out '"mismatch":{"calls":{"expected":[],"got":[{"call":"transfer"'
+check "exports that should not be" has out "\"mismatch\":{\"exports\":{\"expected\":null,\"got\":[\"$SEGMENT\"]}}"
+check "other exports" has out '"mismatch":{"exports":{"expected":["0x63"],"got":["0x636f756e74"]}}'
 check "storage of what was rejected" has out '"error":"rejected: 3000 gas for 2 DATA pages at the start, the job has 10","mismatch":{"storage":{"expected":{"0x61":"0x62"},"got":null}}'
 check "in the summary" has err 'storage: expected {"0x79":"0x59"}, got {"0x636f756e74":"0x0500000000000000","0x71":"0x51"}'
 
@@ -215,6 +238,9 @@ cat >other.ndjson <<'END'
 {"program":"counter.jar","v2":{"queue":1}}
 {"program":"counter.jar","v2":{"expect_storage":{"count":"0x0000000000000000"}}}
 {"program":"counter.jar","v2":{},"expect":{"calls":null}}
+{"program":"counter.jar","v2":{"context":"refine","exports":1}}
+{"program":"counter.jar","v2":{"context":"refine","exports":2}}
+{"program":"counter.jar","v2":{"context":"refine","exports":2},"expect":{"exports":null}}
 END
 run 0 --ordered --reproducible --output - same.ndjson
 check "one hash for two ways to say it" [ "$(grep -o '"job":"[0-9a-f]*"' out | sort -u | wc -l)" -eq 1 ]

@@ -442,6 +442,68 @@ Test(v2_services, calls_are_written_down)
     ANSWERS(JAVM_V2_OK, 17, 0, 0); /* no keys: nothing to read */
 }
 
+static const uint8_t *segment(size_t index, size_t expected_count)
+{
+    size_t count;
+    const uint8_t *segments = javm_v2_world_exports(world, &count);
+    cr_assert_eq(count, expected_count, "%zu", count);
+    return segments + index * JAVM_V2_SEGMENT;
+}
+
+static bool is_zero(const uint8_t *at, size_t len)
+{
+    while (len > 0 && at[len - 1] == 0)
+        len--;
+    return len == 0;
+}
+
+Test(v2_services, exports)
+{
+    state.context = JAVM_V2_REFINE;
+    state.exports = 3;
+    ANSWERS(0, 8, READ_ONLY + 5, 3);
+    ANSWERS(1, 8, READ_ONLY, JAVM_V2_SEGMENT); /* what came before it was longer: no rest of it */
+    ANSWERS(500, 18, 0);
+    ANSWERS(2, 8, 1, 0); /* no byte is read */
+    cr_assert(memcmp(segment(0, 3), v2.memory + READ_ONLY + 5, 3) == 0);
+    cr_assert(is_zero(segment(0, 3) + 3, JAVM_V2_SEGMENT - 3));
+    cr_assert(memcmp(segment(1, 3), v2.memory + READ_ONLY, JAVM_V2_SEGMENT) == 0);
+    cr_assert(is_zero(segment(2, 3), JAVM_V2_SEGMENT));
+    ANSWERS(JAVM_V2_FULL, 8, READ_ONLY, 1);
+    PANICS(8, 1, 1); /* is found before it is full */
+    end(JAVM_V2_END_PANIC, 0, 0);
+    cr_assert(memcmp(segment(1, 2), v2.memory + READ_ONLY, JAVM_V2_SEGMENT) == 0);
+
+    /* 4104 bytes of a longer buffer, whose end nobody could read; then one byte too few */
+    javm_v2_world_begin(world, &state);
+    cr_assert_not_null(segment(0, 0));
+    ANSWERS(0, 8, BEHIND - JAVM_V2_SEGMENT, UINT64_MAX);
+    PANICS(8, BEHIND - JAVM_V2_SEGMENT + 1, JAVM_V2_SEGMENT);
+    PANICS(8, UINT64_MAX, 2);
+    segment(0, 1);
+    /* what is used again has nothing of its last use */
+    javm_v2_world_begin(world, &state);
+    ANSWERS(0, 8, READ_ONLY, 1);
+    cr_assert(is_zero(segment(0, 1) + 1, JAVM_V2_SEGMENT - 1));
+    end(JAVM_V2_END_HALT, 0, 0);
+    segment(0, 1);
+    state.context = JAVM_V2_ACCUMULATE;
+    ANSWERS(JAVM_V2_WHAT, 8, READ_ONLY, 1);
+}
+
+Test(v2_services, as_many_exports_as_there_may_be)
+{
+    state.context = JAVM_V2_REFINE;
+    state.exports = JAVM_V2_EXPORTS_MAX;
+    for (unsigned i = 0; i < JAVM_V2_EXPORTS_MAX; i++) {
+        memcpy(v2.memory + READ_ONLY, &i, sizeof i);
+        ANSWERS(i, 8, READ_ONLY, sizeof i);
+    }
+    ANSWERS(JAVM_V2_FULL, 8, READ_ONLY, 1);
+    for (unsigned i = 0; i < JAVM_V2_EXPORTS_MAX; i++)
+        cr_assert(memcmp(segment(i, JAVM_V2_EXPORTS_MAX), &i, sizeof i) == 0);
+}
+
 Test(v2_services, calls_that_are_too_many_are_counted)
 {
     size_t count;
@@ -490,6 +552,28 @@ void *__wrap_tsearch(const void *key, void **root, __compar_fn_t compare);
 void *__wrap_tsearch(const void *key, void **root, __compar_fn_t compare)
 {
     return must_fail(0) ? NULL : __real_tsearch(key, root, compare);
+}
+
+Test(v2_services, exports_without_memory)
+{
+    unsigned failed = 0;
+    state.context = JAVM_V2_REFINE;
+    state.exports = 100;
+    for (uint64_t i = 0; i < 20; i++) {
+        countdown = 1;
+        refused = false;
+        const enum javm_v2_answer answer = SERVE(8, READ_ONLY + i, 2);
+        countdown = 0;
+        if (refused) {
+            cr_assert_eq(answer, JAVM_V2_FAILED);
+            segment(0, i);
+            failed++;
+            ANSWERS(i, 8, READ_ONLY + i, 2);
+        }
+    }
+    cr_assert_geq(failed, 3);
+    for (unsigned i = 0; i < 20; i++)
+        cr_assert_eq(segment(i, 20)[0], v2.memory[READ_ONLY + i]);
 }
 
 /* Every allocation of each service fails once: it says so, and nothing has changed. */

@@ -304,6 +304,39 @@ enum javm_v2_answer serve_quota(struct javm_v2_world *world, struct javm_v2 *v2,
     return say(call, JAVM_V2_OK);
 }
 
+static bool room_for_segment(struct javm_v2_world *world)
+{
+    if (world->now.exports < world->segments_room)
+        return true;
+    const size_t room = world->segments_room == 0 ? 4 : 2 * world->segments_room;
+    uint8_t *more = realloc(world->segments, room * JAVM_V2_SEGMENT);
+    if (more == NULL)
+        return false;
+    world->segments = more;
+    world->segments_room = room;
+    return true;
+}
+
+enum javm_v2_answer serve_export(struct javm_v2_world *world, struct javm_v2 *v2,
+                                 struct javm_v2_call *call)
+{
+    const uint64_t address = call->regs[7];
+    const uint64_t len = call->regs[8] < JAVM_V2_SEGMENT ? call->regs[8] : JAVM_V2_SEGMENT;
+    if (world->state->exports == 0)
+        return say(call, JAVM_V2_WHAT);
+    if (!javm_v2_accessible(v2, address, len, false))
+        return JAVM_V2_PANIC;
+    if (world->now.exports >= world->state->exports)
+        return say(call, JAVM_V2_FULL);
+    if (!room_for_segment(world))
+        return JAVM_V2_FAILED;
+    uint8_t *segment = world->segments + world->now.exports * JAVM_V2_SEGMENT;
+    if (len != 0 && !javm_v2_read(v2, address, segment, len))
+        return JAVM_V2_PANIC;
+    memset(segment + len, 0, JAVM_V2_SEGMENT - len);
+    return say(call, world->now.exports++);
+}
+
 /* ---- the others ------------------------------------------------------------------------- */
 
 enum { TRANSFER = 21, PREIMAGE_QUERY = 23 };

@@ -3,35 +3,37 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Services 10..14 are reserved, 7..9 are nowhere defined: they have no function and answer WHAT. */
+enum offered { TO_ACCUMULATE, TO_REFINE, TO_BOTH };
+
+/* Services 10..14 are reserved, 7 and 9 nowhere defined: they have no function and answer WHAT. */
 static const struct {
     const char *name;
     service_fn *serve;
-    bool refines; /* is offered to refine, too */
+    enum offered offered;
 } SERVICES[SERVICE_COUNT + 1] = {
-    [1] = {"gas", serve_gas, true},
-    [2] = {"fetch", serve_fetch, true},
-    [3] = {"preimage_lookup", serve_preimage, false},
-    [4] = {"storage_r", serve_storage_read, false},
-    [5] = {"storage_w", serve_storage_write, false},
-    [6] = {"info", serve_info, false},
-    [7] = {"historical", NULL, false},
-    [8] = {"export", NULL, false},
-    [9] = {"compile", NULL, false},
-    [15] = {"bless", serve_recorded, false},
-    [16] = {"assign", serve_recorded, false},
-    [17] = {"designate", serve_recorded, false},
-    [18] = {"checkpoint", serve_checkpoint, true},
-    [19] = {"service_new", serve_recorded, false},
-    [20] = {"service_upgrade", serve_recorded, false},
-    [21] = {"transfer", serve_recorded, false},
-    [22] = {"service_eject", serve_recorded, false},
-    [23] = {"preimage_query", serve_recorded, false},
-    [24] = {"preimage_solicit", serve_recorded, false},
-    [25] = {"preimage_forget", serve_recorded, false},
-    [26] = {"output", serve_output, false},
-    [27] = {"preimage_provide", serve_recorded, false},
-    [28] = {"quota", serve_quota, false},
+    [1] = {"gas", serve_gas, TO_BOTH},
+    [2] = {"fetch", serve_fetch, TO_BOTH},
+    [3] = {"preimage_lookup", serve_preimage, TO_ACCUMULATE},
+    [4] = {"storage_r", serve_storage_read, TO_ACCUMULATE},
+    [5] = {"storage_w", serve_storage_write, TO_ACCUMULATE},
+    [6] = {"info", serve_info, TO_ACCUMULATE},
+    [7] = {"historical", NULL, TO_ACCUMULATE},
+    [8] = {"export", serve_export, TO_REFINE},
+    [9] = {"compile", NULL, TO_ACCUMULATE},
+    [15] = {"bless", serve_recorded, TO_ACCUMULATE},
+    [16] = {"assign", serve_recorded, TO_ACCUMULATE},
+    [17] = {"designate", serve_recorded, TO_ACCUMULATE},
+    [18] = {"checkpoint", serve_checkpoint, TO_BOTH},
+    [19] = {"service_new", serve_recorded, TO_ACCUMULATE},
+    [20] = {"service_upgrade", serve_recorded, TO_ACCUMULATE},
+    [21] = {"transfer", serve_recorded, TO_ACCUMULATE},
+    [22] = {"service_eject", serve_recorded, TO_ACCUMULATE},
+    [23] = {"preimage_query", serve_recorded, TO_ACCUMULATE},
+    [24] = {"preimage_solicit", serve_recorded, TO_ACCUMULATE},
+    [25] = {"preimage_forget", serve_recorded, TO_ACCUMULATE},
+    [26] = {"output", serve_output, TO_ACCUMULATE},
+    [27] = {"preimage_provide", serve_recorded, TO_ACCUMULATE},
+    [28] = {"quota", serve_quota, TO_ACCUMULATE},
 };
 
 const char *javm_v2_service_name(unsigned id)
@@ -44,9 +46,10 @@ enum javm_v2_answer javm_v2_world_serve(void *context, struct javm_v2 *v2,
                                         struct javm_v2_call *call)
 {
     struct javm_v2_world *world = context;
-    const bool refines = world->state->context == JAVM_V2_REFINE;
+    const enum offered unoffered =
+        world->state->context == JAVM_V2_REFINE ? TO_ACCUMULATE : TO_REFINE;
     if (call->id > SERVICE_COUNT || SERVICES[call->id].serve == NULL ||
-        (refines && !SERVICES[call->id].refines)) {
+        SERVICES[call->id].offered == unoffered) {
         call->r7 = JAVM_V2_WHAT;
         return JAVM_V2_CONTINUE;
     }
@@ -90,6 +93,7 @@ void javm_v2_world_destroy(struct javm_v2_world *world)
     clear(world);
     store_clear(&world->store);
     free(world->records.list);
+    free(world->segments);
     free(world->scratch);
     free(world);
 }
@@ -173,6 +177,12 @@ void javm_v2_world_usage(const struct javm_v2_world *world, uint64_t *items, uin
 const struct javm_hash *javm_v2_world_output(const struct javm_v2_world *world)
 {
     return world->now.has_output ? &world->now.output : NULL;
+}
+
+const uint8_t *javm_v2_world_exports(const struct javm_v2_world *world, size_t *count)
+{
+    *count = world->now.exports;
+    return world->segments;
 }
 
 const struct javm_v2_record *javm_v2_world_records(const struct javm_v2_world *world, size_t *count,

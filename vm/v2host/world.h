@@ -17,6 +17,7 @@ struct settled {
     struct javm_hash output;
     uint64_t quota_items, quota_bytes; /* of the own service */
     size_t records;                    /* how many there were */
+    size_t exports;                    /* how many segments there are */
 };
 
 struct records {
@@ -34,6 +35,8 @@ struct javm_v2_world {
     struct records records;
     uint8_t *all_items; /* kind 14, once it was asked for */
     size_t all_items_len;
+    uint8_t *segments; /* now.exports of them, and room for more */
+    size_t segments_room;
     uint8_t *scratch; /* a key that is looked for */
     size_t scratch_len;
     struct {
@@ -43,7 +46,7 @@ struct javm_v2_world {
 };
 
 extern service_fn serve_gas, serve_fetch, serve_preimage, serve_storage_read, serve_storage_write,
-    serve_info, serve_checkpoint, serve_output, serve_quota, serve_recorded;
+    serve_info, serve_checkpoint, serve_output, serve_quota, serve_recorded, serve_export;
 
 /* NULL: no such service. 2^64-1 is the own one. */
 const struct javm_v2_service *world_service(const struct javm_v2_world *world, uint64_t id);
