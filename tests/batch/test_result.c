@@ -186,6 +186,7 @@ Test(result, every_field_in_its_place, .init = set_up, .fini = jobs_tear_down)
                             .output_len = 4097,
                             .storage = {"{\"0x\":\"0x01\"}", 13},
                             .calls = {"[]", 2},
+                            .exports = {"{\"count\":0}", 11},
                             .fields = (1u << FIELD_COUNT) - 1 - BIT(OUTPUT)};
     result.output_hash.bytes[0] = 0x10;
     result.post.bytes[31] = 0x01;
@@ -196,7 +197,7 @@ Test(result, every_field_in_its_place, .init = set_up, .fini = jobs_tear_down)
         "\"gas_used\":3,\"output_hash\":"
         "\"0x1000000000000000000000000000000000000000000000000000000000000000\",\"post\":"
         "\"0x0000000000000000000000000000000000000000000000000000000000000001\","
-        "\"storage\":{\"0x\":\"0x01\"},\"calls\":[]}");
+        "\"storage\":{\"0x\":\"0x01\"},\"calls\":[],\"exports\":{\"count\":0}}");
     /* Output over a page that was never written. */
     uint8_t bytes[4097] = {0};
     bytes[4096] = 0x7F;
