@@ -43,6 +43,15 @@ struct definitions *definitions_new(struct javm_dir_thread *dir, const char *bas
     return defs;
 }
 
+void definitions_close(struct definitions *defs)
+{
+    for (size_t i = 0; i < defs->names.capacity; i++) {
+        struct definition *definition = (struct definition *)defs->names.places[i];
+        if (definition != NULL)
+            foreign_close(definition->target.foreign);
+    }
+}
+
 void definitions_free(struct definitions *defs)
 {
     if (defs == NULL)

@@ -28,6 +28,8 @@ struct definitions;
  */
 struct definitions *definitions_new(struct javm_dir_thread *dir, const char *base,
                                     const struct foreign_stubs *stubs);
+/* Close what was compiled of them. No job runs any more. */
+void definitions_close(struct definitions *definitions);
 void definitions_free(struct definitions *definitions);
 
 /* A line with an "image" or "instance" member. False: *problem; then nothing was defined. */

@@ -1,5 +1,6 @@
 #include "batch/foreign.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -158,6 +159,8 @@ enum javm_status foreign_load(const uint8_t *bytes, size_t len, const struct for
     struct foreign *f = calloc(1, sizeof *f);
     if (f == NULL)
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "out of memory");
+    atomic_init(&f->count, 1);
+    f->bytes = len;
     pthread_mutex_init(&f->lock, NULL);
     enum javm_status status = javm_pvm_load(bytes, len, JAVM_PVM_ANY, &f->program, err);
     if (status == JAVM_OK && !(take_stubs(f, stubs) && make_hash(f, bytes, len) && take_names(f)))
@@ -170,16 +173,19 @@ enum javm_status foreign_load(const uint8_t *bytes, size_t len, const struct for
     return JAVM_OK;
 }
 
-void foreign_free(struct foreign *foreign)
+static void retain(void *object)
 {
-    if (foreign == NULL)
+    struct foreign *foreign = object;
+    /* Relaxed: whoever counts up has it already. */
+    atomic_fetch_add_explicit(&foreign->count, 1, memory_order_relaxed);
+}
+
+static void release(void *object)
+{
+    struct foreign *foreign = object;
+    /* Release: what this thread read happens before another frees it; acquire: for that one. */
+    if (atomic_fetch_sub_explicit(&foreign->count, 1, memory_order_acq_rel) != 1)
         return;
-    while (foreign->modules != NULL) {
-        struct foreign_module *module = foreign->modules;
-        foreign->modules = module->next;
-        javm_pvm_module_close(module->module);
-        free(module);
-    }
     for (uint32_t i = 0; foreign->names != NULL && i < foreign->program.import_count; i++)
         free(foreign->names[i]);
     free(foreign->names);
@@ -189,11 +195,29 @@ void foreign_free(struct foreign *foreign)
     free(foreign);
 }
 
+void foreign_close(struct foreign *foreign)
+{
+    while (foreign != NULL && foreign->modules != NULL) {
+        struct foreign_module *module = foreign->modules;
+        foreign->modules = module->next;
+        javm_pvm_module_close(module->module);
+        free(module);
+    }
+}
+
+void foreign_free(struct foreign *foreign)
+{
+    foreign_close(foreign);
+    if (foreign != NULL)
+        release(foreign);
+}
+
 static enum javm_status open_module(struct foreign *foreign, enum javm_engine engine,
                                     struct javm_jit *jit, struct foreign_module **module,
                                     struct javm_error *err)
 {
-    const struct javm_pvm_module_options options = {.engine = engine, .jit = jit};
+    const struct javm_owner owner = {foreign, foreign->bytes, retain, release};
+    const struct javm_pvm_module_options options = {.engine = engine, .jit = jit, .owner = &owner};
     struct foreign_module *made = calloc(1, sizeof *made);
     if (made == NULL)
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "out of memory");

@@ -29,7 +29,9 @@ struct foreign_answer {
 struct foreign_module;
 
 struct foreign {
+    _Atomic uint64_t count; /* natives that stores keep of it hold it, too */
     struct javm_pvm_program program;
+    uint64_t bytes;        /* of the file */
     struct javm_hash hash; /* of the file and of the answers that it gets */
     struct foreign_answer *answers;
     size_t answer_count;
@@ -42,7 +44,10 @@ struct foreign {
  * kept. */
 enum javm_status foreign_load(const uint8_t *bytes, size_t len, const struct foreign_stubs *stubs,
                               struct foreign **foreign, struct javm_error *err);
-/* No runner has an instance of it any more. NULL is nothing. */
+/* No runner has an instance of it any more: nothing has its native code open, so that the store may
+ * keep it or let it go. NULL is nothing. */
+void foreign_close(struct foreign *foreign);
+/* The same, and it is not used any more. */
 void foreign_free(struct foreign *foreign);
 /* Ready for this engine and store; any thread. The module is the foreign's. */
 enum javm_status foreign_module(struct foreign *foreign, enum javm_engine engine,

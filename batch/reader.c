@@ -50,6 +50,11 @@ struct reader *reader_new(struct javm_dir_thread *dir, const char *base,
     return reader;
 }
 
+void reader_close(struct reader *reader)
+{
+    definitions_close(reader->definitions);
+}
+
 void reader_free(struct reader *reader)
 {
     if (reader == NULL)

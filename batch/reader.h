@@ -21,6 +21,8 @@ enum line_kind { LINE_BLANK, LINE_DEFINITION, LINE_JOB, LINE_BAD };
 /* NULL: out of memory. `base`: as in definitions_new. */
 struct reader *reader_new(struct javm_dir_thread *dir, const char *base,
                           const struct reader_options *options);
+/* Close the native code of its programs, for a cache to keep it. No job runs any more. */
+void reader_close(struct reader *reader);
 void reader_free(struct reader *reader);
 
 /* A chunk needs this much room before a line of `len` bytes is read into it. */

@@ -331,7 +331,7 @@ static void dispose(struct parts *parts)
     }
     isolation_close(run->isolation);
     trace_free(run->trace);
-    reader_free(parts->reader); /* programs that natives are open of */
+    reader_free(parts->reader);
     natives_free(run->natives);
     history_free(run->history);
     verify_free(run->verify);
@@ -513,6 +513,7 @@ static int finish(struct parts *parts, enum pipeline_end end)
     run->sched = NULL;
     collect_vms(run, &summary);
     collect_caps(parts->dir, &summary);
+    reader_close(parts->reader);
     const bool saved = collect_natives(run, &summary, &cache_err);
     summary.announced = atomic_load_explicit(&run->announced, memory_order_relaxed);
     if (run->ranks != NULL)

@@ -110,6 +110,26 @@ sieve() {
     done | spread "  speed-up of two workers       %6.2f     (%.2f to %.2f)"
 }
 
+# pairs NAME: the 100,000 jobs of $work/NAME.ndjson by one worker and by two, on each engine
+pairs() {
+    for engine in interp jit; do
+        for _ in 1 2 3 4 5; do
+            for workers in 1 2; do
+                processor
+                before=$cpu
+                run --engine "$engine" --workers $workers "$work/$1.ndjson"
+                processor
+                echo "$(figure seconds) $before $cpu"
+            done | paste - -
+        done >"$work/$1"
+        awk '{ print $1 * 10 }' "$work/$1" | spread "  $engine, a job of one worker         %6.2f us  (%.2f to %.2f)"
+        awk '{ print ($3 - $2) * 10 }' "$work/$1" | spread "  $engine, its processor time          %6.2f us  (%.2f to %.2f)"
+        awk '{ print $1 / $4 }' "$work/$1" | spread "  $engine, speed-up of two workers     %6.2f     (%.2f to %.2f)"
+        awk '{ print 2 * ($3 - $2) / ($6 - $5) }' "$work/$1" |
+            spread "  $engine, the same by processor time  %6.2f     (%.2f to %.2f)"
+    done
+}
+
 orchestrators() {
     echo "batch, 100,000 orchestrators (2 callees each, on meters, 9 yields), 5 pairs of each engine"
     {
@@ -119,22 +139,7 @@ orchestrators() {
         echo '{"instance":"boss","image":"orchestrator","slots":{"2":{"receiver":["0xce10"]},"3":{"sender":"0xce03"},"4":{"sender":"0xce04"},"5":{"image":"worker"}}}'
         awk 'BEGIN { for (i = 0; i < 100000; i++) printf "{\"id\":%d,\"invoke\":\"boss\",\"args\":[100,1000000,500,1000000]}\n", i }'
     } >"$work/orchestrators.ndjson"
-    for engine in interp jit; do
-        for _ in 1 2 3 4 5; do
-            for workers in 1 2; do
-                processor
-                before=$cpu
-                run --engine "$engine" --workers $workers "$work/orchestrators.ndjson"
-                processor
-                echo "$(figure seconds) $before $cpu"
-            done | paste - -
-        done >"$work/orchestrators"
-        awk '{ print $1 * 10 }' "$work/orchestrators" | spread "  $engine, a job of one worker         %6.2f us  (%.2f to %.2f)"
-        awk '{ print ($3 - $2) * 10 }' "$work/orchestrators" | spread "  $engine, its processor time          %6.2f us  (%.2f to %.2f)"
-        awk '{ print $1 / $4 }' "$work/orchestrators" | spread "  $engine, speed-up of two workers     %6.2f     (%.2f to %.2f)"
-        awk '{ print 2 * ($3 - $2) / ($6 - $5) }' "$work/orchestrators" |
-            spread "  $engine, the same by processor time  %6.2f     (%.2f to %.2f)"
-    done
+    pairs orchestrators
 }
 
 v2() {
@@ -142,16 +147,10 @@ v2() {
     awk -v program="$images/v2/counter.jar" 'BEGIN { for (i = 0; i < 100000; i++)
         printf "{\"id\":%d,\"program\":\"%s\",\"v2\":{\"args\":\"0x%02x\",\"storage\":{\"count\":\"0x0100000000000000\"}}}\n", i, program, i % 256 }' \
         >"$work/v2.ndjson"
-    for engine in interp jit; do
-        for _ in 1 2 3 4 5; do
-            run --engine "$engine" --workers 1 "$work/v2.ndjson"
-            one=$(figure seconds)
-            run --engine "$engine" --workers 2 "$work/v2.ndjson"
-            echo "$one $(figure seconds)"
-        done >"$work/v2"
-        awk '{ print $1 * 10 }' "$work/v2" | spread "  $engine, a job of one worker      %6.2f us  (%.2f to %.2f)"
-        awk '{ print $1 / $2 }' "$work/v2" | spread "  $engine, speed-up of two workers  %6.2f     (%.2f to %.2f)"
-    done
+    pairs v2
+    echo "the same, one line for all of them"
+    sed -n '1s/"id":0,/"repeat":100000,/p' "$work/v2.ndjson" >"$work/v2-repeat.ndjson"
+    pairs v2-repeat
 }
 
 long() {

@@ -29,7 +29,10 @@ struct javm_pvm_module;
 /* Zeroed: the interpreter, pages of 4 KiB. */
 struct javm_pvm_module_options {
     enum javm_engine engine;
-    struct javm_jit *jit;  /* JIT: where its code is kept; has to outlive the module */
+    struct javm_jit *jit; /* JIT: where its code is kept; has to outlive the module */
+    /* JIT: what keeps `program`; copied. Then native code goes by its name: all modules of the
+     * store share it, and it stays there when they are closed. NULL: it is this module's own. */
+    const struct javm_owner *owner;
     uint32_t page_size;    /* .polkavm: 4096, 16384 or 65536; 0: 4096 */
     uint64_t memory_pages; /* jar1: page budget, which decides what memory accesses cost */
 };

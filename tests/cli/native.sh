@@ -2,8 +2,9 @@
 # Defects that this would catch: a default engine that is not the fast one; engines whose results differ; a cache that is not used,
 # that is used though it is damaged, or whose trouble stops a batch or passes unsaid; a machine without native code on which
 # nothing runs; a listing that lacks instructions, has the wrong gas, or changes from run to run.
-#   native.sh JAVM_BATCH MKIMAGE GUEST_FOLDER
+#   native.sh JAVM_BATCH MKIMAGE GUEST_FOLDER MKPVM
 GUEST=$3
+MKPVM=$4
 HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/lib.sh"
 printf '%s\n' '{"image":"d","load":"demo.jimg"}' '{"invoke":"d","args":[7]}' >one.ndjson
@@ -128,15 +129,19 @@ check "a warning" [ "$(grep -c "^javm-batch: warning: cache file .*; $IMAGES pro
 check "counted" [ "$(figure files_failed)" -eq "$IMAGES" ]
 check "in the table" has err "0 loaded, 0 saved, not written $IMAGES"
 
-# -- programs of the JAR v2 kernel: compiled once for all workers, and kept
+# -- programs of the JAR v2 kernel and other PVM programs: compiled once for all workers, and kept
 echo '{"program":"prebuilt/v2/counter.jar","repeat":3000,"v2":{"args":"0x01"}}' >v2.ndjson
-run 0 --workers 1 --numa off --stats stats.json --output v2 v2.ndjson
-ONCE=$(figure compiled_bytes)
-check "compiled" [ "$ONCE" -gt 0 ]
-for files in "0 1" "1 0"; do
-    run 0 --workers 4 --cache v2.kept --numa off --stats stats.json --output v2 v2.ndjson
-    check "$files: the cache" [ "$(figure files_loaded) $(figure files_saved)" = "$files" ]
-    check "$files: once, or not at all" [ "$(figure compiled_bytes)" -eq $((ONCE * ${files#* })) ]
+"$MKPVM" . || exit 1
+echo '{"program":"echo.spi","repeat":3000,"input":"0x010203"}' >pvm.ndjson
+for jobs in v2 pvm; do
+    run 0 --workers 1 --numa off --stats stats.json --output results $jobs.ndjson
+    ONCE=$(figure compiled_bytes)
+    check "$jobs: compiled" [ "$ONCE" -gt 0 ]
+    for files in "0 1" "1 0"; do
+        run 0 --workers 4 --cache $jobs.kept --numa off --stats stats.json --output results $jobs.ndjson
+        check "$jobs, $files: the cache" [ "$(figure files_loaded) $(figure files_saved)" = "$files" ]
+        check "$jobs, $files: once, or not at all" [ "$(figure compiled_bytes)" -eq $((ONCE * ${files#* })) ]
+    done
 done
 
 # -- a batch that is interrupted keeps what it compiled

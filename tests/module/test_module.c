@@ -5,7 +5,9 @@
  * missing and not named; a host function that cannot see the program's memory or writes where the
  * program may not; gas that the host takes and nobody misses; a call that goes on at the wrong
  * place or asks twice; calls back into an instance that is running; pages of another size than the
- * host chose; a version's opcode that does not run, or one that it lacks and does. */
+ * host chose; a version's opcode that does not run, or one that it lacks and does; a program that
+ * is compiled for each of its modules though they share a store, or that goes while the store has
+ * its code. */
 #include <criterion/criterion.h>
 #include <time.h>
 
@@ -481,4 +483,56 @@ Test(module, a_standard_program_takes_arguments_and_gives_bytes)
         javm_pvm_instance_destroy(a);
     }
     both_close(&both);
+}
+
+/* ---- one store --------------------------------------------------------------------------- */
+
+static unsigned references; /* to the program */
+
+static void retain(void *program)
+{
+    (void)program;
+    references++;
+}
+
+static void release(void *program)
+{
+    if (--references == 0)
+        javm_pvm_clear(program);
+}
+
+Test(module, modules_with_an_owner_share_their_code)
+{
+    struct both both;
+    struct host host = {0};
+    struct javm_pvm_module *modules[2];
+    struct javm_jit_stats stats;
+    open_sample(&both, 0, 0);
+    struct javm_pvm_program *program = &both.program;
+    const struct javm_owner owner = {program, 100, retain, release};
+    const struct javm_pvm_module_options options = {
+        .engine = JAVM_ENGINE_JIT, .jit = both.jit, .owner = &owner};
+    uint64_t compiled[2];
+    for (unsigned i = 0; i < 2; i++)
+        javm_pvm_module_close(both.module[i]);
+    references = 1;
+    for (unsigned i = 0; i < 2; i++) {
+        REQUIRE(javm_pvm_module_open(program, &options, &modules[i], NULL) == JAVM_OK);
+        both.module[JAVM_ENGINE_JIT] = modules[i];
+        struct javm_pvm_instance *a = make(&both, JAVM_ENGINE_JIT, &host);
+        cr_expect_eq(CALL(a, "add", ARGS(40, 2)).value, 42);
+        javm_pvm_instance_destroy(a);
+        javm_jit_stats(both.jit, &stats);
+        compiled[i] = stats.compiled_bytes;
+    }
+    cr_expect_gt(compiled[0], 0);
+    cr_expect_eq(compiled[1], compiled[0]);
+    for (unsigned i = 0; i < 2; i++)
+        javm_pvm_module_close(modules[i]);
+    release(program);
+    cr_expect_eq(references, 1, "the store's");
+    javm_jit_forget(both.jit);
+    cr_expect_eq(references, 0);
+    javm_jit_destroy(both.jit);
+    REQUIRE_NO_LEAKS();
 }

@@ -15,8 +15,11 @@ static enum javm_status ready(struct javm_pvm_module *module,
         return javm_fail(err, JAVM_E_UNSUPPORTED, JAVM_NOWHERE,
                          options->jit == NULL ? "module: the recompiler needs a store (jit)"
                                               : "module: no recompiler for this machine");
-    return javm_native_open(options->jit, NULL, code->code, code->code_len, &key, NULL,
-                            &module->native, err);
+    struct javm_hash name;
+    if (options->owner != NULL)
+        name = javm_pvm_name(code);
+    return javm_native_open(options->jit, options->owner != NULL ? &name : NULL, code->code,
+                            code->code_len, &key, options->owner, &module->native, err);
 }
 
 enum javm_status javm_pvm_module_open(const struct javm_pvm_program *program,
