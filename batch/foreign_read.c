@@ -10,7 +10,7 @@
 static void list_exports(const struct javm_pvm_program *program, char *list, size_t size)
 {
     size_t used = (size_t)snprintf(list, size, "none");
-    for (uint32_t i = 0; i < program->export_count; i++) {
+    for (uint32_t i = 0; program->exports != NULL && i < program->export_count; i++) {
         char quoted[QUOTE_SIZE];
         const struct javm_pvm_symbol *export = &program->exports[i];
         quote(quoted, (const char *)export->name, export->name_len);

@@ -444,6 +444,7 @@ static enum options_end finish(int argc, char **argv, struct options *options)
     if (verify) {
         options->output = options->second != NULL ? options->second : options->path;
         options->reproducible = true;
+        return OPTIONS_GO;
     }
     if (options->command == COMMAND_RUN && !fits_ranks(options))
         return bad();

@@ -283,9 +283,11 @@ static bool read_target(struct reader *reader, const struct fields *fields,
                         const struct members *members, struct job *job, struct problem *problem)
 {
     if (members->program != NULL) {
-        if (members->invoke != NULL)
-            return problem_at(problem, members->program->key_offset,
-                              "program: expected without invoke, which names what is run, too");
+        if (members->invoke != NULL) {
+            problem_at(problem, members->program->key_offset,
+                       "program: expected without invoke, which names what is run, too");
+            return false;
+        }
         job->target = definitions_program(reader->definitions, members->program, problem);
         return job->target != NULL;
     }
@@ -384,7 +386,7 @@ static bool read_job(struct reader *reader, const struct fields *fields, struct 
         !v2 && !job->target->paused && (job->chain == NULL || job->chain->target == NULL);
     if (!v2 && !read_endpoint(members.endpoint, fresh, job, problem))
         return false;
-    if (members.args != NULL && !read_args(nodes, members.args, job, problem))
+    if (!v2 && members.args != NULL && !read_args(nodes, members.args, job, problem))
         return false;
     job->gas = reader->options.gas;
     job->gas_named = members.gas != NULL;
