@@ -104,7 +104,7 @@ Test(bisect, the_block_the_register_and_the_gas)
     const struct javm_hash image = image_of(&c), instance = instantiate(w.dir, &image);
     const struct job job = {.gas = PLENTY};
     cr_expect_not(part(&job, &instance));
-    cr_expect_str_empty(text);
+    cr_expect_str_eq(text, "");
     cr_assert(spoil(CONSTANT, CONSTANT + 1));
     cr_assert(part(&job, &instance));
     char expected[100];
