@@ -288,10 +288,14 @@ do_SBRKN:
         goto leave;
     ip++;
     NEXT;
-do_MEMSETN:
-    if (!pvm_memset(exec, &program->front, &r[7], &gas, false))
+do_MEMSETN : {
+    uint64_t left = gas; /* gas has no address, so that it is a register everywhere */
+    const bool done = pvm_memset(exec, &program->front, &r[7], &left, false);
+    gas = left;
+    if (!done)
         goto leave;
     ENTER(ip + 1);
+}
 do_GOTON:
     acc = r[ip->ra];
     ip = TARGET(ip);
