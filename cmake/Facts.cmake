@@ -3,10 +3,13 @@ function(javm_facts source)
   set(hash ${PROJECT_BINARY_DIR}/loaders/source_hash.inc)
   file(GLOB_RECURSE hashed CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/include/*.h)
   foreach(folder caps cache vm sched loaders batch)
-    file(GLOB found CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.[ch] ${PROJECT_SOURCE_DIR}/${folder}/*.cpp
-      ${PROJECT_SOURCE_DIR}/${folder}/*.in ${PROJECT_SOURCE_DIR}/${folder}/*.html)
+    file(GLOB_RECURSE found CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.[ch] ${PROJECT_SOURCE_DIR}/${folder}/*.cpp
+      ${PROJECT_SOURCE_DIR}/${folder}/*.in ${PROJECT_SOURCE_DIR}/${folder}/*.html
+      ${PROJECT_SOURCE_DIR}/${folder}/CMakeLists.txt)
     list(APPEND hashed ${found})
   endforeach()
+  file(GLOB found CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/* ${PROJECT_SOURCE_DIR}/CMakeLists.txt)
+  list(APPEND hashed ${found})
   add_custom_command(OUTPUT ${hash} VERBATIM
     COMMAND sh ${PROJECT_SOURCE_DIR}/scripts/source-hash.sh ${hash}
     DEPENDS ${hashed} ${PROJECT_SOURCE_DIR}/scripts/source-hash.sh)
