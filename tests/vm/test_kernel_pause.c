@@ -346,26 +346,34 @@ KERNEL_TEST(pause, between_two_images)
     expect_halt(222);
 }
 
-/* Meters go along with an invocation that leaves its Vm. */
-KERNEL_TEST(pause, meters_go_along)
+/* A callee with these meters yields, which pauses it. Its caller fills one of them before and
+ * replies with what `meter` has left. */
+static struct javm_hash pauses_on_meters(const struct javm_image *meters, const struct slot *in,
+                                         size_t count, const struct javm_key *filled)
 {
     struct code inner = {.count = 0};
     endpoint(&inner);
     OP(&inner, YIELD, 4);
     reply(&inner, 1);
-    const struct javm_hash image = image_with(&inner, 0, &metered);
-    const struct slot in[] = {sender(4, &key1), {20, handle(javm_gas_handle(&meter))}};
+    const struct javm_hash image = image_with(&inner, 0, meters);
     struct code c = {.count = 0};
     endpoint(&c);
-    OP(&c, YIELD, 4, javm_key_pack(&meter), meter.len, 1000);
+    OP(&c, YIELD, 4, javm_key_pack(filled), filled->len, 1000);
     OP(&c, CALL, 5, 0);
     expect(&c, A1, 0);
     OP(&c, YIELD, 4, javm_key_pack(&meter), meter.len, 0);
     emit(&c, REPLY);
     const struct slot slots[] = {sender(4, &JAVM_YK_SET_GAS_METER),
-                                 {5, publish_instance(w.dir, &image, in, 2)}};
+                                 {5, publish_instance(w.dir, &image, in, count)}};
     const struct javm_hash root = image_of(&c);
-    const struct javm_hash instance = publish_instance(w.dir, &root, slots, 2);
+    return publish_instance(w.dir, &root, slots, 2);
+}
+
+/* Meters go along with an invocation that leaves its Vm. */
+KERNEL_TEST(pause, meters_go_along)
+{
+    const struct slot in[] = {sender(4, &key1), {20, handle(javm_gas_handle(&meter))}};
+    const struct javm_hash instance = pauses_on_meters(&metered, in, 2, &meter);
     struct javm_call call = usual_call(&instance);
     call.can_pause = true;
     for (int detach = 0; detach < 2; detach++) {
@@ -381,25 +389,10 @@ KERNEL_TEST(pause, the_meter_in_use_goes_along)
 {
     static const struct javm_key gas_slots[] = {{1, {20}}, {1, {21}}}, other = {1, {0xB}};
     static const struct javm_image two = {.gas_slots = gas_slots, .gas_slot_count = 2};
-    struct code inner = {.count = 0};
-    endpoint(&inner);
-    OP(&inner, YIELD, 4);
-    reply(&inner, 1);
-    const struct javm_hash image = image_with(&inner, 0, &two);
     const struct slot in[] = {sender(4, &key1),
                               {20, handle(javm_gas_handle(&meter))},
                               {21, handle(javm_gas_handle(&other))}};
-    struct code c = {.count = 0};
-    endpoint(&c);
-    OP(&c, YIELD, 4, javm_key_pack(&other), other.len, 1000);
-    OP(&c, CALL, 5, 0);
-    expect(&c, A1, 0);
-    OP(&c, YIELD, 4, javm_key_pack(&meter), meter.len, 0);
-    emit(&c, REPLY);
-    const struct slot slots[] = {sender(4, &JAVM_YK_SET_GAS_METER),
-                                 {5, publish_instance(w.dir, &image, in, 3)}};
-    const struct javm_hash root = image_of(&c);
-    const struct javm_hash instance = publish_instance(w.dir, &root, slots, 2);
+    const struct javm_hash instance = pauses_on_meters(&two, in, 3, &other);
     struct javm_call call = usual_call(&instance);
     call.can_pause = true;
     for (int detach = 0; detach < 2; detach++) {
