@@ -12,7 +12,7 @@
 
 struct partings {
     /* Relaxed: counted by workers, read when they were joined. `parted` hands out places, too. */
-    _Atomic uint64_t looked, parted, failed;
+    _Atomic uint64_t looked, parted, failed, left_out;
     char *told[TOLD]; /* owned */
 };
 
@@ -88,11 +88,17 @@ void parting_look(struct parting *parting, struct javm_annex *annex, const struc
     free(text);
 }
 
+void parting_leave_out(struct parting *parting)
+{
+    atomic_fetch_add_explicit(&parting->all->left_out, 1, memory_order_relaxed);
+}
+
 uint64_t partings_tell(const struct partings *partings, FILE *to, FILE *log)
 {
     const uint64_t looked = atomic_load_explicit(&partings->looked, memory_order_relaxed),
                    parted = atomic_load_explicit(&partings->parted, memory_order_relaxed),
-                   failed = atomic_load_explicit(&partings->failed, memory_order_relaxed);
+                   failed = atomic_load_explicit(&partings->failed, memory_order_relaxed),
+                   left_out = atomic_load_explicit(&partings->left_out, memory_order_relaxed);
     for (unsigned i = 0; i < TOLD; i++)
         if (partings->told[i] != NULL)
             fputs(partings->told[i], to);
@@ -100,6 +106,9 @@ uint64_t partings_tell(const struct partings *partings, FILE *to, FILE *log)
             (unsigned long long)looked, (unsigned long long)parted);
     if (failed > 0)
         fprintf(log, "; %llu could not be compared for want of memory", (unsigned long long)failed);
+    if (left_out > 0)
+        fprintf(log, "; %llu of PVM programs or the JAR v2 kernel were not compared",
+                (unsigned long long)left_out);
     fputc('\n', log);
     return parted + failed;
 }

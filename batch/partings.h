@@ -24,6 +24,9 @@ void parting_free(struct parting *parting);
 void parting_look(struct parting *parting, struct javm_annex *annex, const struct job *job,
                   const struct ground *ground);
 
+/* A job that no image runs: it is not compared, and counted as such. */
+void parting_leave_out(struct parting *parting);
+
 /* After the workers were joined: what was found on `to`, the sum on `log`. The number of jobs whose
  * engines part, or that could not be compared. */
 uint64_t partings_tell(const struct partings *partings, FILE *to, FILE *log);

@@ -212,7 +212,10 @@ static void execute_on(struct worker *worker, const struct job *job, uint64_t se
                        struct result *result)
 {
     const uint64_t timeout_ms = worker->run->options->timeout_ms;
-    if (job->target != NULL && job->target->foreign != NULL) {
+    const bool foreign = job->target != NULL && job->target->foreign != NULL;
+    if (worker->parting != NULL && (foreign || job->v2 != NULL))
+        parting_leave_out(worker->parting);
+    if (foreign) {
         foreign_run(worker->foreign, job, now, timeout_ms, result);
         return;
     }

@@ -49,6 +49,9 @@ for how in '--engine interp --workers 1' '--engine interp --workers 3' '--engine
     check "the same bytes: $how" cmp first out
 done
 
+run 0 verify --bisect jobs.ndjson first
+check "what --bisect does not compare is told" has err "; $(lines first) of PVM programs or the JAR v2 kernel were not compared"
+
 # -- answers
 run 0 --host-call now=5 --host-call say=0x10 --host-call 77=18446744073709551615 --ordered --reproducible --output - jobs.ndjson
 check "by name" has out '"exit":"halt","value":16,"gas_used":3'
