@@ -8,7 +8,7 @@ as few groups as possible; the prefixes of a group are groups too, because inter
 import collections
 import sys
 
-ALONE = {"BLOCK", "ECALLI", "ECALL_JAR", "TRAP", "RESERVED", "RESERVE", "END"}  # never part of a group
+ALONE = {"BLOCK", "ECALLI", "ECALL_JAR", "TRAP", "RESERVED", "RESERVE", "GOTO", "DJUMP", "LI_DJUMP", "SBRK", "MEMSET", "END"}  # never part of a group
 SIZES = (2, 3, 4)
 CANDIDATES = 6000
 SHRINK = 0.6  # groups kept from one round to the next: what is useful depends on what else is there

@@ -1,6 +1,6 @@
-/* javm-profile IMAGES: runs every guest with counters and prints its blocks, one a line: the share
- * of all that the guest executed, then the handlers in order (operation/variant). groups.py reads
- * this. */
+/* javm-profile IMAGES...: runs every guest of these folders with counters and prints "G", its name
+ * and how many instructions it executed, then its blocks, one a line: "B", the share of those that
+ * it had, and the handlers in order (operation/variant). groups.py reads this. */
 #include "vm/profile.h"
 
 #include <stdio.h>
@@ -23,11 +23,12 @@ uint64_t *profile_counts(const struct javm_program *p)
     return counts;
 }
 
-static void print_blocks(void)
+static void print_blocks(const char *name)
 {
     double total = 0;
     for (uint32_t i = 0; i < program->count; i++)
         total += (double)counts[i];
+    printf("G %s %.0f\n", name, total);
     for (uint32_t b = 0; b < program->block_count; b++) {
         const uint32_t first = program->blocks[b].header + 1;
         if (counts[first] == 0)
@@ -43,23 +44,33 @@ static void print_blocks(void)
     }
 }
 
-int main(int argc, char **argv)
+static bool profile(const char *folder)
 {
-    struct guest_vm *vm = argc == 2 ? guest_vm_open(argv[1], NULL) : NULL;
-    if (vm == NULL) {
-        fprintf(stderr, "usage: javm-profile IMAGES\n");
-        return 2;
-    }
+    struct guest_vm *vm = guest_vm_open(folder, NULL);
+    if (vm == NULL)
+        return false;
     for (size_t i = 0; i < guest_native_count; i++) {
         struct javm_call_result result;
         struct javm_error err = {.text = ""};
         if (guest_vm_invoke(vm, i, guest_natives[i].bench, UINT64_MAX / 2, NULL, &result, &err) !=
             JAVM_OK) {
             fprintf(stderr, "%s: %s\n", guest_natives[i].name, err.text);
-            return 1;
+            return false;
         }
-        print_blocks();
+        print_blocks(guest_natives[i].name);
     }
     guest_vm_close(vm);
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        fprintf(stderr, "usage: javm-profile IMAGES...\n");
+        return 2;
+    }
+    for (int i = 1; i < argc; i++)
+        if (!profile(argv[i]))
+            return 1;
     return 0;
 }

@@ -117,7 +117,7 @@ struct jit_fixup *jit_note_fixup(struct jit_compiler *c, struct jit_list *list);
 enum {
     JIT_PAIR_CONSTANT = 1,
     JIT_PAIR_ADDRESS = 2,
-    JIT_PAIR_EXTENSION = 4,
+    JIT_PAIR_SHIFT = 4,
     JIT_PAIR_LOW_HIGH = 8,
     JIT_PAIR_HIGH_LOW = 16,
     JIT_PAIR_CARRY = 32,

@@ -34,6 +34,18 @@ static bool fuse_extension(struct jit_compiler *c, const struct ir_insn *insn,
     }
 }
 
+/* slli by 1 to 3 and add: one lea, as shNadd. */
+static bool fuse_shift_add(struct jit_compiler *c, const struct ir_insn *insn,
+                           const struct ir_insn *next)
+{
+    if (insn->op != IR_SLLI || next->op != IR_ADD || !only_feeds(insn, next) ||
+        next->rb == insn->rd || insn->imm < 1 || insn->imm > 3)
+        return false;
+    x64_lea_index(&c->e, true, jit_host_reg[insn->rd], jit_host_reg[next->rb],
+                  jit_host_reg[insn->ra], (unsigned)insn->imm);
+    return true;
+}
+
 /* mul and mulhu of the same operands, in either order, become one mulx. */
 static bool fuse_multiply(struct jit_compiler *c, const struct ir_insn *insn,
                           const struct ir_insn *next)
@@ -114,8 +126,8 @@ static bool fuse_address(struct jit_compiler *c, const struct ir_insn *insn,
 bool jit_emit_pair(struct jit_compiler *c, const struct ir_insn *insn, const struct ir_insn *next)
 {
     return fuse_constant(c, insn, next) || fuse_address(c, insn, next) ||
-           fuse_extension(c, insn, next) || fuse_multiply(c, insn, next) ||
-           fuse_carry(c, insn, next);
+           fuse_extension(c, insn, next) || fuse_shift_add(c, insn, next) ||
+           fuse_multiply(c, insn, next) || fuse_carry(c, insn, next);
 }
 
 const uint8_t jit_pairs_first[IR_OP_COUNT] = {
@@ -124,7 +136,7 @@ const uint8_t jit_pairs_first[IR_OP_COUNT] = {
     [IR_SH1ADD] = JIT_PAIR_ADDRESS,
     [IR_SH2ADD] = JIT_PAIR_ADDRESS,
     [IR_SH3ADD] = JIT_PAIR_ADDRESS,
-    [IR_SLLI] = JIT_PAIR_EXTENSION,
+    [IR_SLLI] = JIT_PAIR_SHIFT,
     [IR_MUL] = JIT_PAIR_LOW_HIGH,
     [IR_MULHU] = JIT_PAIR_HIGH_LOW,
     [IR_SLT] = JIT_PAIR_BRANCH,
@@ -136,8 +148,8 @@ const uint8_t jit_pairs_second[IR_OP_COUNT] = {
     [IR_ADDI] = JIT_PAIR_CONSTANT,  [IR_ADDIW] = JIT_PAIR_CONSTANT, [IR_LB] = JIT_PAIR_ADDRESS,
     [IR_LH] = JIT_PAIR_ADDRESS,     [IR_LW] = JIT_PAIR_ADDRESS,     [IR_LD] = JIT_PAIR_ADDRESS,
     [IR_LBU] = JIT_PAIR_ADDRESS,    [IR_LHU] = JIT_PAIR_ADDRESS,    [IR_LWU] = JIT_PAIR_ADDRESS,
-    [IR_SRLI] = JIT_PAIR_EXTENSION, [IR_SRAI] = JIT_PAIR_EXTENSION, [IR_MULHU] = JIT_PAIR_LOW_HIGH,
-    [IR_MUL] = JIT_PAIR_HIGH_LOW,   [IR_SLTU] = JIT_PAIR_CARRY,     [IR_JALR] = JIT_PAIR_FAR_JUMP,
-    [IR_BEQ] = JIT_PAIR_BRANCH,     [IR_BNE] = JIT_PAIR_BRANCH,     [IR_BEQI] = JIT_PAIR_BRANCH,
-    [IR_BNEI] = JIT_PAIR_BRANCH,
+    [IR_SRLI] = JIT_PAIR_SHIFT,     [IR_SRAI] = JIT_PAIR_SHIFT,     [IR_ADD] = JIT_PAIR_SHIFT,
+    [IR_MULHU] = JIT_PAIR_LOW_HIGH, [IR_MUL] = JIT_PAIR_HIGH_LOW,   [IR_SLTU] = JIT_PAIR_CARRY,
+    [IR_JALR] = JIT_PAIR_FAR_JUMP,  [IR_BEQ] = JIT_PAIR_BRANCH,     [IR_BNE] = JIT_PAIR_BRANCH,
+    [IR_BEQI] = JIT_PAIR_BRANCH,    [IR_BNEI] = JIT_PAIR_BRANCH,
 };

@@ -148,7 +148,13 @@ static void shifts(struct gen *g, const struct operands *o)
     const int32_t first = chance(g->random, 70) ? amounts[random_below(g->random, 8)]
                                                 : (int32_t)random_below(g->random, 64);
     const int32_t second = chance(g->random, 60) ? first : (int32_t)random_below(g->random, 64);
-    switch (random_below(g->random, 3)) {
+    switch (random_below(g->random, 4)) {
+    case 2: /* a scaled index and its base */
+        asm_put(a, PVM2_SLLI, d, s, 0, (int32_t)random_below(g->random, 5));
+        split(g);
+        asm_put(a, PVM2_ADD, chance(g->random, 85) ? d : out(o), d,
+                chance(g->random, 85) ? in(o) : d, 0);
+        break;
     case 0:
         asm_put(a, PVM2_SLLI, d, s, 0, first);
         split(g);

@@ -288,7 +288,7 @@ static void put_pair(struct pvm_code *c)
 {
     const uint8_t d = target_register(c), a = source_register(c), b = source_register(c);
     const uint8_t e = chance(c->random, 85) ? d : target_register(c);
-    switch (below(c, 7)) {
+    switch (below(c, 8)) {
     case 0: { /* a comparison and the branch on it */
         if (chance(c->random, 50))
             put_three(c, (uint8_t)(216 + below(c, 2)), d, a, b);
@@ -317,6 +317,10 @@ static void put_pair(struct pvm_code *c)
     case 4: /* an extension */
         put_two(c, 151, d, a, below(c, 8) * 8, 1);
         put_two(c, (uint8_t)(152 + below(c, 2)), e, d, c->bytes[c->len - 1], 1);
+        break;
+    case 5: /* a scaled index and its base */
+        put_two(c, 151, d, a, below(c, 5), 1);
+        put_three(c, 200, e, d, chance(c->random, 85) ? b : d);
         break;
     default: /* a constant */
         put_two(c, 51, d, 0, (uint64_t)some_imm(c), 4);
