@@ -8,8 +8,8 @@
 #include "batch/inmate.h"
 #include "batch/parcel_v2.h"
 #include "batch/run.h"
+#include "batch/supply.h"
 #include "batch/v2_show.h"
-#include "javm/load.h"
 #include "vm/nub/cell.h"
 
 #define GROUP_MAX 64
@@ -34,9 +34,7 @@ struct isolate {
     struct isolation *isolation;
     struct javm_dir_thread *dir;
     struct nub_cell cell;
-    /* What the process has for jobs to run on: open addressing, a power of two of places. */
-    struct subject *known;
-    size_t known_count, known_room;
+    struct supply supply;  /* what the process has for jobs to run on */
     struct v2_texts texts; /* of the last result */
     /* The group: units from `first` on. Those below `next` have got their results. */
     uint64_t first;
@@ -121,140 +119,43 @@ void isolate_close(struct isolate *isolate, struct inmate_figures *figures)
     }
     nub_cell_close(&isolate->cell);
     v2_texts_clear(&isolate->texts);
-    free(isolate->known);
+    supply_free(&isolate->supply);
     free(isolate);
 }
 
-/* ---- caps ------------------------------------------------------------------------------- */
-
-/* Everything below `root` that is published, as a bundle. */
-static enum javm_status collect(struct isolate *isolate, const struct javm_hash *root,
-                                uint8_t **bytes, size_t *len, struct javm_error *err)
-{
-    static const char *const NAMES[] = {"root"};
-    struct javm_bundle bundle;
-    enum javm_status status = javm_bundle_collect(isolate->dir, root, NAMES, 1, &bundle, err);
-    if (status != JAVM_OK)
-        return status;
-    status = javm_bundle_encode(&bundle, bytes, len, err);
-    javm_bundle_clear(&bundle);
-    return status;
-}
-
-/* What a job left to its chain, into the annex that is open. It has to be what the job names: the
- * process cannot give a cap another one's hash. */
-static enum javm_status adopt(struct isolate *isolate, const uint8_t *caps, size_t len,
-                              const struct javm_hash *left, struct javm_error *err)
-{
-    struct javm_bundle bundle;
-    struct javm_hash *roots;
-    enum javm_status status = javm_bundle_decode(caps, len, &bundle, err);
-    if (status != JAVM_OK)
-        return status;
-    status = javm_bundle_publish(&bundle, isolate->dir, &roots, err);
-    if (status == JAVM_OK) {
-        if (bundle.root_count != 1 || !javm_hash_equal(&roots[0], left))
-            status = javm_fail(err, JAVM_E_FORMAT, JAVM_NOWHERE, "another cap than it names");
-        free(roots);
-    }
-    javm_bundle_clear(&bundle);
-    return status;
-}
-
-static struct subject *place(const struct isolate *isolate, const struct subject *subject)
-{
-    size_t at;
-    memcpy(&at, subject->hash.bytes, sizeof at);
-    for (;; at++) {
-        struct subject *found = &isolate->known[at & (isolate->known_room - 1)];
-        if (javm_hash_is_zero(&found->hash) ||
-            (found->kind == subject->kind && javm_hash_equal(&found->hash, &subject->hash)))
-            return found;
-    }
-}
-
-static bool make_room(struct isolate *isolate)
-{
-    const struct isolate old = {.known = isolate->known, .known_room = isolate->known_room};
-    if (isolate->known_count < old.known_room / 2)
-        return true;
-    const size_t room = old.known_room == 0 ? 64 : 2 * old.known_room;
-    struct subject *more = calloc(room, sizeof *more);
-    if (more == NULL)
-        return false;
-    isolate->known = more;
-    isolate->known_room = room;
-    for (size_t i = 0; i < old.known_room; i++)
-        if (!javm_hash_is_zero(&old.known[i].hash))
-            *place(isolate, &old.known[i]) = old.known[i];
-    free(old.known);
-    return true;
-}
-
-/* Gives the process what the job runs on. */
-static enum javm_status give(struct isolate *isolate, const struct job *job,
-                             const struct subject *subject, struct javm_error *err)
-{
-    uint8_t *bytes;
-    size_t len;
-    if (subject->kind == INMATE_V2)
-        return nub_cell_call(&isolate->cell, INMATE_V2, job->v2->program->file,
-                             job->v2->program->len, err);
-    if (subject->kind == INMATE_PVM)
-        return nub_cell_call(&isolate->cell, INMATE_PVM, job->target->foreign->file,
-                             job->target->foreign->bytes, err);
-    enum javm_status status = collect(isolate, &subject->hash, &bytes, &len, err);
-    if (status != JAVM_OK)
-        return status;
-    status = nub_cell_call(&isolate->cell, INMATE_CAPS, bytes, len, err);
-    free(bytes);
-    return status;
-}
-
-/* The process has it, or gets it. */
-static enum javm_status provide(struct isolate *isolate, const struct entry *entry,
-                                struct javm_error *err)
-{
-    const struct subject subject = parcel_subject(entry->job, &entry->ground);
-    if (!make_room(isolate))
-        return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "out of memory");
-    struct subject *known = place(isolate, &subject);
-    if (!javm_hash_is_zero(&known->hash))
-        return JAVM_OK;
-    const enum javm_status status = give(isolate, entry->job, &subject, err);
-    if (status != JAVM_OK)
-        return status;
-    *known = subject;
-    isolate->known_count++;
-    return JAVM_OK;
-}
+/* ---- handing over ----------------------------------------------------------------------- */
 
 /* A process in the place of one that died; it knows nothing yet. */
 static enum javm_status revive(struct isolate *isolate, struct javm_error *err)
 {
     if (nub_cell_lives(&isolate->cell))
         return JAVM_OK;
-    if (isolate->known_room > 0)
-        memset(isolate->known, 0, isolate->known_room * sizeof *isolate->known);
-    isolate->known_count = 0;
+    supply_forget(&isolate->supply);
     return nub_cell_start(&isolate->cell, err);
 }
 
-/* ---- handing over ----------------------------------------------------------------------- */
-
-/* The entries from `next` to `end`, of which the first may be a chain's, and then is alone. */
-static enum javm_status prepare(struct isolate *isolate, unsigned end, uint8_t **caps,
+/* A process that has what the entries from `next` to *end run on. What is wrong with a later one is
+ * for it to tell: the group ends before it. The first may be a chain's, and then is alone. */
+static enum javm_status prepare(struct isolate *isolate, unsigned *end, uint8_t **caps,
                                 size_t *caps_len, struct javm_error *err)
 {
-    const struct entry *entry = &isolate->entries[isolate->next];
-    enum javm_status status = revive(isolate, err);
-    if (status == JAVM_OK && entry->ground.keep)
-        return collect(isolate, &entry->ground.instance, caps, caps_len, err);
-    for (unsigned i = isolate->next; i < end && status == JAVM_OK; i++, entry++)
-        if (i == isolate->next || entry->job->v2 != NULL ||
-            entry->job->target != entry[-1].job->target)
-            status = provide(isolate, entry, err);
-    return status;
+    const struct entry *first = &isolate->entries[isolate->next];
+    for (;;) {
+        unsigned i = isolate->next;
+        enum javm_status status = revive(isolate, err);
+        if (status == JAVM_OK && first->ground.keep)
+            return supply_collect(isolate->dir, &first->ground.instance, caps, caps_len, err);
+        for (; status == JAVM_OK && i < *end; i += status == JAVM_OK) {
+            const struct entry *entry = &isolate->entries[i];
+            if (entry == first || entry->job->v2 != NULL ||
+                entry->job->target != entry[-1].job->target)
+                status = supply_provide(&isolate->supply, &isolate->cell, isolate->dir, entry->job,
+                                        &entry->ground, err);
+        }
+        if (status == JAVM_OK || i == isolate->next)
+            return status;
+        *end = i;
+    }
 }
 
 /* Writes jobs from `next` on; returns how many. The chain's caps are those of a group of one. */
@@ -291,8 +192,8 @@ static enum javm_status hand_over(struct isolate *isolate, uint64_t timeout_ms,
 {
     uint8_t *caps = NULL;
     size_t caps_len = 0, len;
-    const unsigned end = isolate->alone ? isolate->next + 1 : isolate->count;
-    enum javm_status status = prepare(isolate, end, &caps, &caps_len, err);
+    unsigned end = isolate->alone ? isolate->next + 1 : isolate->count;
+    enum javm_status status = prepare(isolate, &end, &caps, &caps_len, err);
     if (status != JAVM_OK) {
         free(caps);
         isolate->died = status == JAVM_E_CRASHED;
@@ -354,7 +255,8 @@ static bool read_result(struct isolate *isolate, struct entry *entry, struct res
     if (!parcel_result_get(&isolate->at, end, entry->job, &entry->ground, result, &v2, &caps))
         return false;
     if (entry->ground.moved)
-        return adopt(isolate, caps.data, caps.len, &entry->ground.instance, &err) == JAVM_OK;
+        return supply_adopt(isolate->dir, caps.data, caps.len, &entry->ground.instance, &err) ==
+               JAVM_OK;
     return entry->job->v2 == NULL || result->outcome == OUTCOME_ERROR ||
            show(isolate, entry->job, &v2, result);
 }
