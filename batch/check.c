@@ -95,7 +95,6 @@ static int check_with(struct javm_dir_thread *dir, const struct options *options
     struct chains *chains = chains_new();
     const struct reader_options reader_options = {.gas = options->gas,
                                                   .post = options->post,
-                                                  .isolated = options->isolated,
                                                   .chains = chains,
                                                   .stubs = &options->stubs};
     char *base = options_base(options->path);

@@ -24,17 +24,19 @@ struct definitions {
     struct javm_dir_thread *dir;
     char *base;
     const struct foreign_stubs *stubs;
+    bool keep;
     struct names names;
 };
 
 struct definitions *definitions_new(struct javm_dir_thread *dir, const char *base,
-                                    const struct foreign_stubs *stubs)
+                                    const struct foreign_stubs *stubs, bool keep)
 {
     struct definitions *defs = calloc(1, sizeof *defs);
     if (defs == NULL)
         return NULL;
     defs->dir = dir;
     defs->stubs = stubs;
+    defs->keep = keep;
     defs->base = strdup(base);
     if (!names_open(&defs->names) || defs->base == NULL) {
         definitions_free(defs);
@@ -236,7 +238,7 @@ static bool load_target(struct definitions *defs, const struct json_node *file, 
     const bool image = javm_file_sniff(bytes, len) != JAVM_FILE_UNKNOWN;
     const enum javm_status status =
         image ? load_root(defs->dir, path, bytes, len, "image", false, hash, &err)
-              : foreign_load(bytes, len, defs->stubs, &target->foreign, &err);
+              : foreign_load(bytes, len, defs->stubs, defs->keep, &target->foreign, &err);
     bool good = status == JAVM_OK;
     if (!good)
         problem_at(problem, file->offset, image ? "%s: %s%s" : "%s: %s: %s", what,

@@ -24,10 +24,9 @@ struct foreign_stubs;
 struct definitions;
 
 /* `dir` and `stubs` (NULL: none) are borrowed. `base` is put before relative paths ("" or
- * "some/dir/"). NULL: out of memory.
- */
+ * "some/dir/"). `keep`: PVM programs keep their files. NULL: out of memory. */
 struct definitions *definitions_new(struct javm_dir_thread *dir, const char *base,
-                                    const struct foreign_stubs *stubs);
+                                    const struct foreign_stubs *stubs, bool keep);
 /* Close what was compiled of them. No job runs any more. */
 void definitions_close(struct definitions *definitions);
 void definitions_free(struct definitions *definitions);

@@ -24,6 +24,19 @@ void set_error(struct result *result, const char *fmt, ...)
     /* What was used or left behind by then depends on the clock or the machine. */
     result->fields = 1u << FIELD_EXIT | 1u << FIELD_ERROR;
     result->unshown = 0;
+    result->starved = false;
+}
+
+void set_failure(struct result *result, const char *what, const struct javm_error *err)
+{
+    set_error(result, "%s%s", what, err->text);
+    result->starved = err->status == JAVM_E_NOMEM;
+}
+
+void set_starved(struct result *result, const char *what)
+{
+    set_error(result, "%s: out of memory", what);
+    result->starved = true;
 }
 
 void result_clear(struct result *result)
@@ -81,7 +94,7 @@ static void take_output(struct javm_dir_thread *dir, const struct job *job,
     if (job->output == OUTPUT_HASH) {
         call->slot0 = NULL;
         if (execute_hash(dir, slot0, &result->output_hash, &err) != JAVM_OK)
-            set_error(result, "output: %s", err.text);
+            set_failure(result, "output: ", &err);
         return;
     }
     if (javm_cap_kind(slot0) != JAVM_DATA) {
@@ -124,7 +137,7 @@ static void take_post(struct javm_vm *vm, struct javm_dir_thread *dir, const str
     if ((!job->post && !ground->keep) || (!moves && !ground->keep))
         return;
     if (moves && post_hash(vm, dir, ground, call, &left, &err) != JAVM_OK) {
-        set_error(result, "post: %s", err.text);
+        set_failure(result, "post: ", &err);
         return;
     }
     if (job->post) {
@@ -350,7 +363,7 @@ void execute(struct javm_vm *vm, struct javm_dir_thread *dir, const struct job *
         return;
     }
     if (!open_unit(&unit, ground, now_ns, timeout_ms)) {
-        set_error(result, "input: out of memory");
+        set_starved(result, "input");
         return;
     }
     ground->moved = false;
@@ -358,7 +371,7 @@ void execute(struct javm_vm *vm, struct javm_dir_thread *dir, const struct job *
     const enum javm_status status = run(&unit, ground, &result->gas_before);
     javm_cap_release(unit.input);
     if (status != JAVM_OK)
-        set_error(result, "%s", err.text);
+        set_failure(result, "", &err);
     else
         conclude(&unit, ground, timeout_ms, result);
     javm_call_result_clear(&unit.ended);

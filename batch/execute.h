@@ -26,6 +26,10 @@ bool execute_publishes(const struct job *job);
 void result_clear(struct result *result);
 /* It comes to nothing but this error. */
 __attribute__((format(printf, 2, 3))) void set_error(struct result *result, const char *fmt, ...);
+/* To this one, behind `what`. */
+void set_failure(struct result *result, const char *what, const struct javm_error *err);
+/* "`what`: out of memory". */
+void set_starved(struct result *result, const char *what);
 
 /* The same job with so much gas, up to where that is used up: it is PAUSED then, whatever the job
  * says to pauses, and the Vm holds it until the caller drops it or takes it off. Everything that it

@@ -150,8 +150,21 @@ static bool take_names(struct foreign *foreign)
     return foreign->names != NULL;
 }
 
+const char *foreign_import(const struct foreign *foreign, uint64_t number)
+{
+    return number < foreign->program.import_count ? foreign->names[number] : NULL;
+}
+
+static bool keep_file(struct foreign *foreign, const uint8_t *bytes, size_t len)
+{
+    foreign->file = malloc(len + 1);
+    if (foreign->file != NULL && len > 0)
+        memcpy(foreign->file, bytes, len);
+    return foreign->file != NULL;
+}
+
 enum javm_status foreign_load(const uint8_t *bytes, size_t len, const struct foreign_stubs *stubs,
-                              struct foreign **foreign, struct javm_error *err)
+                              bool keep, struct foreign **foreign, struct javm_error *err)
 {
     if (javm_pvm_sniff(bytes, len) == JAVM_PVM_JAR)
         return javm_fail(err, JAVM_E_UNSUPPORTED, JAVM_NOWHERE,
@@ -163,7 +176,8 @@ enum javm_status foreign_load(const uint8_t *bytes, size_t len, const struct for
     f->bytes = len;
     pthread_mutex_init(&f->lock, NULL);
     enum javm_status status = javm_pvm_load(bytes, len, JAVM_PVM_ANY, &f->program, err);
-    if (status == JAVM_OK && !(take_stubs(f, stubs) && make_hash(f, bytes, len) && take_names(f)))
+    if (status == JAVM_OK && !(take_stubs(f, stubs) && make_hash(f, bytes, len) && take_names(f) &&
+                               (!keep || keep_file(f, bytes, len))))
         status = javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "out of memory");
     if (status != JAVM_OK) {
         foreign_free(f);
@@ -189,6 +203,7 @@ static void release(void *object)
     for (uint32_t i = 0; foreign->names != NULL && i < foreign->program.import_count; i++)
         free(foreign->names[i]);
     free(foreign->names);
+    free(foreign->file);
     free(foreign->answers);
     javm_pvm_clear(&foreign->program);
     pthread_mutex_destroy(&foreign->lock);

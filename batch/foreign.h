@@ -32,6 +32,7 @@ struct foreign {
     _Atomic uint64_t count; /* natives that stores keep of it hold it, too */
     struct javm_pvm_program program;
     uint64_t bytes;        /* of the file */
+    uint8_t *file;         /* the file itself, or NULL */
     struct javm_hash hash; /* of the file and of the answers that it gets */
     struct foreign_answer *answers;
     size_t answer_count;
@@ -41,9 +42,9 @@ struct foreign {
 };
 
 /* FORMAT and the like as javm_pvm_load, NOMEM. The text does not name the file. `stubs` is not
- * kept. */
+ * kept; of the file a copy when `keep`. */
 enum javm_status foreign_load(const uint8_t *bytes, size_t len, const struct foreign_stubs *stubs,
-                              struct foreign **foreign, struct javm_error *err);
+                              bool keep, struct foreign **foreign, struct javm_error *err);
 /* No runner has an instance of it any more: nothing has its native code open, so that the store may
  * keep it or let it go. NULL is nothing. */
 void foreign_close(struct foreign *foreign);
@@ -53,6 +54,8 @@ void foreign_free(struct foreign *foreign);
 enum javm_status foreign_module(struct foreign *foreign, enum javm_engine engine,
                                 struct javm_jit *jit, struct javm_pvm_module **module,
                                 struct javm_error *err);
+/* The name of an import, for results; borrowed. NULL: it is none. */
+const char *foreign_import(const struct foreign *foreign, uint64_t number);
 /* NULL: nothing was said about it. */
 const uint64_t *foreign_answer(const struct foreign *foreign, uint32_t number);
 

@@ -9,6 +9,8 @@
 #include "batch/foreign.h"
 #include "javm/cap.h"
 
+const char FOREIGN_ECALL[] = "ecall";
+
 /* Each has 4 GiB of address space. */
 #define KEPT 8u
 
@@ -133,7 +135,7 @@ static void take_output(const struct job *job, struct javm_pvm_instance *instanc
     if (!returned || foreign->program.container != JAVM_PVM_SPI)
         return;
     if (javm_pvm_instance_output(instance, OUTPUT_BYTES_MAX, &bytes, &len, &err) != JAVM_OK) {
-        set_error(result, "output: %s", err.text);
+        set_failure(result, "output: ", &err);
         return;
     }
     struct javm_cap *data = javm_data_new(bytes, len);
@@ -145,7 +147,7 @@ static void take_output(const struct job *job, struct javm_pvm_instance *instanc
     result->output_null = false;
     if (data == NULL ||
         (job->output == OUTPUT_HASH && javm_cap_hash(data, &result->output_hash) != JAVM_OK))
-        set_error(result, "output: out of memory");
+        set_starved(result, "output");
 }
 
 static void take_end(const struct job *job, const struct javm_pvm_call *call, uint64_t timeout_ms,
@@ -169,10 +171,10 @@ static void take_end(const struct job *job, const struct javm_pvm_call *call, ui
         result->fields |= 1u << FIELD_ADDR;
     } else if (call->end == JAVM_PVM_HOST_CALL) {
         result->selector = call->number;
-        result->import = call->import == NULL ? NULL : foreign->names[call->number];
+        result->import = foreign_import(foreign, call->number);
         result->fields |= 1u << FIELD_SELECTOR;
     } else if (call->end == JAVM_PVM_ECALLED) {
-        result->reason = "ecall"; /* there is no kernel that could serve it */
+        result->reason = FOREIGN_ECALL;
     } else if (call->end == JAVM_PVM_TIMEOUT) {
         set_error(result, "timeout after %llu ms", (unsigned long long)timeout_ms);
     }
@@ -194,7 +196,7 @@ void foreign_run(struct foreign_runner *runner, const struct job *job, int64_t n
     if (status == JAVM_OK)
         status = javm_pvm_instance_call(instance, job->endpoint, &call, &err);
     if (status != JAVM_OK) {
-        set_error(result, "%s", err.text);
+        set_failure(result, "", &err);
         return;
     }
     take_end(job, &call, timeout_ms, result);

@@ -7,6 +7,9 @@
 
 struct foreign_runner;
 
+/* The reason of traps by an ecall: there is no kernel that could serve it. This very pointer. */
+extern const char FOREIGN_ECALL[];
+
 /* One thread; `jit` is borrowed. NULL: out of memory. */
 struct foreign_runner *foreign_runner_new(enum javm_engine engine, struct javm_jit *jit);
 void foreign_runner_free(struct foreign_runner *runner);

@@ -3,15 +3,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "batch/foreign_run.h"
+#include "batch/inmate_programs.h"
+#include "batch/parcel_v2.h"
 #include "batch/run.h"
+#include "batch/v2_run.h"
 #include "javm/load.h"
 
 struct inmate {
     struct javm_directory *directory;
     struct javm_dir_thread *dir;
     struct javm_annex *scratch; /* of one job at a time */
+    struct inmate_options options;
     struct javm_jit *jit;
     struct javm_vm *vm;
+    struct inmate_programs programs;
+    struct foreign_runner *foreign;
+    struct v2_runner v2;
 };
 
 /* ---- caps ------------------------------------------------------------------------------- */
@@ -62,61 +70,119 @@ static bool put_output(struct nub_answer *answer, const struct result *result, s
     return true;
 }
 
-/* False: there is no room behind the results before it. */
-static bool put_result(struct nub_answer *answer, struct result *result, struct ground *ground,
-                       uint64_t ns, const uint8_t *caps, size_t caps_len)
+/* False: there is no room behind the results before it. `left`: of a JAR v2 job that ran. */
+static bool put_result(struct nub_answer *answer, const struct job *job, struct result *result,
+                       struct ground *ground, uint64_t ns, const struct v2_left *left,
+                       const struct javm_bytes *caps)
 {
+    static const uint8_t zeros[8] = {0};
+    const size_t room = answer->region->out_bytes - answer->len;
+    struct javm_bytes bundle = *caps;
+    struct carry size = carry_measure();
     struct parcel_result parcel;
-    if (parcel_result_size(result, caps_len) > answer->region->out_bytes - answer->len) {
+    if (left != NULL)
+        parcel_v2_put_left(&size, job, left);
+    if (parcel_result_size(result, size.len, bundle.len) > room) {
         if (answer->len > 0)
             return false;
         set_error(result, "the result is too large for --isolation process");
         ground->moved = false;
-        caps_len = 0;
+        bundle.len = size.len = 0;
+        left = NULL;
     }
-    parcel_result_describe(result, ground, ns, caps_len, &parcel);
-    return nub_answer_put(answer, &parcel, sizeof parcel) &&
-           put_padded(answer, result->error, (size_t)parcel.error_len) &&
-           put_output(answer, result, (size_t)parcel.output_len) &&
-           put_padded(answer, caps, caps_len);
+    parcel_result_describe(result, ground, ns, size.len, bundle.len, &parcel);
+    if (!nub_answer_put(answer, &parcel, sizeof parcel) ||
+        !put_padded(answer, result->error, (size_t)parcel.error_len) ||
+        !put_output(answer, result, (size_t)parcel.output_len))
+        return false;
+    if (left != NULL) {
+        struct carry carry = carry_write(answer->region->out + answer->len);
+        parcel_v2_put_left(&carry, job, left);
+        answer->len += carry.len;
+        if (!nub_answer_put(answer, zeros, parcel_padded(carry.len) - carry.len))
+            return false;
+    }
+    return put_padded(answer, bundle.data, bundle.len);
 }
 
-static bool run_job(struct inmate *inmate, const uint8_t **at, const uint8_t *end,
-                    struct nub_answer *answer)
+/* An invocation of an instance, or a continuation; *caps is what it leaves to its chain, malloc'ed.
+ */
+static void run_instance(struct inmate *inmate, struct parcel_open *open, int64_t begun,
+                         struct result *result, struct javm_bytes *caps)
 {
-    struct job job;
-    struct ground ground;
-    struct result result = {.slot0 = NULL};
     struct javm_error err;
-    const uint8_t *caps;
-    uint8_t *left = NULL;
-    size_t caps_len, left_len = 0;
-    uint64_t timeout_ms;
-    if (!parcel_job_get(at, end, &job, &ground, &timeout_ms, &caps, &caps_len))
-        return false;
+    uint8_t *left;
+    enum javm_status status = JAVM_OK;
+    if (open->caps_len > 0)
+        status = publish(inmate, open->caps, open->caps_len, &err);
+    if (status == JAVM_OK)
+        execute(inmate->vm, inmate->dir, &open->job, &open->ground, begun, open->timeout_ms,
+                result);
+    if (status == JAVM_OK && open->ground.moved) {
+        status = collect(inmate, &open->ground.instance, &left, &caps->len, &err);
+        caps->data = left;
+    }
+    if (status == JAVM_OK)
+        return;
+    set_failure(result, "", &err);
+    open->ground.moved = false;
+    *caps = (struct javm_bytes){NULL, 0};
+}
+
+/* False: the program was not given. */
+static bool run_program(struct inmate *inmate, struct parcel_open *open, int64_t begun,
+                        struct result *result, struct v2_left *left)
+{
+    struct job *job = &open->job;
+    if (open->on.kind == INMATE_PVM) {
+        job->target = inmate_programs_pvm(&inmate->programs, &open->on.hash);
+        if (job->target != NULL)
+            foreign_run(inmate->foreign, job, begun, open->timeout_ms, result);
+        return job->target != NULL;
+    }
+    const struct javm_v2_options options = {.engine = inmate->options.engine, .jit = inmate->jit};
+    open->v2.program = inmate_programs_v2(&inmate->programs, &open->on.hash);
+    if (open->v2.program != NULL)
+        v2_invoke(&inmate->v2, &options, job, begun, open->timeout_ms, result, left);
+    return open->v2.program != NULL;
+}
+
+/* False: what came is no job, or there is no room for its result. */
+static bool run_job(struct inmate *inmate, struct parcel_open *open, struct nub_answer *answer)
+{
+    struct result result = {.slot0 = NULL};
+    struct v2_left left;
+    struct javm_bytes caps = {NULL, 0};
     const int64_t begun = clock_ns();
-    const bool publishes = ground.keep || execute_publishes(&job);
+    const bool publishes =
+        open->on.kind == INMATE_CAPS && (open->ground.keep || execute_publishes(&open->job));
+    bool good = true;
     if (publishes)
         javm_annex_open(inmate->dir, inmate->scratch);
-    if (caps_len > 0 && publish(inmate, caps, caps_len, &err) != JAVM_OK) {
-        set_error(&result, "%s", err.text);
-    } else {
-        execute(inmate->vm, inmate->dir, &job, &ground, begun, timeout_ms, &result);
-        if (ground.moved && collect(inmate, &ground.instance, &left, &left_len, &err) != JAVM_OK) {
-            set_error(&result, "%s", err.text);
-            ground.moved = false;
-        }
-    }
-    const bool put =
-        put_result(answer, &result, &ground, (uint64_t)(clock_ns() - begun), left, left_len);
+    if (open->on.kind == INMATE_CAPS)
+        run_instance(inmate, open, begun, &result, &caps);
+    else
+        good = run_program(inmate, open, begun, &result, &left);
+    const bool has_left = open->on.kind == INMATE_V2 && result.outcome != OUTCOME_ERROR;
+    good = good && put_result(answer, &open->job, &result, &open->ground,
+                              (uint64_t)(clock_ns() - begun), has_left ? &left : NULL, &caps);
     javm_annex_open(inmate->dir, NULL);
     if (publishes) { /* all of it goes: the next job brings what it needs */
         const struct javm_hash nothing = {{0}};
         (void)javm_annex_keep(inmate->scratch, &nothing);
     }
-    free(left);
+    free((void *)(uintptr_t)caps.data);
     result_clear(&result);
-    return put;
+    return good;
+}
+
+static bool run_next(struct inmate *inmate, const uint8_t **at, const uint8_t *end,
+                     struct nub_answer *answer)
+{
+    struct parcel_open open;
+    const bool ran = parcel_job_get(at, end, &open) && run_job(inmate, &open, answer);
+    carry_clear(&open.carry);
+    return ran;
 }
 
 static void run_jobs(struct inmate *inmate, const uint8_t *payload, size_t len,
@@ -129,7 +195,7 @@ static void run_jobs(struct inmate *inmate, const uint8_t *payload, size_t len,
         return;
     }
     memcpy(&count, payload, sizeof count);
-    for (uint64_t i = 0; i < count && run_job(inmate, &at, end, answer); i++)
+    for (uint64_t i = 0; i < count && run_next(inmate, &at, end, answer); i++)
         nub_answer_progress(answer, i + 1);
 }
 
@@ -142,6 +208,15 @@ static void figures(struct inmate *inmate, struct nub_answer *answer)
     nub_answer_put(answer, &figures, sizeof figures);
 }
 
+/* What jobs run on. */
+static enum javm_status take(struct inmate *inmate, uint32_t fn, const uint8_t *bytes, size_t len,
+                             struct javm_error *err)
+{
+    return fn == INMATE_CAPS
+               ? publish(inmate, bytes, len, err)
+               : inmate_programs_add(&inmate->programs, fn, bytes, len, inmate->options.stubs, err);
+}
+
 static void call(void *state, uint32_t fn, const uint8_t *payload, size_t len,
                  struct nub_answer *answer)
 {
@@ -149,8 +224,8 @@ static void call(void *state, uint32_t fn, const uint8_t *payload, size_t len,
         run_jobs(state, payload, len, answer);
     } else if (fn == INMATE_FIGURES) {
         figures(state, answer);
-    } else if (fn == INMATE_PUBLISH) {
-        const enum javm_status status = publish(state, payload, len, &answer->err);
+    } else if (fn == INMATE_CAPS || fn == INMATE_PVM || fn == INMATE_V2) {
+        const enum javm_status status = take(state, fn, payload, len, &answer->err);
         if (status != JAVM_OK)
             nub_answer_fail(answer, status);
     } else {
@@ -163,6 +238,9 @@ static void call(void *state, uint32_t fn, const uint8_t *payload, size_t len,
 static void stop(void *state)
 {
     struct inmate *inmate = state;
+    v2_runner_clear(&inmate->v2);
+    foreign_runner_free(inmate->foreign);
+    inmate_programs_clear(&inmate->programs);
     javm_vm_destroy(inmate->vm);
     javm_jit_destroy(inmate->jit);
     javm_annex_free(inmate->scratch);
@@ -181,6 +259,7 @@ enum javm_status inmate_start(const void *arg, struct nub_region *region,
     (void)region;
     if (inmate == NULL)
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "out of memory");
+    inmate->options = *options;
     *service = (struct nub_service){inmate, call, NULL, stop, 0};
     enum javm_status status = javm_directory_create(1, 0, &inmate->directory, err);
     if (status == JAVM_OK) {
@@ -195,6 +274,11 @@ enum javm_status inmate_start(const void *arg, struct nub_region *region,
         .engine = options->engine, .gas_model = options->gas_model, .jit = inmate->jit};
     if (status == JAVM_OK)
         status = javm_vm_create(&vm_options, &inmate->vm, err);
+    if (status == JAVM_OK) {
+        inmate->foreign = foreign_runner_new(options->engine, inmate->jit);
+        if (inmate->foreign == NULL)
+            status = javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "out of memory");
+    }
     if (status != JAVM_OK)
         stop(inmate);
     return status;

@@ -3,12 +3,14 @@
 #ifndef JAVM_BATCH_INMATE_H
 #define JAVM_BATCH_INMATE_H
 
+#include "batch/foreign.h"
 #include "batch/parcel.h"
 #include "vm/nub/serve.h"
 
 struct inmate_options {
     enum javm_engine engine;
     enum javm_gas_model gas_model;
+    const struct foreign_stubs *stubs; /* as definitions have them */
 };
 
 /* For struct nub_program; options is a struct inmate_options. */

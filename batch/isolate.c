@@ -1,44 +1,49 @@
 #include "batch/isolate.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "batch/definitions.h"
 #include "batch/inmate.h"
+#include "batch/parcel_v2.h"
 #include "batch/run.h"
-#include "javm/load.h"
+#include "batch/supply.h"
+#include "batch/v2_show.h"
 #include "vm/nub/cell.h"
 
-#define GROUP_MAX    64
-#define GROUP_NS     200000 /* a group that takes about so long costs little to hand over */
-#define IN_BYTES     (UINT64_C(256) << 20)
-#define OUT_BYTES    (UINT64_C(64) << 20)
-#define MEMORY_BYTES (UINT64_C(8) << 30)
-#define GRACE_NS     2000000000 /* behind --timeout, which the process minds itself */
+#define GROUP_MAX 64
+#define GROUP_NS  200000 /* a group that takes about so long costs little to hand over */
+#define IN_BYTES  (UINT64_C(256) << 20)
+#define OUT_BYTES (UINT64_C(64) << 20)
+#define GRACE_NS  2000000000 /* behind --timeout, which the process minds itself */
 
 struct isolation {
     struct inmate_options options;
     struct nub_program program;
     struct nub_nursery *nursery;
-    uint64_t watchdog_ns;
+    uint64_t memory_bytes, watchdog_ns;
 };
 
 struct entry {
     const struct job *job;
     struct ground ground;
-    struct result result;
 };
 
 struct isolate {
     struct isolation *isolation;
     struct javm_dir_thread *dir;
     struct nub_cell cell;
-    /* Instances whose caps the process has: open addressing, a power of two of places. */
-    struct javm_hash *known;
-    size_t known_count, known_room;
-    /* The group: units from `first` on. Those below `done` have their results. */
+    struct supply supply;  /* what the process has for jobs to run on */
+    struct v2_texts texts; /* of the last result */
+    /* The group: units from `first` on. Those below `next` have got their results. */
     uint64_t first;
-    unsigned count, done, size;
+    unsigned count, next, size;
+    /* The last answer: results of the entries from `next` on that nobody has read yet. */
+    unsigned ready;
+    const uint8_t *at;
+    bool died;  /* of the entry behind those */
+    bool alone; /* the next entry is run by a fresh process, with nothing before it */
     struct entry entries[GROUP_MAX];
 };
 
@@ -53,8 +58,9 @@ enum javm_status isolation_open(const struct options *options, enum javm_engine 
     struct isolation *made = calloc(1, sizeof *made);
     if (made == NULL)
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "out of memory");
-    made->options = (struct inmate_options){engine, options->gas_model};
+    made->options = (struct inmate_options){engine, options->gas_model, &options->stubs};
     made->program = (struct nub_program){inmate_start, &made->options};
+    made->memory_bytes = options->memory_bytes;
     if (options->timeout_ms > 0)
         made->watchdog_ns = options->timeout_ms * 1000000 + GRACE_NS;
     const enum javm_status status = nub_nursery_open(&made->program, &made->nursery, err);
@@ -85,7 +91,7 @@ enum javm_status isolate_open(struct isolation *isolation, struct javm_dir_threa
     const struct nub_cell_options options = {.nursery = isolation->nursery,
                                              .in_bytes = IN_BYTES,
                                              .out_bytes = OUT_BYTES,
-                                             .memory_bytes = MEMORY_BYTES,
+                                             .memory_bytes = isolation->memory_bytes,
                                              .watchdog_ns = isolation->watchdog_ns};
     enum javm_status status = nub_cell_open(&options, &made->cell, err);
     if (status == JAVM_OK)
@@ -99,20 +105,11 @@ enum javm_status isolate_open(struct isolation *isolation, struct javm_dir_threa
     return status;
 }
 
-/* Results that nobody took. */
-static void drop_group(struct isolate *isolate)
-{
-    for (unsigned i = 0; i < isolate->done; i++)
-        result_clear(&isolate->entries[i].result);
-    isolate->count = isolate->done = 0;
-}
-
 void isolate_close(struct isolate *isolate, struct inmate_figures *figures)
 {
     struct inmate_figures got;
     if (isolate == NULL)
         return;
-    drop_group(isolate);
     if (nub_cell_lives(&isolate->cell) &&
         nub_cell_call(&isolate->cell, INMATE_FIGURES, NULL, 0, NULL) == JAVM_OK &&
         isolate->cell.answer_len == sizeof got) {
@@ -121,133 +118,54 @@ void isolate_close(struct isolate *isolate, struct inmate_figures *figures)
         figures->native = got.native;
     }
     nub_cell_close(&isolate->cell);
-    free(isolate->known);
+    v2_texts_clear(&isolate->texts);
+    supply_free(&isolate->supply);
     free(isolate);
 }
 
-/* ---- caps ------------------------------------------------------------------------------- */
-
-/* Everything below `root` that is published, as a bundle. */
-static enum javm_status collect(struct isolate *isolate, const struct javm_hash *root,
-                                uint8_t **bytes, size_t *len, struct javm_error *err)
-{
-    static const char *const NAMES[] = {"root"};
-    struct javm_bundle bundle;
-    enum javm_status status = javm_bundle_collect(isolate->dir, root, NAMES, 1, &bundle, err);
-    if (status != JAVM_OK)
-        return status;
-    status = javm_bundle_encode(&bundle, bytes, len, err);
-    javm_bundle_clear(&bundle);
-    return status;
-}
-
-/* What a job left to its chain, into the annex that is open. It has to be what the job names: the
- * process cannot give a cap another one's hash. */
-static enum javm_status adopt(struct isolate *isolate, const uint8_t *caps, size_t len,
-                              const struct javm_hash *left, struct javm_error *err)
-{
-    struct javm_bundle bundle;
-    struct javm_hash *roots;
-    enum javm_status status = javm_bundle_decode(caps, len, &bundle, err);
-    if (status != JAVM_OK)
-        return status;
-    status = javm_bundle_publish(&bundle, isolate->dir, &roots, err);
-    if (status == JAVM_OK) {
-        if (bundle.root_count != 1 || !javm_hash_equal(&roots[0], left))
-            status = javm_fail(err, JAVM_E_FORMAT, JAVM_NOWHERE, "another cap than it names");
-        free(roots);
-    }
-    javm_bundle_clear(&bundle);
-    return status;
-}
-
-static struct javm_hash *place(const struct isolate *isolate, const struct javm_hash *hash)
-{
-    size_t at;
-    memcpy(&at, hash->bytes, sizeof at);
-    for (;; at++) {
-        struct javm_hash *found = &isolate->known[at & (isolate->known_room - 1)];
-        if (javm_hash_is_zero(found) || javm_hash_equal(found, hash))
-            return found;
-    }
-}
-
-static bool make_room(struct isolate *isolate)
-{
-    const struct isolate old = {.known = isolate->known, .known_room = isolate->known_room};
-    if (isolate->known_count < old.known_room / 2)
-        return true;
-    const size_t room = old.known_room == 0 ? 64 : 2 * old.known_room;
-    struct javm_hash *more = calloc(room, sizeof *more);
-    if (more == NULL)
-        return false;
-    isolate->known = more;
-    isolate->known_room = room;
-    for (size_t i = 0; i < old.known_room; i++)
-        if (!javm_hash_is_zero(&old.known[i]))
-            *place(isolate, &old.known[i]) = old.known[i];
-    free(old.known);
-    return true;
-}
-
-/* The process has the instance's caps, or gets them. */
-static enum javm_status provide(struct isolate *isolate, const struct javm_hash *instance,
-                                struct javm_error *err)
-{
-    uint8_t *bytes;
-    size_t len;
-    if (!make_room(isolate))
-        return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "out of memory");
-    struct javm_hash *known = place(isolate, instance);
-    if (!javm_hash_is_zero(known))
-        return JAVM_OK;
-    enum javm_status status = collect(isolate, instance, &bytes, &len, err);
-    if (status != JAVM_OK)
-        return status;
-    status = nub_cell_call(&isolate->cell, INMATE_PUBLISH, bytes, len, err);
-    free(bytes);
-    if (status != JAVM_OK)
-        return status;
-    *known = *instance;
-    isolate->known_count++;
-    return JAVM_OK;
-}
+/* ---- handing over ----------------------------------------------------------------------- */
 
 /* A process in the place of one that died; it knows nothing yet. */
 static enum javm_status revive(struct isolate *isolate, struct javm_error *err)
 {
     if (nub_cell_lives(&isolate->cell))
         return JAVM_OK;
-    if (isolate->known_room > 0)
-        memset(isolate->known, 0, isolate->known_room * sizeof *isolate->known);
-    isolate->known_count = 0;
+    supply_forget(&isolate->supply);
     return nub_cell_start(&isolate->cell, err);
 }
 
-/* ---- groups ----------------------------------------------------------------------------- */
-
-static void crash(struct entry *entry)
+/* A process that has what the entries from `next` to *end run on. What is wrong with a later one is
+ * for it to tell: the group ends before it. The first may be a chain's, and then is alone. */
+static enum javm_status prepare(struct isolate *isolate, unsigned *end, uint8_t **caps,
+                                size_t *caps_len, struct javm_error *err)
 {
-    result_clear(&entry->result);
-    entry->result = (struct result){.outcome = OUTCOME_CRASHED, .fields = 1u << FIELD_EXIT};
-    strcpy(entry->result.error, "the process that ran it died");
-    entry->ground.moved = false;
+    const struct entry *first = &isolate->entries[isolate->next];
+    for (;;) {
+        unsigned i = isolate->next;
+        enum javm_status status = revive(isolate, err);
+        if (status == JAVM_OK && first->ground.keep)
+            return supply_collect(isolate->dir, &first->ground.instance, caps, caps_len, err);
+        for (; status == JAVM_OK && i < *end; i += status == JAVM_OK) {
+            const struct entry *entry = &isolate->entries[i];
+            if (entry == first || entry->job->v2 != NULL ||
+                entry->job->target != entry[-1].job->target)
+                status = supply_provide(&isolate->supply, &isolate->cell, isolate->dir, entry->job,
+                                        &entry->ground, err);
+        }
+        if (status == JAVM_OK || i == isolate->next)
+            return status;
+        *end = i;
+    }
 }
 
-/* Ends entry number `done` without the process. */
-static void fail(struct isolate *isolate, const struct javm_error *err)
-{
-    set_error(&isolate->entries[isolate->done++].result, "%s", err->text);
-}
-
-/* Writes jobs from `done` on; returns how many. The chain's caps are those of a group of one. */
-static unsigned write_jobs(struct isolate *isolate, uint64_t timeout_ms, const uint8_t *caps,
-                           size_t caps_len, size_t *len)
+/* Writes jobs from `next` on; returns how many. The chain's caps are those of a group of one. */
+static unsigned write_jobs(struct isolate *isolate, unsigned end, uint64_t timeout_ms,
+                           const uint8_t *caps, size_t caps_len, size_t *len)
 {
     uint8_t *in = isolate->cell.region.in;
     uint64_t written = 0;
     *len = sizeof written;
-    for (unsigned i = isolate->done; i < isolate->count; i++) {
+    for (unsigned i = isolate->next; i < end; i++) {
         const struct entry *entry = &isolate->entries[i];
         const uint64_t size = parcel_job_size(entry->job, caps_len);
         if (size > isolate->cell.region.in_bytes - *len)
@@ -260,117 +178,178 @@ static unsigned write_jobs(struct isolate *isolate, uint64_t timeout_ms, const u
     return (unsigned)written;
 }
 
-/* Takes what the answer has. False: it is not what it should be. */
-static bool read_results(struct isolate *isolate, unsigned sent)
+static void adapt(struct isolate *isolate, unsigned sent, int64_t took)
 {
-    const uint8_t *at = isolate->cell.answer, *end = at + isolate->cell.answer_len;
-    struct javm_error err;
-    if (isolate->cell.progress > sent)
-        return false;
-    for (uint64_t i = 0; i < isolate->cell.progress; i++) {
-        struct entry *entry = &isolate->entries[isolate->done];
-        const uint8_t *caps;
-        size_t caps_len;
-        if (!parcel_result_get(&at, end, entry->job, &entry->ground, &entry->result, &caps,
-                               &caps_len))
-            return false;
-        isolate->done++;
-        if (entry->ground.moved &&
-            adopt(isolate, caps, caps_len, &entry->ground.instance, &err) != JAVM_OK) {
-            result_clear(&entry->result);
-            isolate->done--;
-            return false;
-        }
-    }
-    return true;
-}
-
-static enum javm_status prepare(struct isolate *isolate, uint8_t **caps, size_t *caps_len,
-                                struct javm_error *err)
-{
-    const struct entry *entry = &isolate->entries[isolate->done];
-    enum javm_status status = revive(isolate, err);
-    if (status == JAVM_OK && entry->ground.keep)
-        return collect(isolate, &entry->ground.instance, caps, caps_len, err);
-    for (unsigned i = isolate->done; i < isolate->count && status == JAVM_OK; i++)
-        if (i == isolate->done ||
-            isolate->entries[i].job->target != isolate->entries[i - 1].job->target)
-            status = provide(isolate, &isolate->entries[i].ground.instance, err);
-    return status;
-}
-
-/* One hand-over: at least one more entry is done. */
-static void hand_over(struct isolate *isolate, uint64_t timeout_ms)
-{
-    struct javm_error err;
-    uint8_t *caps = NULL;
-    size_t caps_len = 0, len;
-    struct entry *running = &isolate->entries[isolate->done];
-    const unsigned before = isolate->done;
-    enum javm_status status = prepare(isolate, &caps, &caps_len, &err);
-    if (status != JAVM_OK) {
-        free(caps);
-        if (status == JAVM_E_CRASHED) {
-            crash(running);
-            isolate->done++;
-        } else {
-            fail(isolate, &err);
-        }
-        return;
-    }
-    const unsigned sent = write_jobs(isolate, timeout_ms, caps, caps_len, &len);
-    free(caps);
-    if (sent == 0) {
-        javm_fail(&err, JAVM_E_LIMIT, JAVM_NOWHERE,
-                  "the input is too large for --isolation process");
-        fail(isolate, &err);
-        return;
-    }
-    nub_cell_post(&isolate->cell, INMATE_RUN, len, sent);
-    status = nub_cell_wait(&isolate->cell, &err);
-    if (!read_results(isolate, sent) || (status == JAVM_OK && isolate->done == before))
-        nub_cell_kill(&isolate->cell); /* it says what cannot be */
-    else if (status == JAVM_OK)
-        return;
-    if (isolate->done < before + sent) { /* it ran this one when it died */
-        running = &isolate->entries[isolate->done];
-        crash(running);
-        isolate->done++;
-    }
-}
-
-static void run_group(struct isolate *isolate, uint64_t timeout_ms)
-{
-    const int64_t begun = clock_ns();
-    const unsigned count = isolate->count;
-    while (isolate->done < count)
-        hand_over(isolate, timeout_ms);
-    const int64_t took = clock_ns() - begun;
     if (took > 2 * GROUP_NS && isolate->size > 1)
         isolate->size /= 2;
-    else if (took < GROUP_NS / 2 && count == isolate->size && isolate->size < GROUP_MAX)
+    else if (took < GROUP_NS / 2 && sent == isolate->size && isolate->size < GROUP_MAX)
         isolate->size *= 2;
+}
+
+/* At least one more result is ready, or the process died of the next entry. */
+static enum javm_status hand_over(struct isolate *isolate, uint64_t timeout_ms,
+                                  struct javm_error *err)
+{
+    uint8_t *caps = NULL;
+    size_t caps_len = 0, len;
+    unsigned end = isolate->alone ? isolate->next + 1 : isolate->count;
+    enum javm_status status = prepare(isolate, &end, &caps, &caps_len, err);
+    if (status != JAVM_OK) {
+        free(caps);
+        isolate->died = status == JAVM_E_CRASHED;
+        return isolate->died ? JAVM_OK : status;
+    }
+    const int64_t begun = clock_ns();
+    const unsigned sent = write_jobs(isolate, end, timeout_ms, caps, caps_len, &len);
+    free(caps);
+    if (sent == 0)
+        return javm_fail(err, JAVM_E_LIMIT, JAVM_NOWHERE,
+                         "the input is too large for --isolation process");
+    nub_cell_post(&isolate->cell, INMATE_RUN, len, sent);
+    status = nub_cell_wait(&isolate->cell, err);
+    isolate->ready = (unsigned)isolate->cell.progress; /* of `sent`, as the cell has checked */
+    isolate->at = isolate->cell.answer;
+    isolate->died = isolate->ready < (status == JAVM_OK ? 1 : sent);
+    if (status != JAVM_OK || isolate->died)
+        nub_cell_kill(&isolate->cell); /* if it lives, it says what cannot be */
+    adapt(isolate, sent, clock_ns() - begun);
+    return JAVM_OK;
+}
+
+/* ---- results ---------------------------------------------------------------------------- */
+
+static void crash(const struct isolate *isolate, struct entry *entry, struct result *result)
+{
+    result_clear(result);
+    *result = (struct result){.outcome = OUTCOME_CRASHED, .fields = 1u << FIELD_EXIT};
+    if (isolate->cell.outgrown)
+        snprintf(result->error, sizeof result->error,
+                 "the process that ran it used more than the %llu bytes of --mem-limit",
+                 (unsigned long long)isolate->isolation->memory_bytes);
+    else
+        strcpy(result->error, "the process that ran it died");
+    entry->ground.moved = false;
+}
+
+/* What a JAR v2 job left, as the texts of its result. */
+static bool show(struct isolate *isolate, const struct job *job, const struct javm_bytes *bytes,
+                 struct result *result)
+{
+    struct carry carry = carry_read(bytes->data, bytes->len);
+    struct javm_v2_map storage;
+    struct v2_left left;
+    const bool good = parcel_v2_get_left(&carry, job, &storage, &left);
+    if (good)
+        v2_show(&isolate->texts, job, &left, result);
+    carry_clear(&carry);
+    return good;
+}
+
+/* The next result of the answer. False: it is not what it should be. */
+static bool read_result(struct isolate *isolate, struct entry *entry, struct result *result)
+{
+    struct javm_bytes v2, caps;
+    struct javm_error err;
+    const uint8_t *end = isolate->cell.answer + isolate->cell.answer_len;
+    isolate->ready--;
+    if (!parcel_result_get(&isolate->at, end, entry->job, &entry->ground, result, &v2, &caps))
+        return false;
+    if (entry->ground.moved)
+        return supply_adopt(isolate->dir, caps.data, caps.len, &entry->ground.instance, &err) ==
+               JAVM_OK;
+    return entry->job->v2 == NULL || result->outcome == OUTCOME_ERROR ||
+           show(isolate, entry->job, &v2, result);
+}
+
+/* What is left of the answer does not count, and its process goes. */
+static void give_up(struct isolate *isolate)
+{
+    nub_cell_kill(&isolate->cell);
+    isolate->ready = 0;
+    isolate->died = false;
+}
+
+/* A job that had no memory in a process that others have used is run once more, by a fresh one:
+ * what becomes of it must not depend on them. False: it is that one. */
+static bool again(struct isolate *isolate)
+{
+    give_up(isolate);
+    const bool first = !isolate->alone;
+    isolate->alone = true;
+    return first;
+}
+
+static void no_memory(const struct isolate *isolate, struct result *result)
+{
+    char text[sizeof result->error];
+    memcpy(text, result->error, sizeof text);
+    set_error(result, "%.*s; --mem-limit is %llu bytes", (int)sizeof text - 64, text,
+              (unsigned long long)isolate->isolation->memory_bytes);
+}
+
+/* The result of the next entry. */
+static void resolve(struct isolate *isolate, struct entry *entry, uint64_t timeout_ms,
+                    struct result *result)
+{
+    struct javm_error err;
+    *result = (struct result){.slot0 = NULL};
+    for (;;) {
+        if (isolate->ready > 0) {
+            if (!read_result(isolate, entry, result)) {
+                give_up(isolate);
+                crash(isolate, entry, result);
+                return;
+            }
+            if (!result->starved)
+                return;
+            if (!again(isolate)) {
+                no_memory(isolate, result);
+                return;
+            }
+        } else if (isolate->died) {
+            isolate->died = false;
+            if (!isolate->cell.outgrown || !again(isolate)) {
+                crash(isolate, entry, result);
+                return;
+            }
+        } else if (hand_over(isolate, timeout_ms, &err) != JAVM_OK) {
+            if (err.status == JAVM_E_NOMEM && again(isolate))
+                continue;
+            set_failure(result, "", &err);
+            if (result->starved)
+                no_memory(isolate, result);
+            return;
+        }
+    }
+}
+
+/* ---- groups ----------------------------------------------------------------------------- */
+
+static void begin_group(struct isolate *isolate, uint64_t first)
+{
+    isolate->first = first;
+    isolate->count = isolate->next = isolate->ready = 0;
+    isolate->died = false;
 }
 
 static void add(struct isolate *isolate, const struct job *job, const struct ground *ground)
 {
-    struct entry *entry = &isolate->entries[isolate->count++];
-    entry->job = job;
-    entry->ground = *ground;
-    entry->result = (struct result){.slot0 = NULL};
+    isolate->entries[isolate->count++] = (struct entry){job, *ground};
 }
 
 uint64_t isolate_plan(struct isolate *isolate, const struct chunk *chunk, uint32_t index,
                       uint64_t seq, uint64_t high)
 {
-    drop_group(isolate);
-    isolate->first = seq;
+    begin_group(isolate, seq);
     for (; seq < high && isolate->count < isolate->size; seq++) {
         const struct job *job = chunk->jobs[index];
-        if (job->chain != NULL || job->target == NULL)
+        struct ground ground = {.keep = false};
+        if (job->chain != NULL || job->error != NULL)
             break;
-        const struct ground ground = {.instance = job->target->instance,
-                                      .paused = job->target->paused};
+        if (job->target != NULL) {
+            ground.instance = job->target->instance;
+            ground.paused = job->target->paused;
+        }
         add(isolate, job, &ground);
         index += seq + 1 == job->first + job->units;
     }
@@ -384,16 +363,16 @@ void isolate_run(struct isolate *isolate, const struct job *job, uint64_t seq,
         execute(NULL, NULL, job, ground, 0, 0, result);
         return;
     }
-    if (seq < isolate->first || seq - isolate->first >= isolate->count ||
-        isolate->entries[seq - isolate->first].job != job) {
-        drop_group(isolate);
-        isolate->first = seq;
+    if (isolate->next == isolate->count || seq != isolate->first + isolate->next ||
+        isolate->entries[isolate->next].job != job) {
+        begin_group(isolate, seq);
         add(isolate, job, ground);
     }
-    if (isolate->done == 0)
-        run_group(isolate, timeout_ms);
-    struct entry *entry = &isolate->entries[seq - isolate->first];
-    *result = entry->result;
+    struct entry *entry = &isolate->entries[isolate->next];
+    resolve(isolate, entry, timeout_ms, result);
+    if (job->v2 != NULL && result->storage_expected.text == NULL)
+        result->storage_expected = job->v2->storage_text;
     *ground = entry->ground;
-    entry->result.slot0 = NULL;
+    isolate->alone = false;
+    isolate->next++;
 }

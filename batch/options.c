@@ -48,7 +48,7 @@ enum option_id {
     OPT_RETRY_CRASHED,
     OPT_SHARD,
     OPT_MPI,
-    OPT_LATER
+    OPT_MEM_LIMIT
 };
 
 static const struct option OPTIONS[] = {
@@ -78,14 +78,13 @@ static const struct option OPTIONS[] = {
     {"progress", required_argument, NULL, OPT_PROGRESS},
     {"asm", no_argument, NULL, OPT_ASM},
     {"isolation", required_argument, NULL, OPT_ISOLATION},
+    {"mem-limit", required_argument, NULL, OPT_MEM_LIMIT},
     {"record", required_argument, NULL, OPT_RECORD},
     {"bisect", no_argument, NULL, OPT_BISECT},
     {"resume", no_argument, NULL, OPT_RESUME},
     {"retry-crashed", no_argument, NULL, OPT_RETRY_CRASHED},
     {"shard", required_argument, NULL, OPT_SHARD},
     {"mpi", no_argument, NULL, OPT_MPI},
-    /* Known, but not in this version; optional, so that a value or none both reach the message. */
-    {"mem-limit", optional_argument, NULL, OPT_LATER},
     {NULL, 0, NULL, 0}};
 
 static enum options_end bad(void)
@@ -215,10 +214,9 @@ static bool set_stub(const char *text, struct options *options)
     return false;
 }
 
-static bool set_option(int id, int index, struct options *options)
+static bool set_option(int id, struct options *options)
 {
     uint64_t value;
-    char name[64];
     switch (id) {
     case OPT_GAS:
         return number("gas", optarg, 0, UINT64_MAX, &options->gas);
@@ -226,6 +224,9 @@ static bool set_option(int id, int index, struct options *options)
         return number("timeout", optarg, 1, 1u << 31, &options->timeout_ms);
     case OPT_MAX_IN_FLIGHT:
         return number("max-in-flight", optarg, 1, MAX_IN_FLIGHT, &options->max_in_flight);
+    case OPT_MEM_LIMIT:
+        options->memory_named = true;
+        return number("mem-limit", optarg, MIN_MEMORY, INT64_MAX, &options->memory_bytes);
     case OPT_WORKERS:
         if (!number("workers", optarg, 1, MAX_WORKERS, &value))
             return false;
@@ -299,8 +300,7 @@ static bool set_option(int id, int index, struct options *options)
         options->disassemble = true;
         return true;
     default:
-        snprintf(name, sizeof name, "--%s", OPTIONS[index].name);
-        return not_yet(name);
+        return false;
     }
 }
 
@@ -404,6 +404,10 @@ static bool consistent(const struct options *options)
         complain("--bisect compares engines in this process: not with --isolation process");
         return false;
     }
+    if (options->memory_named && !options->isolated) {
+        complain("--mem-limit is of the processes of --isolation process, and goes with it");
+        return false;
+    }
     if (options->retry_crashed && !options->resume) {
         complain("--retry-crashed goes with --resume");
         return false;
@@ -464,8 +468,10 @@ static enum options_end finish(int argc, char **argv, struct options *options)
 
 enum options_end options_parse(int argc, char **argv, struct options *options)
 {
-    *options =
-        (struct options){.gas = DEFAULT_GAS, .max_in_flight = DEFAULT_IN_FLIGHT, .shards = 1};
+    *options = (struct options){.gas = DEFAULT_GAS,
+                                .max_in_flight = DEFAULT_IN_FLIGHT,
+                                .shards = 1,
+                                .memory_bytes = DEFAULT_MEMORY};
     options->engine = javm_engine_available(JAVM_ENGINE_JIT) ? JAVM_ENGINE_JIT : JAVM_ENGINE_INTERP;
     if (!find_command(&argc, &argv, options))
         return bad();
@@ -493,11 +499,11 @@ enum options_end options_parse(int argc, char **argv, struct options *options)
                          argv[optind - 1]);
             return bad();
         }
-        if (id != OPT_LATER && !fits(options->command, id)) {
+        if (!fits(options->command, id)) {
             complain("--%s: not an option of this command", OPTIONS[index].name);
             return bad();
         }
-        if (!set_option(id, index, options))
+        if (!set_option(id, options))
             return bad();
     }
 }

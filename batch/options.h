@@ -18,6 +18,8 @@ enum progress_mode { PROGRESS_AUTO, PROGRESS_BAR, PROGRESS_PLAIN, PROGRESS_NONE 
 #define MAX_IN_FLIGHT     (1u << 24)
 #define MAX_WORKERS       4096u
 #define MAX_SHARDS        1048576u
+#define MIN_MEMORY        (UINT64_C(1) << 20)
+#define DEFAULT_MEMORY    (UINT64_C(8) << 30)
 
 struct options {
     enum command command;
@@ -39,9 +41,10 @@ struct options {
     enum javm_numa numa;
     enum progress_mode progress;
     uint64_t gas, timeout_ms, max_in_flight;
+    uint64_t memory_bytes;      /* of each process of --isolation process */
     uint64_t shard, shards;     /* jobs whose number mod shards is shard */
     struct foreign_stubs stubs; /* owned */
-    bool isolated, retry_crashed;
+    bool isolated, memory_named, retry_crashed;
     bool ordered, reproducible, post, keep_going, fail_fast, perf_map, disassemble, resume, mpi;
     unsigned ranks;     /* of --mpi, once they are known; else 0 */
     const char *folder; /* --mpi: where each rank has a file; then output is this rank's. Or NULL */

@@ -51,6 +51,7 @@ static const char OPTIONS_HELP[] =
     "  --numa auto|off     bind workers and their memory (default auto)\n"
     "  --isolation I       thread (default), process: guests run in processes that may\n"
     "                      die of them\n"
+    "  --mem-limit BYTES   memory of each of these processes (default 8589934592)\n"
     "  --cache DIR         keep compiled code there between runs\n"
     "  --perf-map          write /tmp/perf-PID.map, which perf reads\n"
     "\n"

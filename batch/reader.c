@@ -39,9 +39,9 @@ struct reader *reader_new(struct javm_dir_thread *dir, const char *base,
         return NULL;
     reader->options = *options;
     reader->json = json_parser_new();
-    reader->definitions = definitions_new(dir, base, options->stubs);
+    reader->definitions = definitions_new(dir, base, options->stubs, options->keep);
     reader->files = blob_files_new();
-    reader->programs = v2_programs_new();
+    reader->programs = v2_programs_new(options->keep);
     if (reader->json == NULL || reader->definitions == NULL || reader->files == NULL ||
         reader->programs == NULL) {
         reader_free(reader);
@@ -378,10 +378,6 @@ static bool read_job(struct reader *reader, const struct fields *fields, struct 
            : !read_target(reader, fields, &members, job, problem) ||
                  !check_foreign(&members, job, problem) || !check_entry(&members, job, problem))
         return false;
-    if (reader->options.isolated && (v2 || job->target->foreign != NULL))
-        return problem_at(problem, (v2 ? members.v2 : nodes)->offset,
-                          "programs of the JAR v2 kernel and PVM programs do not run with "
-                          "--isolation process");
     const bool fresh =
         !v2 && !job->target->paused && (job->chain == NULL || job->chain->target == NULL);
     if (!v2 && !read_endpoint(members.endpoint, fresh, job, problem))

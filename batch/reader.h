@@ -11,7 +11,8 @@ struct reader;
 
 struct reader_options {
     uint64_t gas; /* for jobs that name none */
-    bool post, isolated;
+    bool post;
+    bool keep;                         /* programs keep their files */
     struct chains *chains;             /* borrowed */
     const struct foreign_stubs *stubs; /* borrowed; NULL: none */
 };

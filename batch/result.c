@@ -59,7 +59,7 @@ void result_begin(struct result *result)
     result->fields = result->unshown = 0;
     result->slot0 = NULL;
     result->import = result->reason = NULL;
-    result->output_null = false;
+    result->output_null = result->starved = false;
     result->output_len = 0;
     result->gas_before = result->ns = 0;
     result->storage_differs = false;

@@ -14,6 +14,7 @@ struct result {
     struct javm_hash output_hash, post;
     struct javm_cap *slot0; /* FIELD_OUTPUT: a Data, or NULL for none; one reference */
     uint64_t output_len;    /* FIELD_OUTPUT: bytes up to the last that is not zero */
+    bool starved;           /* an error for want of memory */
     bool output_null;       /* FIELD_OUTPUT, FIELD_OUTPUT_HASH: slot[0] was empty (or no Data) */
     uint32_t unshown;       /* bits of fields that are there to be compared only */
     bool storage_differs;   /* from what was expected; then these say in which items: */

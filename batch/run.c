@@ -105,7 +105,7 @@ static int open_reader(struct parts *parts)
     struct chains *chains = parts->run.chains = chains_new();
     const struct reader_options reader_options = {.gas = options->gas,
                                                   .post = options->post,
-                                                  .isolated = options->isolated,
+                                                  .keep = options->isolated,
                                                   .chains = chains,
                                                   .stubs = &options->stubs};
     char *base = parts->base != NULL ? strdup(parts->base) : options_base(options->path);

@@ -13,18 +13,23 @@ struct known {
 };
 
 struct v2_programs {
+    bool keep;
     void *tree; /* tsearch, by path */
 };
 
-struct v2_programs *v2_programs_new(void)
+struct v2_programs *v2_programs_new(bool keep)
 {
-    return calloc(1, sizeof(struct v2_programs));
+    struct v2_programs *programs = calloc(1, sizeof *programs);
+    if (programs != NULL)
+        programs->keep = keep;
+    return programs;
 }
 
 static void free_known(void *at)
 {
     struct known *known = at;
     javm_v2_blob_release(known->program.blob);
+    free(known->program.file);
     free(known);
 }
 
@@ -41,7 +46,16 @@ static int by_path(const void *a, const void *b)
     return strcmp(((const struct known *)a)->path, ((const struct known *)b)->path);
 }
 
-static enum javm_status load(const char *path, struct v2_program *program, struct javm_error *err)
+enum javm_status v2_program_load(const uint8_t *bytes, size_t len, struct v2_program *program,
+                                 struct javm_error *err)
+{
+    const struct javm_bytes all = {bytes, len};
+    *program = (struct v2_program){.hash = javm_hash_pieces(&all, 1), .len = len};
+    return javm_v2_blob_load(bytes, len, &program->blob, err);
+}
+
+static enum javm_status load(const char *path, bool keep, struct v2_program *program,
+                             struct javm_error *err)
 {
     struct javm_error inner;
     uint8_t *bytes;
@@ -49,10 +63,11 @@ static enum javm_status load(const char *path, struct v2_program *program, struc
     enum javm_status status = outputs_read(path, &bytes, &len, err);
     if (status != JAVM_OK)
         return status; /* the text names the path */
-    const struct javm_bytes all = {bytes, len};
-    program->hash = javm_hash_pieces(&all, 1);
-    status = javm_v2_blob_load(bytes, len, &program->blob, &inner);
-    free(bytes);
+    status = v2_program_load(bytes, len, program, &inner);
+    if (status == JAVM_OK && keep)
+        program->file = bytes;
+    else
+        free(bytes);
     return status == JAVM_OK ? status
                              : javm_fail(err, status, inner.where, "%s: %s", path, inner.text);
 }
@@ -68,7 +83,7 @@ const struct v2_program *v2_programs_get(struct v2_programs *programs, const cha
     struct known *known = malloc(sizeof *known + len);
     if (known != NULL) {
         known->path = memcpy(known->own, path, len);
-        if (load(path, &known->program, err) != JAVM_OK) {
+        if (load(path, programs->keep, &known->program, err) != JAVM_OK) {
             free(known);
             return NULL;
         }

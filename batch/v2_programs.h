@@ -9,10 +9,16 @@
 struct v2_program {
     struct javm_v2_blob *blob;
     struct javm_hash hash; /* of the file's bytes */
+    uint8_t *file;         /* which are here, when they are kept; else NULL */
+    size_t len;
 };
 struct v2_programs;
 
-struct v2_programs *v2_programs_new(void); /* NULL: out of memory */
+/* FORMAT and the like as javm_v2_blob_load, NOMEM. The text does not name the file. */
+enum javm_status v2_program_load(const uint8_t *bytes, size_t len, struct v2_program *program,
+                                 struct javm_error *err);
+/* `keep`: programs keep their files. NULL: out of memory. */
+struct v2_programs *v2_programs_new(bool keep);
 void v2_programs_free(struct v2_programs *programs);
 /* NULL: *err, which names the path. */
 const struct v2_program *v2_programs_get(struct v2_programs *programs, const char *path,

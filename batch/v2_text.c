@@ -9,9 +9,23 @@ void v2_items_of_map(const void *source, javm_v2_visit *visit, void *context)
         visit(context, &map->items[i].key, &map->items[i].value);
 }
 
-void v2_items_of_world(const void *source, javm_v2_visit *visit, void *context)
+static void items_of_world(const void *source, javm_v2_visit *visit, void *context)
 {
     javm_v2_world_walk(source, visit, context);
+}
+
+static const struct javm_bytes *find_in_world(const void *storage, const void *key, size_t len)
+{
+    return javm_v2_world_find(storage, key, len);
+}
+
+void v2_left_of_world(const struct javm_v2_world *world, struct v2_left *left)
+{
+    uint64_t count;
+    *left = (struct v2_left){.items = items_of_world, .find = find_in_world, .storage = world};
+    javm_v2_world_usage(world, &count, &left->footprint);
+    left->records = javm_v2_world_records(world, &left->record_count, &left->left_out);
+    left->exports = javm_v2_world_exports(world, &left->export_count);
 }
 
 /* Quotes, 0x, a colon or a comma. */
@@ -57,15 +71,14 @@ char *v2_storage_put(char *at, v2_items *items, const void *source)
 
 /* ---- calls ------------------------------------------------------------------------------ */
 
-size_t v2_calls_max(const struct javm_v2_world *world)
+size_t v2_calls_max(const struct v2_left *left)
 {
-    size_t count, max = 64;
-    uint64_t left_out;
-    const struct javm_v2_record *records = javm_v2_world_records(world, &count, &left_out);
-    for (size_t i = 0; i < count; i++) {
+    size_t max = 64;
+    for (size_t i = 0; i < left->record_count; i++) {
+        const struct javm_v2_record *record = &left->records[i];
         max += 100 + (TEXT_U64_MAX + 1) * JAVM_V2_RECORD_ARGS;
-        for (unsigned k = 0; k < records[i].data_count; k++)
-            max += 2 * records[i].data[k].len + AROUND;
+        for (unsigned k = 0; k < record->data_count; k++)
+            max += 2 * record->data[k].len + AROUND;
     }
     return max;
 }
@@ -93,22 +106,19 @@ static char *put_call(char *at, const struct javm_v2_record *record)
     return at;
 }
 
-char *v2_calls_put(char *at, const struct javm_v2_world *world)
+char *v2_calls_put(char *at, const struct v2_left *left)
 {
-    size_t count;
-    uint64_t left_out;
-    const struct javm_v2_record *records = javm_v2_world_records(world, &count, &left_out);
     *at++ = '[';
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < left->record_count; i++) {
         if (i > 0)
             *at++ = ',';
-        at = put_call(at, &records[i]);
+        at = put_call(at, &left->records[i]);
     }
-    if (left_out != 0) {
-        if (count > 0)
+    if (left->left_out != 0) {
+        if (left->record_count > 0)
             *at++ = ',';
         at = put_literal(at, "{\"left_out\":");
-        at = put_u64(at, left_out);
+        at = put_u64(at, left->left_out);
         *at++ = '}';
     }
     *at++ = ']';
@@ -117,20 +127,17 @@ char *v2_calls_put(char *at, const struct javm_v2_world *world)
 
 /* ---- exports ---------------------------------------------------------------------------- */
 
-size_t v2_exports_max(const struct javm_v2_world *world, bool hashes)
+size_t v2_exports_max(const struct v2_left *left, bool hashes)
 {
     const size_t each = hashes ? sizeof(struct javm_hash) : JAVM_V2_SEGMENT;
-    size_t count;
-    (void)javm_v2_world_exports(world, &count);
-    return 2 + count * (2 * each + AROUND);
+    return 2 + left->export_count * (2 * each + AROUND);
 }
 
-char *v2_exports_put(char *at, const struct javm_v2_world *world, bool hashes)
+char *v2_exports_put(char *at, const struct v2_left *left, bool hashes)
 {
-    size_t count;
-    const uint8_t *segment = javm_v2_world_exports(world, &count);
+    const uint8_t *segment = left->exports;
     *at++ = '[';
-    for (size_t i = 0; i < count; i++, segment += JAVM_V2_SEGMENT) {
+    for (size_t i = 0; i < left->export_count; i++, segment += JAVM_V2_SEGMENT) {
         struct javm_bytes bytes = {segment, JAVM_V2_SEGMENT};
         struct javm_hash hash;
         if (i > 0)

@@ -213,14 +213,15 @@ static void execute_on(struct worker *worker, const struct job *job, uint64_t se
 {
     const uint64_t timeout_ms = worker->run->options->timeout_ms;
     const bool foreign = job->target != NULL && job->target->foreign != NULL;
+    const bool here = worker->isolate == NULL;
     if (worker->parting != NULL && (foreign || job->v2 != NULL))
         parting_leave_out(worker->parting);
-    if (foreign) {
+    if (foreign && here) {
         foreign_run(worker->foreign, job, now, timeout_ms, result);
         return;
     }
     struct chain *chain = job->chain;
-    if (job->v2 != NULL) {
+    if (job->v2 != NULL && here) {
         const bool first = worker->v2.v2 == NULL;
         const struct javm_v2_options options = {.engine = worker->run->engine,
                                                 .jit = first ? store_of(worker->run) : NULL};
@@ -243,7 +244,7 @@ static void execute_on(struct worker *worker, const struct job *job, uint64_t se
         parting_look(worker->parting, annex, job, &ground);
         javm_annex_open(worker->dir, chain != NULL || execute_publishes(job) ? annex : NULL);
     }
-    if (worker->isolate != NULL)
+    if (!here)
         isolate_run(worker->isolate, job, seq, &ground, timeout_ms, result);
     else
         execute(worker->vm, worker->dir, job, &ground, now, timeout_ms, result);

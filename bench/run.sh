@@ -6,13 +6,14 @@
 #   sieve     jobs of 5 ms: two workers against one
 #   orchestrators  jobs that spawn two workers, meter them and top one up: two workers against one
 #   v2        programs of the JAR v2 kernel that read and write storage: two workers against one
+#   isolation  trivial jobs and jobs of some 10 us, in each kind of --isolation that works here, by processor time
 #   long      ten million jobs: peak memory; BENCH_JOBS=N makes it shorter
 # Nothing here passes or fails: docs/performance.md says what was expected.
 set -eu
 cd "$(dirname "$0")/.."
 build=$1
 shift
-parts=${*:-programs sets fresh cold compile scheduler kernel modules executor trivial hashes sieve orchestrators v2 long}
+parts=${*:-programs sets fresh cold compile scheduler kernel modules executor trivial hashes sieve orchestrators v2 isolation long}
 batch=$build/batch/javm-batch
 images=$PWD/guest/prebuilt
 jobs=${BENCH_JOBS:-10000000}
@@ -45,11 +46,17 @@ nops() {
     awk -v n="$1" 'BEGIN { for (i = 0; i < n; i++) printf "{\"id\":%d,\"invoke\":\"nop\",\"args\":[%d]}\n", i, i }'
 }
 
+# hash_jobs: 100,000 jobs of some 10 us
+hash_jobs() {
+    printf '{"image":"blake2b","load":"%s/blake2b.jimg"}\n' "$images"
+    awk 'BEGIN { for (i = 0; i < 100000; i++) printf "{\"id\":%d,\"invoke\":\"blake2b\",\"args\":[5000,0,1]}\n", i }'
+}
+
 bench=
 for part in $parts; do
     case $part in
     programs | sets | fresh | cold | compile | scheduler | kernel | modules | executor) bench="$bench $part" ;;
-    trivial | hashes | sieve | orchestrators | v2 | long) ;;
+    trivial | hashes | sieve | orchestrators | v2 | isolation | long) ;;
     *)
         echo "run.sh: no part is called $part" >&2
         exit 2
@@ -79,10 +86,7 @@ trivial() {
 
 hashes() {
     echo "batch, 100,000 jobs of blake2b over 5,000 bytes, recompiler, 7 rounds"
-    {
-        printf '{"image":"blake2b","load":"%s/blake2b.jimg"}\n' "$images"
-        awk 'BEGIN { for (i = 0; i < 100000; i++) printf "{\"id\":%d,\"invoke\":\"blake2b\",\"args\":[5000,0,1]}\n", i }'
-    } >"$work/hashes.ndjson"
+    hash_jobs >"$work/hashes.ndjson"
     for _ in 1 2 3 4 5 6 7; do
         native=$("$build/bench/javm-bench" "$images" loop blake2b 100000 5000 0 1 0)
         run --engine jit --workers 1 "$work/hashes.ndjson"
@@ -153,6 +157,45 @@ v2() {
     pairs v2-repeat
 }
 
+# kinds NAME COUNT WHAT: $work/NAME.ndjson, COUNT jobs, in each kind of isolation, by turns
+kinds() {
+    echo "batch, $2 $3, recompiler, one worker, processor time, 7 rounds"
+    for _ in 1 2 3 4 5 6 7; do
+        for kind in $isolations; do
+            processor
+            before=$cpu
+            run --engine jit --workers 1 --isolation "$kind" "$work/$1.ndjson"
+            processor
+            echo "$before $cpu $(figure seconds)"
+        done | awk '{ printf "%s %s ", $2 - $1, $3 } END { print "" }'
+    done >"$work/$1"
+    n=0
+    for kind in $isolations; do
+        n=$((n + 2))
+        awk -v n=$n -v jobs="$2" '{ print $(n - 1) / jobs * 1e6 }' "$work/$1" | spread "  $kind, a job                %10.2f us  (%.2f to %.2f)"
+        awk -v n=$n -v jobs="$2" '{ print jobs / $(n - 1) }' "$work/$1" | spread "  $kind, jobs a second a core %10.0f     (%.0f to %.0f)"
+        [ "$kind" != thread ] || continue
+        awk -v n=$n '{ print $(n - 1) / $1 }' "$work/$1" | spread "  $kind / thread              %10.2f     (%.2f to %.2f)"
+        awk -v n=$n '{ print $n / $2 }' "$work/$1" | spread "  the same by the clock         %10.2f     (%.2f to %.2f)"
+    done
+}
+
+isolation() {
+    isolations=thread
+    nops 1 >"$work/one.ndjson"
+    for kind in process kvm; do
+        if "$batch" --isolation "$kind" --progress none --output "$work/out" "$work/one.ndjson" 2>"$work/err"; then
+            isolations="$isolations $kind"
+        else
+            echo "isolation: $kind is left out: $(head -n 1 "$work/err")"
+        fi
+    done
+    nops 1000000 >"$work/nops.ndjson"
+    hash_jobs >"$work/hashes.ndjson"
+    kinds nops 1000000 "trivial jobs"
+    kinds hashes 100000 "jobs of blake2b over 5,000 bytes"
+}
+
 long() {
     echo "batch, $jobs trivial jobs, a line each, .zst to .zst, recompiler"
     nops "$jobs" | zstd -q -1 -o "$work/long.ndjson.zst"
@@ -167,7 +210,7 @@ long() {
 
 for part in $parts; do
     case $part in
-    trivial | hashes | sieve | orchestrators | v2 | long)
+    trivial | hashes | sieve | orchestrators | v2 | isolation | long)
         echo
         $part
         ;;

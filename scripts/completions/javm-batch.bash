@@ -8,12 +8,12 @@ _javm_batch() {
     --progress) COMPREPLY=($(compgen -W "auto bar plain none" -- "$cur")) && return ;;
     --gas-model) COMPREPLY=($(compgen -W "exec full" -- "$cur")) && return ;;
     --cache) COMPREPLY=($(compgen -d -- "$cur")) && return ;;
-    --shard | --metrics | --host-call | --gas | --timeout | --workers | --max-in-flight) return ;;
+    --shard | --metrics | --host-call | --gas | --timeout | --workers | --max-in-flight | --mem-limit) return ;;
     esac
     if [[ $cur == -* ]]; then
         COMPREPLY=($(compgen -W "--gas --timeout --engine --gas-model --post --host-call --output --resume --retry-crashed --bisect --shard --mpi --ordered
             --reproducible --stats --trace --report --metrics --record --save-chains --keep-going --fail-fast --workers --max-in-flight --numa
-            --isolation --cache --perf-map --progress --asm --help --version" -- "$cur"))
+            --isolation --mem-limit --cache --perf-map --progress --asm --help --version" -- "$cur"))
     else
         COMPREPLY=($(compgen -f -- "$cur"))
         [[ $COMP_CWORD -eq 1 ]] && COMPREPLY+=($(compgen -W "run verify check compare info" -- "$cur"))

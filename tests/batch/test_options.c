@@ -114,6 +114,9 @@ Test(options, each_sets_its_own, .fini = tear_down)
     parse("--progress none j");
     cr_expect_eq(options.progress, PROGRESS_NONE);
     cr_expect_eq(parse("--isolation thread --gas-model exec j"), OPTIONS_GO);
+    cr_expect_eq(options.memory_bytes, DEFAULT_MEMORY);
+    cr_expect_eq(parse("--mem-limit 0x100000 j --isolation process"), OPTIONS_GO);
+    cr_expect_eq(options.memory_bytes, 1u << 20);
 }
 
 Test(options, commands, .fini = tear_down)

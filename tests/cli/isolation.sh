@@ -2,7 +2,9 @@
 # Defects that this would catch: results that depend on --isolation; a process that dies and takes the batch, another job or a
 # finished result with it; a job with two results or none; crashed jobs that cannot be run again; a batch that ends and leaves
 # processes behind.
-#   isolation.sh JAVM_BATCH MKIMAGE
+#   isolation.sh JAVM_BATCH MKIMAGE FOLDER_OF_IMAGES (guest/prebuilt) limited|unlimited
+IMAGES=$3
+LIMITS=$4
 . "$(dirname "$0")/lib.sh"
 {
     echo '{"image":"demo","load":"demo.jimg"}'
@@ -85,6 +87,25 @@ check "its processes are gone, too" gone
 
 run 1 --isolation process --timeout 50 --reproducible --output timeout forever.ndjson
 check "a timeout as with threads" has timeout '"exit":"error","error":"timeout after 50 ms"'
+
+# Half a megabyte of guest memory, which takes some more, in processes that may have much or hardly any. A sanitizer has a shadow
+# that no limit allows, so that there is none.
+{
+    printf '{"image":"memsweep","load":"%s/memsweep.jimg"}\n{"image":"demo","load":"demo.jimg"}\n' "$IMAGES"
+    for i in 1 2 3 4; do
+        printf '{"id":"large%d","invoke":"memsweep","args":[1,%d]}\n{"id":"small%d","invoke":"demo","endpoint":1,"args":[1,%d]}\n' $i $i $i $i
+    done
+} >memory.ndjson
+run 0 --workers 1 --ordered --reproducible --output whole memory.ndjson
+run 0 --workers 1 --ordered --reproducible --isolation process --mem-limit 67108864 --output enough memory.ndjson
+check "enough memory: the same results" cmp whole enough
+if [ "$LIMITS" = limited ]; then
+    run 1 --workers 1 --ordered --reproducible --isolation process --mem-limit 2097152 --output little memory.ndjson
+    check "a job beyond the limit is an error that names it" [ "$(grep -c '"id":"large.*"exit":"error","error":".*; --mem-limit is 2097152 bytes"' little)" -eq 4 ]
+    grep small whole >small
+    grep small little >others
+    check "the others are not touched" cmp small others
+fi
 
 # What does not go together.
 run 2 --isolation process --cache here jobs.ndjson

@@ -18,7 +18,7 @@ refuse() {
 run 0 --help
 check "help goes to standard output" has out 'Usage:'
 check "and nothing else is said" [ ! -s err ]
-for option in gas timeout engine gas-model post output ordered reproducible stats record resume retry-crashed bisect shard trace metrics keep-going fail-fast workers max-in-flight numa isolation cache perf-map progress asm; do
+for option in gas timeout engine gas-model post output ordered reproducible stats record resume retry-crashed bisect shard trace metrics keep-going fail-fast workers max-in-flight numa isolation mem-limit cache perf-map progress asm; do
     check "help has --$option" has out "--$option"
 done
 run 0 --version
@@ -52,11 +52,9 @@ refuse "--cache: expected a value" jobs.ndjson --cache
 refuse "--trace: not an option of this command" info --trace t demo.jimg
 refuse "--cache: not an option of this command" info --cache c demo.jimg
 refuse "--gas: not an option of this command" info --gas 5 demo.jimg
-for option in 'mem-limit 1'; do
-    name=${option%%[ =]*}
-    # shellcheck disable=SC2086
-    refuse "--$name is not in this version" --$option jobs.ndjson
-done
+refuse "--mem-limit: expected an integer 1048576..9223372036854775807, found '1G'" --mem-limit 1G jobs.ndjson
+refuse "--mem-limit: expected an integer 1048576..9223372036854775807, found '1048575'" --isolation process --mem-limit 1048575 jobs.ndjson
+refuse "--mem-limit is of the processes of --isolation process, and goes with it" --mem-limit 1048576 jobs.ndjson
 refuse '--isolation kvm is not in this version' --isolation kvm jobs.ndjson
 for shard in '' 1 1/ /2 2/2 1/0 -1/2 1/-2 ' 1/2' 1/2x 0x1/2 1/1048577 18446744073709551616/2; do
     refuse "--shard: expected I/N with 0 <= I < N <= 1048576, found '$shard'" --shard "$shard" jobs.ndjson

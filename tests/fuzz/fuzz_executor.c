@@ -9,7 +9,11 @@
 #include <unistd.h>
 
 #include "batch/definitions.h"
+#include "batch/expect.h"
+#include "batch/foreign.h"
 #include "batch/parcel.h"
+#include "batch/parcel_v2.h"
+#include "batch/v2_show.h"
 #include "vm/nub/cell.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -55,36 +59,89 @@ static void read_region(const uint8_t *data, size_t size)
     nub_cell_close(&cell);
 }
 
-/* The job that the first byte describes, and the line that its result becomes. */
+/* ---- results ---------------------------------------------------------------------------- */
+
+struct kind {
+    struct foreign foreign;
+    struct target target;
+    struct v2_job v2;
+    struct job job;
+};
+
+/* The job that the byte describes: on an instance, a PVM program (64), or of JAR v2 (32). */
+static void make_job(uint8_t byte, struct kind *kind)
+{
+    static char *names[] = {(char *)(uintptr_t) "name"};
+    static const struct javm_v2_item item = {{"a", 1}, {"1", 1}};
+    const bool v2 = (byte & 32) != 0, foreign = !v2 && (byte & 64) != 0;
+    *kind = (struct kind){.foreign.names = names,
+                          .foreign.program.import_count = 1,
+                          .v2.state.context = (byte & 4) != 0 ? JAVM_V2_REFINE : JAVM_V2_ACCUMULATE,
+                          .v2.state.exports = 2,
+                          .v2.compares = (byte & 12) == 8,
+                          .v2.storage = {&item, 1, 36, 1},
+                          .v2.storage_text = {"{\"0x61\":\"0x31\"}", 15},
+                          .v2.expect.present = 1u << FIELD_STORAGE};
+    kind->target.foreign = foreign ? &kind->foreign : NULL;
+    kind->job = (struct job){.target = v2 ? NULL : &kind->target,
+                             .v2 = v2 ? &kind->v2 : NULL,
+                             .gas = 1000,
+                             .output = byte % 3,
+                             .post = !v2 && !foreign && (byte & 4) != 0,
+                             .on_pause = !v2 && !foreign && (byte & 8) != 0 ? ON_PAUSE_REPORT
+                                                                            : ON_PAUSE_NONE,
+                             .expect = v2 && kind->v2.compares ? &kind->v2.expect : NULL};
+}
+
+static bool show_left(const struct job *job, const struct javm_bytes *bytes, struct v2_texts *texts,
+                      struct result *result)
+{
+    struct carry carry = carry_read(bytes->data, bytes->len);
+    struct javm_v2_map storage;
+    struct v2_left left;
+    const bool good = parcel_v2_get_left(&carry, job, &storage, &left);
+    if (good)
+        v2_show(texts, job, &left, result);
+    carry_clear(&carry);
+    return good;
+}
+
+static void write_line(const struct job *job, const struct result *result)
+{
+    const struct result_style style = {.reproducible = true};
+    const size_t room = result_line_max(job, result);
+    const uint32_t mismatch = job->expect == NULL ? 0 : expect_compare(job->expect, result);
+    char *line = malloc(room);
+    demand(line != NULL);
+    const char *stop = result_line(line, job, 0, result, mismatch, &style);
+    demand((size_t)(stop - line) <= room && stop[-1] == '\n');
+    free(line);
+}
+
+/* The lines that results become. */
 static void read_results(const uint8_t *data, size_t size)
 {
-    static const struct target target = {.paused = false};
-    const struct job job = {.target = &target,
-                            .output = data[0] % 3,
-                            .post = (data[0] & 4) != 0,
-                            .on_pause = (data[0] & 8) != 0 ? ON_PAUSE_REPORT : ON_PAUSE_NONE};
     const uint8_t *at = data + 1, *end = data + size;
-    for (;;) {
-        struct ground ground = {.keep = (data[0] & 16) != 0};
+    struct v2_texts texts = {0};
+    struct kind kind;
+    make_job(data[0], &kind);
+    for (bool good = true; good;) {
+        struct ground ground = {.keep = kind.job.v2 == NULL && (data[0] & 16) != 0};
         struct result result;
-        const uint8_t *caps;
-        size_t caps_len;
-        const bool good = parcel_result_get(&at, end, &job, &ground, &result, &caps, &caps_len);
+        struct javm_bytes v2, caps;
+        good = parcel_result_get(&at, end, &kind.job, &ground, &result, &v2, &caps);
         if (good) {
-            const struct result_style style = {.reproducible = true};
-            const size_t room = result_line_max(&job, &result);
-            char *line = malloc(room);
-            demand(line != NULL);
-            const char *stop = result_line(line, &job, 0, &result, 0, &style);
-            demand((size_t)(stop - line) <= room && stop[-1] == '\n');
-            demand(caps >= data && caps_len <= (size_t)(end - caps));
+            const uint8_t *part = caps.data;
+            demand(part >= data && caps.len <= (size_t)(end - part));
             demand(!ground.moved || ground.keep);
-            free(line);
         }
+        if (good && kind.job.v2 != NULL && result.outcome != OUTCOME_ERROR)
+            good = show_left(&kind.job, &v2, &texts, &result);
+        if (good)
+            write_line(&kind.job, &result);
         result_clear(&result);
-        if (!good)
-            return;
     }
+    v2_texts_clear(&texts);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -157,6 +157,7 @@ enum javm_status nub_cell_start(struct nub_cell *cell, struct javm_error *err)
     for (uint32_t lane = 0; lane < cell->region.lane_count; lane++)
         cell->region.lanes[lane].status = JAVM_NUB_SLOT_STARTING;
     cell->seen = 0;
+    cell->outgrown = false;
     enum javm_status status =
         cell->options.nursery == NULL ? start_thread(cell, err) : start_process(cell, err);
     if (status != JAVM_OK)
@@ -198,8 +199,10 @@ bool nub_cell_lives(struct nub_cell *cell)
 /* As nub_cell_lives, and it may. */
 static bool may_live(struct nub_cell *cell)
 {
-    if (nub_cell_lives(cell) && too_large(cell))
+    if (nub_cell_lives(cell) && too_large(cell)) {
         nub_cell_kill(cell);
+        cell->outgrown = true;
+    }
     return cell->lives;
 }
 

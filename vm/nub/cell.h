@@ -24,6 +24,7 @@ struct nub_cell {
     struct nub_region region;
     int memory; /* descriptor of the region */
     bool lives;
+    bool outgrown;          /* the last one was killed for memory_bytes */
     struct nub_child child; /* PROCESS */
     pthread_t thread;       /* THREAD */
     uint32_t seen;          /* of head->answer */

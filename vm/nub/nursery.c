@@ -108,12 +108,18 @@ _Noreturn static void live(const struct nub_program *program, int parent, int me
 
 /* ---- the nursery ------------------------------------------------------------------------ */
 
+/* Those that have died. The time that they used becomes this process's, and then the host's. */
+static void reap(void)
+{
+    while (waitpid(-1, NULL, WNOHANG) > 0)
+        continue;
+}
+
 static void answer_request(const struct nub_program *program, int socket, int memory,
                            const struct nub_birth *birth)
 {
     const pid_t self = getpid();
-    while (waitpid(-1, NULL, WNOHANG) > 0) /* those that died since; their pids were not reused */
-        continue;
+    reap(); /* their pids were not reused */
     pid_t pid = fork();
     if (pid == 0)
         live(program, self, memory, birth);
@@ -145,6 +151,7 @@ _Noreturn static void tend(const struct nub_program *program, int socket)
         answer_request(program, socket, memory, &birth);
         close(memory);
     }
+    reap();
     _exit(0);
 }
 
