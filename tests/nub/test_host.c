@@ -273,6 +273,35 @@ Test(nub_host, killed)
     REQUIRE_NO_LEAKS();
 }
 
+/* A job that never ends costs those of its worker, as a call does. */
+Test(nub_host, watchdog)
+{
+    const struct javm_nub_options options = {
+        .engine = JAVM_ENGINE_INTERP, .workers = 2, .lanes = 2, .watchdog_ns = 200000000};
+    struct world world;
+    struct javm_nub *nub = NULL;
+    struct javm_error err = {.text = ""};
+    struct javm_nub_done done;
+    struct javm_nub_result result;
+    world_open(&world);
+    cr_assert_eq(javm_nub_open(JAVM_NUB_PROCESS, &options, &nub, &err), JAVM_OK, "%s", err.text);
+    world_publish(&world, nub);
+    struct javm_nub_invoke packet = packet_of(&world, DEMO_FOREVER, 0, 0);
+    packet.initial_gas = UINT64_MAX;
+    cr_assert_eq(javm_nub_submit(nub, 1, &packet, &err), JAVM_OK, "%s", err.text);
+    cr_assert_eq(javm_nub_poll(nub, true, &done, &err), JAVM_OK, "%s", err.text);
+    cr_expect(done.job_id == 1 && done.crashed);
+    cr_expect_eq(javm_nub_invoke_cached(nub, &packet, &result, &err), JAVM_E_CRASHED);
+    const struct javm_nub_invoke sum = packet_of(&world, DEMO_ADD, 1, 2);
+    for (uint64_t i = 0; i < 4; i++)
+        cr_assert_eq(javm_nub_submit(nub, i, &sum, &err), JAVM_OK, "%s", err.text);
+    for (uint64_t i = 0; i < 4; i++)
+        cr_assert(javm_nub_poll(nub, true, &done, &err) == JAVM_OK && !done.crashed);
+    javm_nub_close(nub);
+    world_close(&world);
+    REQUIRE_NO_LEAKS();
+}
+
 Test(nub_host, refused)
 {
     struct javm_nub *nub = NULL;

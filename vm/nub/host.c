@@ -30,6 +30,7 @@ struct javm_nub {
     struct nub_nursery *nursery;
     struct nub_cell *cells;
     struct lane *lanes; /* options.lanes for each cell */
+    int64_t *since;     /* when each worker last began or ended a job, if there is a watchdog */
     unsigned next;      /* where to look first, so that all get work */
     uint64_t in_flight, replaced;
     struct javm_cap **caps; /* published, in order; one reference each */
@@ -162,10 +163,13 @@ enum javm_status javm_nub_open(enum javm_nub_backend backend,
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "nub: out of memory");
     made->options = *options;
     set_defaults(&made->options);
+    if (backend == JAVM_NUB_THREAD) /* which nobody can kill */
+        made->options.watchdog_ns = 0;
     made->program = (struct nub_program){nub_executor_start, &made->options};
     made->cells = calloc(made->options.workers, sizeof *made->cells);
     made->lanes = calloc((size_t)made->options.workers * made->options.lanes, sizeof *made->lanes);
-    if (made->cells == NULL || made->lanes == NULL)
+    made->since = calloc(made->options.workers, sizeof *made->since);
+    if (made->cells == NULL || made->lanes == NULL || made->since == NULL)
         status = javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "nub: out of memory");
     else if (backend == JAVM_NUB_PROCESS)
         status = nub_nursery_open(&made->program, &made->nursery, err);
@@ -199,6 +203,7 @@ void javm_nub_close(struct javm_nub *nub)
     for (size_t i = 0; i < nub->cap_count; i++)
         javm_cap_release(nub->caps[i]);
     free(nub->caps);
+    free(nub->since);
     free(nub->cells);
     free(nub->lanes);
     free(nub);
@@ -321,6 +326,16 @@ enum javm_status javm_nub_evict_jit(struct javm_nub *nub, struct javm_error *err
 
 /* ---- jobs ------------------------------------------------------------------------------- */
 
+/* Has the worker a job that was not polled yet? */
+static bool works(const struct javm_nub *nub, unsigned worker)
+{
+    const struct lane *lanes = nub->lanes + (size_t)worker * nub->options.lanes;
+    for (unsigned i = 0; i < nub->options.lanes; i++)
+        if (lanes[i].taken)
+            return true;
+    return false;
+}
+
 enum javm_status javm_nub_submit(struct javm_nub *nub, uint64_t job_id,
                                  const struct javm_nub_invoke *packet, struct javm_error *err)
 {
@@ -334,6 +349,8 @@ enum javm_status javm_nub_submit(struct javm_nub *nub, uint64_t job_id,
         const enum javm_status status = ready(nub, &nub->cells[worker], err);
         if (status != JAVM_OK)
             return status;
+        if (nub->options.watchdog_ns != 0 && !works(nub, worker))
+            nub->since[worker] = nub_now_ns();
         *lane = (struct lane){.taken = true, .job_id = job_id};
         nub->in_flight++;
         nub_cell_submit(&nub->cells[worker], number, job_id, packet);
@@ -352,6 +369,8 @@ static bool take_any(struct javm_nub *nub, unsigned worker, struct javm_nub_done
             *done = lanes[i].done;
             lanes[i] = (struct lane){0};
             nub->in_flight--;
+            if (nub->options.watchdog_ns != 0)
+                nub->since[worker] = nub_now_ns();
             return true;
         }
         *busy = *busy || lanes[i].taken;
@@ -370,7 +389,10 @@ enum javm_status javm_nub_poll(struct javm_nub *nub, bool wait, struct javm_nub_
                 return JAVM_OK;
             working += busy;
             one = busy ? i : one;
-            if (!wait) /* who asks again hears of its death */
+            if (busy && nub->options.watchdog_ns != 0 &&
+                (uint64_t)(nub_now_ns() - nub->since[i]) > nub->options.watchdog_ns)
+                nub_cell_kill(&nub->cells[i]); /* seen in the next round */
+            else if (!wait)                    /* who asks again hears of its death */
                 (void)nub_cell_lives(&nub->cells[i]);
         }
         if (!wait)
