@@ -232,7 +232,7 @@ static void take(struct peer *peer, int64_t now)
 
 static bool reads(const struct peer *peer, bool draining)
 {
-    return !peer->ended && !draining && peer->in_at == peer->in_len &&
+    return peer->fd >= 0 && !peer->ended && !draining && peer->in_at == peer->in_len &&
            (peer->over || peer->in_flight < peer->limits->max_in_flight);
 }
 
