@@ -47,6 +47,14 @@ void frame_error_get(uint32_t number, const uint8_t *payload, size_t len, struct
     javm_fail(err, status, where, "%s", text[0] == '\0' ? javm_nub_error_text(number) : text);
 }
 
+size_t frame_error_put(uint8_t payload[FRAME_ERROR_MAX], const struct javm_error *err)
+{
+    const size_t text = strnlen(err->text, sizeof err->text);
+    put(payload, err->where, FRAME_ERROR_HEAD);
+    memcpy(payload + FRAME_ERROR_HEAD, err->text, text);
+    return FRAME_ERROR_HEAD + text;
+}
+
 /* ---- requests --------------------------------------------------------------------------- */
 
 /* Payload bytes of each function; functions that are not served have SERVED_NOT. */

@@ -24,6 +24,10 @@ void frame_head_put(uint8_t bytes[FRAME_HEAD], const struct frame_head *head);
  * one line of ASCII, cut where it is too long. */
 void frame_error_get(uint32_t number, const uint8_t *payload, size_t len, struct javm_error *err);
 
+/* The payload of an error response; returns its length. */
+#define FRAME_ERROR_MAX (FRAME_ERROR_HEAD + sizeof(((struct javm_error *)NULL)->text))
+size_t frame_error_put(uint8_t payload[FRAME_ERROR_MAX], const struct javm_error *err);
+
 /* What is held of all requests that were begun and not ended, and how much may be. */
 struct frame_budget {
     size_t held, max;

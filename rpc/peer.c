@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #define READ_BYTES  65536
-#define FRAME_MAX   (FRAME_HEAD + FRAME_ERROR_HEAD + sizeof(((struct javm_error *)NULL)->text))
+#define FRAME_MAX   (FRAME_HEAD + FRAME_ERROR_MAX)
 #define WRITE_COUNT 32 /* responses at once */
 
 _Static_assert(FRAME_MAX >= FRAME_HEAD + sizeof(((struct answer *)NULL)->bytes),
@@ -23,11 +23,7 @@ static size_t encode(uint64_t id, const struct answer *answer, uint8_t *to)
     if (answer->number == JAVM_NUB_E_NONE) {
         memcpy(to + FRAME_HEAD, answer->bytes, answer->len);
     } else {
-        const size_t text = strlen(answer->err.text);
-        for (unsigned i = 0; i < FRAME_ERROR_HEAD; i++)
-            to[FRAME_HEAD + i] = (uint8_t)(answer->err.where >> 8 * i);
-        memcpy(to + FRAME_HEAD + FRAME_ERROR_HEAD, answer->err.text, text);
-        head.len = (uint32_t)(FRAME_ERROR_HEAD + text);
+        head.len = (uint32_t)frame_error_put(to + FRAME_HEAD, &answer->err);
     }
     frame_head_put(to, &head);
     return FRAME_HEAD + head.len;
