@@ -2,7 +2,7 @@
 function(javm_facts source)
   set(hash ${PROJECT_BINARY_DIR}/loaders/source_hash.inc)
   file(GLOB_RECURSE hashed CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/include/*.h)
-  foreach(folder caps cache vm sched loaders batch)
+  foreach(folder caps cache vm sched loaders batch rpc)
     file(GLOB_RECURSE found CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.[ch] ${PROJECT_SOURCE_DIR}/${folder}/*.cpp
       ${PROJECT_SOURCE_DIR}/${folder}/*.in ${PROJECT_SOURCE_DIR}/${folder}/*.html
       ${PROJECT_SOURCE_DIR}/${folder}/CMakeLists.txt)

@@ -28,7 +28,7 @@ install(DIRECTORY guest/include guest/runtime DESTINATION ${CMAKE_INSTALL_DATADI
 install(FILES guest/guest.ld DESTINATION ${CMAKE_INSTALL_DATADIR}/javm/guest)
 install(DIRECTORY guest/prebuilt DESTINATION ${CMAKE_INSTALL_DATADIR}/javm FILES_MATCHING PATTERN "*.jimg" PATTERN "*.jar")
 install(FILES guest/demo/jobs.ndjson.zst DESTINATION ${CMAKE_INSTALL_DATADIR}/javm/demo)
-foreach(program javm-batch javm-vectors javm-link javm-cc)
+foreach(program javm-batch javm-vectors javm-link javm-cc javm-nubd javm-nub)
   install(FILES scripts/completions/${program}.bash RENAME ${program}
     DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
   foreach(folder site-functions vendor-completions) # zsh looks into the one below /usr/local, into the other below /usr

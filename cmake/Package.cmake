@@ -22,7 +22,8 @@ set(CPACK_DEBIAN_PROGRAMS_PACKAGE_SUGGESTS "clang-19, lld-19")
 set(CPACK_COMPONENT_PROGRAMS_DESCRIPTION "run many sandboxed, metered programs on all cores
 javm-batch reads jobs, runs each as a metered invocation of a sandboxed
 program, and streams one result per job. With javm-cc and javm-link, which
-make such programs, and javm-vectors, which checks an engine.")
+make such programs, javm-vectors, which checks an engine, and javm-nubd and
+javm-nub, which run such programs for tools in other languages.")
 
 set(CPACK_DEBIAN_MPI_PACKAGE_NAME javm-batch-mpi)
 set(CPACK_DEBIAN_MPI_PACKAGE_DEPENDS "javm-batch (= ${PROJECT_VERSION}), openmpi-bin")

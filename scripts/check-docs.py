@@ -14,7 +14,7 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.path.abspath(sys.argv[1])
-PATH = re.compile(r"(?<![\w./-])((?:docs|scripts|guest|tests|vm|caps|cache|sched|batch|loaders|bench|cmake|include)/"
+PATH = re.compile(r"(?<![\w./-])((?:docs|scripts|guest|tests|vm|caps|cache|sched|batch|rpc|loaders|bench|cmake|include)/"
                   r"[\w./-]+\.(?:md|sh|py|c|h|cpp|txt|ndjson|zst|pml|1|map|ld|in))(?![\w*])")
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 problems = []
@@ -82,7 +82,8 @@ def options_of(text):
 
 def check_options():
     programs = {"javm-batch": "batch/javm-batch", "javm-vectors": "batch/javm-vectors",
-                "javm-link": "loaders/javm-link", "javm-cc": "loaders/javm-cc"}
+                "javm-link": "loaders/javm-link", "javm-cc": "loaders/javm-cc",
+                "javm-nubd": "rpc/javm-nubd", "javm-nub": "rpc/javm-nub"}
     for name, path in programs.items():
         command = [os.path.join(BUILD, path), "--help"]
         if name == "javm-cc":

@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 export LC_ALL=C
-hash=$(find CMakeLists.txt cmake include caps cache vm sched loaders batch -type f \( -name '*.[ch]' -o -name '*.cpp' -o -name '*.in' \
+hash=$(find CMakeLists.txt cmake include caps cache vm sched loaders batch rpc -type f \( -name '*.[ch]' -o -name '*.cpp' -o -name '*.in' \
     -o -name '*.html' -o -name '*.map' -o -name '*.cmake' -o -name CMakeLists.txt \) | sort | xargs sha256sum | sha256sum | cut -c 1-16)
 if [ $# -gt 0 ]; then
     echo "\"$hash\"" >"$1"

@@ -59,9 +59,11 @@ jobs=/usr/share/javm/demo/jobs.ndjson.zst
 inside javm-batch --progress none --ordered --reproducible --output /demo.ndjson --report /demo.html $jobs
 cmp "$root/demo.ndjson" "$folder/here" || fail "the demo gives other results there"
 inside ldconfig -p | grep -q 'libjavm\.so\.0' || fail "the loader does not know libjavm.so.0"
-for program in javm-batch javm-vectors javm-link javm-cc; do
+for program in javm-batch javm-vectors javm-link javm-cc javm-nubd javm-nub; do
     inside $program --help >/dev/null || fail "$program --help"
 done
+inside javm-nub --isolation process invoke /usr/share/javm/prebuilt/fib.jimg --arg 10 | grep -q '^value  *55$' ||
+    fail "javm-nub runs no guest"
 inside apt-get purge -y -qq javm-batch libjavm0 libjavm-dev >/dev/null 2>&1 || fail "the packages do not go away"
 left=$(find "$root/usr" -name '*javm*')
 [ -z "$left" ] || fail "left behind: $left"

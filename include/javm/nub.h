@@ -55,7 +55,8 @@ JAVM_NUB_ASSERT(JAVM_NUB_FN_TABLE_SIZE >= JAVM_NUB_INVOKE_WORKER + 1);
     X(EXISTS, 73, "a name that is taken")                                        \
     X(LIMIT, 74, "a limit would be exceeded")                                    \
     X(STATE, 75, "it is not in a state that allows this")                        \
-    X(UNSUPPORTED, 76, "known, but not in this version")
+    X(UNSUPPORTED, 76, "known, but not in this version")                         \
+    X(CRASHED, 77, "the executor died, of this or of a job beside it")
 
 #define JAVM_NUB_X(name, number, text) JAVM_NUB_E_##name = number,
 enum javm_nub_error { JAVM_NUB_ERRORS(JAVM_NUB_X) };

@@ -46,6 +46,11 @@ void javm_nub_close(struct javm_nub *nub);
  * may be NULL. As javm_nub_encode_cap and javm_directory_put; LIMIT: longer than heap_bytes. */
 enum javm_status javm_nub_put_cap(struct javm_nub *nub, struct javm_cap *cap,
                                   struct javm_hash *hash, struct javm_error *err);
+/* As javm_nub_put_cap, of any bytes that claim to be an archived cap: the worker reads them, and
+ * says what is wrong with them. *hash is what it answers. After success `bytes` are borrowed until
+ * the handle is closed. */
+enum javm_status javm_nub_put_archived(struct javm_nub *nub, const uint8_t *bytes, size_t len,
+                                       struct javm_hash *hash, struct javm_error *err);
 /* One call, waited for. CRASHED: the worker died of it and was replaced. No jobs may be in flight
  * at the first worker but those that it may lose with it. */
 enum javm_status javm_nub_invoke_cached(struct javm_nub *nub, const struct javm_nub_invoke *packet,
@@ -58,10 +63,12 @@ struct javm_nub_done {
     bool crashed; /* its worker died: there is no result */
     struct javm_nub_result result;
 };
-/* A job that has ended. `wait`: until there is one. MISSING: none has, or none is in flight. Other
- * errors: a worker that died could not be replaced. */
+/* A job that has ended. `wait`: until there is one, or javm_nub_wake. MISSING: none has, or none is
+ * in flight. Other errors: a worker that died could not be replaced. */
 enum javm_status javm_nub_poll(struct javm_nub *nub, bool wait, struct javm_nub_done *done,
                                struct javm_error *err);
+/* From any other thread: the javm_nub_poll that waits, or else the next that would, returns. */
+void javm_nub_wake(struct javm_nub *nub);
 /* Of all workers together. */
 enum javm_status javm_nub_heap_stats(struct javm_nub *nub, struct javm_nub_heap_stats *stats,
                                      struct javm_error *err);

@@ -11,7 +11,7 @@ trap 'rm -rf "$DIR"' EXIT
 cmake --install "$BUILD" --prefix "$DIR/first" >/dev/null
 mv "$DIR/first" "$DIR/moved"
 cd "$DIR/moved"
-for file in bin/javm-batch bin/javm-link bin/javm-cc bin/javm-vectors share/man/man1/javm-batch.1 share/man/man1/javm-cc.1 \
+for file in bin/javm-batch bin/javm-link bin/javm-cc bin/javm-vectors bin/javm-nub bin/javm-nubd share/man/man1/javm-batch.1 share/man/man1/javm-cc.1 \
     share/man/man1/javm-link.1 share/man/man1/javm-vectors.1 share/javm/guest/guest.ld \
     share/javm/demo/jobs.ndjson.zst \
     share/javm/guest/include/javm_guest.h share/javm/prebuilt/fib.jimg; do

@@ -3,6 +3,8 @@
  * Would catch: a result that differs between the backends and a plain Vm; an error response taken
  * for an answer; a job that is lost, answered twice or mixed up with another; caps that are missing
  * after an executor was replaced; a handle that hangs when its executor dies; a leak. */
+#include <pthread.h>
+
 #include "tests/nub/world.h"
 
 static struct javm_nub *open_nub(enum javm_nub_backend backend, unsigned workers, unsigned lanes)
@@ -270,6 +272,110 @@ Test(nub_host, killed)
     world_close(&world);
     pid_t left;
     cr_expect_eq(grandchildren(&left, 1), 0);
+    REQUIRE_NO_LEAKS();
+}
+
+static uint8_t *archive(struct javm_cap *cap, size_t *len)
+{
+    uint8_t *bytes = NULL;
+    cr_assert_eq(javm_nub_encode_cap(cap, &bytes, len, NULL), JAVM_OK);
+    return bytes;
+}
+
+/* Archived caps stay, as caps do, at each worker and when it is replaced. */
+Test(nub_host, archived_caps_stay)
+{
+    struct world world;
+    struct javm_nub *nub = open_nub(JAVM_NUB_PROCESS, 2, 1);
+    struct javm_error err = {.text = ""};
+    struct javm_nub_done done;
+    struct javm_hash hash;
+    world_open(&world);
+    struct javm_cap *const caps[] = {world.pinned, world.image, world.cnode, world.instance};
+    uint8_t *bytes[4];
+    for (unsigned i = 0; i < 4; i++) {
+        size_t len;
+        bytes[i] = archive(caps[i], &len);
+        cr_expect_eq(javm_nub_put_archived(nub, bytes[i], len - 1, &hash, &err), JAVM_E_FORMAT);
+        cr_assert_eq(javm_nub_put_archived(nub, bytes[i], len, &hash, &err), JAVM_OK, "%s",
+                     err.text);
+    }
+    cr_expect(javm_hash_equal(&hash, &world.hash));
+    for (unsigned round = 0; round < 2; round++) {
+        const struct javm_nub_invoke packet = packet_of(&world, DEMO_ADD, 4, 5);
+        for (uint64_t i = 0; i < 2; i++)
+            cr_assert_eq(javm_nub_submit(nub, i, &packet, &err), JAVM_OK, "%s", err.text);
+        for (uint64_t i = 0; i < 2; i++) {
+            cr_assert_eq(javm_nub_poll(nub, true, &done, &err), JAVM_OK, "%s", err.text);
+            cr_expect_eq(done.result.return_value, 9, "worker %u", (unsigned)done.job_id);
+        }
+        pid_t pids[2];
+        while (grandchildren(pids, 2) > 0)
+            kill(pids[0], SIGKILL);
+    }
+    cr_expect_eq(javm_nub_replaced(nub), 2);
+    javm_nub_close(nub);
+    for (unsigned i = 0; i < 4; i++)
+        free(bytes[i]);
+    world_close(&world);
+    REQUIRE_NO_LEAKS();
+}
+
+static void *wake(void *nub)
+{
+    javm_nub_wake(nub);
+    return NULL;
+}
+
+/* While a job runs that never ends: each wake ends one wait, whether it came before or in it. */
+Test(nub_host, woken)
+{
+    struct world world;
+    struct javm_nub *nub = open_nub(JAVM_NUB_PROCESS, 1, 1);
+    struct javm_error err = {.text = ""};
+    struct javm_nub_done done;
+    pthread_t thread;
+    world_open(&world);
+    world_publish(&world, nub);
+    struct javm_nub_invoke packet = packet_of(&world, DEMO_FOREVER, 0, 0);
+    packet.initial_gas = UINT64_MAX;
+    cr_assert_eq(javm_nub_submit(nub, 1, &packet, &err), JAVM_OK, "%s", err.text);
+    for (unsigned i = 0; i < 100; i++) {
+        cr_assert_eq(pthread_create(&thread, NULL, wake, nub), 0);
+        cr_assert_eq(javm_nub_poll(nub, true, &done, &err), JAVM_E_MISSING);
+        pthread_join(thread, NULL);
+    }
+    javm_nub_close(nub);
+    world_close(&world);
+    REQUIRE_NO_LEAKS();
+}
+
+/* A job that never ends costs those of its worker, as a call does. */
+Test(nub_host, watchdog)
+{
+    const struct javm_nub_options options = {
+        .engine = JAVM_ENGINE_INTERP, .workers = 2, .lanes = 2, .watchdog_ns = 200000000};
+    struct world world;
+    struct javm_nub *nub = NULL;
+    struct javm_error err = {.text = ""};
+    struct javm_nub_done done;
+    struct javm_nub_result result;
+    world_open(&world);
+    cr_assert_eq(javm_nub_open(JAVM_NUB_PROCESS, &options, &nub, &err), JAVM_OK, "%s", err.text);
+    world_publish(&world, nub);
+    struct javm_nub_invoke packet = packet_of(&world, DEMO_FOREVER, 0, 0);
+    packet.initial_gas = UINT64_MAX;
+    cr_assert_eq(javm_nub_submit(nub, 1, &packet, &err), JAVM_OK, "%s", err.text);
+    cr_assert_eq(javm_nub_poll(nub, true, &done, &err), JAVM_OK, "%s", err.text);
+    cr_expect(done.job_id == 1 && done.crashed);
+    cr_expect_eq(javm_nub_invoke_cached(nub, &packet, &result, &err), JAVM_E_CRASHED);
+    const struct javm_nub_invoke sum = packet_of(&world, DEMO_ADD, 1, 2);
+    for (uint64_t i = 0; i < 4; i++)
+        cr_assert_eq(javm_nub_submit(nub, i, &sum, &err), JAVM_OK, "%s", err.text);
+    for (uint64_t i = 0; i < 4; i++)
+        cr_assert(javm_nub_poll(nub, true, &done, &err) == JAVM_OK && !done.crashed);
+    javm_nub_close(nub);
+    world_close(&world);
     REQUIRE_NO_LEAKS();
 }
 

@@ -17,7 +17,7 @@
 /* How long to sleep before looking whether there is still somebody to wait for. */
 #define LOOK_NS 10000000
 
-static int64_t now_ns(void)
+int64_t nub_now_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -51,6 +51,8 @@ enum javm_status nub_cell_open(const struct nub_cell_options *options, struct nu
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "isolation: no region of %zu bytes: %s",
                          cell->region.bytes, strerror(why));
     }
+    /* Processes that are forked later, for another handle, have no business in it. */
+    (void)madvise(base, cell->region.bytes, MADV_DONTFORK);
     nub_region_view(&cell->region, base);
     return JAVM_OK;
 }
@@ -287,7 +289,7 @@ enum javm_status nub_cell_wait(struct nub_cell *cell, struct javm_error *err)
 {
     struct nub_head *head = cell->region.head;
     uint64_t progress = 0;
-    int64_t since = cell->options.watchdog_ns == 0 ? 0 : now_ns();
+    int64_t since = cell->options.watchdog_ns == 0 ? 0 : nub_now_ns();
     /* Acquire, partners: answer_call, born. */
     while (__atomic_load_n(&head->call, __ATOMIC_ACQUIRE) != NUB_CALL_DONE) {
         if (!wait_a_while(cell, LOOK_NS)) {
@@ -297,7 +299,7 @@ enum javm_status nub_cell_wait(struct nub_cell *cell, struct javm_error *err)
         if (cell->options.watchdog_ns == 0 || cell->options.nursery == NULL)
             continue;
         const uint64_t reached = __atomic_load_n(&head->progress, __ATOMIC_RELAXED);
-        const int64_t now = now_ns();
+        const int64_t now = nub_now_ns();
         if (reached > progress && reached <= cell->parts) {
             progress = reached;
             since = now;

@@ -59,6 +59,8 @@ enum javm_status nub_cell_take(struct nub_cell *cell, uint32_t lane, uint64_t jo
 /* For something new in the lanes, `ns` or some milliseconds at most. False: the executor is dead.
  */
 bool nub_cell_pause(struct nub_cell *cell, int64_t ns);
+/* Of CLOCK_MONOTONIC. */
+int64_t nub_now_ns(void);
 /* A look, at the cost of a system call. */
 bool nub_cell_lives(struct nub_cell *cell);
 void nub_cell_kill(struct nub_cell *cell);

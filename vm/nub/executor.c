@@ -225,6 +225,9 @@ enum javm_status nub_executor_start(const void *arg, struct nub_region *region,
     e->region = region;
     e->service = *service;
     e->memory_bytes = options->memory_bytes;
+    /* Where another allocator serves the program, the first call sets this one up, with a system
+     * call that is not to be had later. */
+    (void)mallinfo2();
     enum javm_status status = javm_directory_create(1, 0, &e->dir, err);
     if (status == JAVM_OK && (e->thread = javm_directory_join(e->dir)) == NULL)
         status = javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "executor: out of memory");

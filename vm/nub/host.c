@@ -24,15 +24,26 @@ struct lane {
     struct javm_nub_done done;
 };
 
+/* What every worker has: a cap, or its archived form, which is the caller's. */
+struct published {
+    struct javm_cap *cap; /* one reference, or NULL: */
+    const uint8_t *bytes;
+    size_t len;
+    bool hashed; /* `hash` is what a worker has to answer */
+    struct javm_hash hash;
+};
+
 struct javm_nub {
     struct javm_nub_options options;
     struct nub_program program;
     struct nub_nursery *nursery;
     struct nub_cell *cells;
     struct lane *lanes; /* options.lanes for each cell */
+    int64_t *since;     /* when each worker last began or ended a job, if there is a watchdog */
     unsigned next;      /* where to look first, so that all get work */
     uint64_t in_flight, replaced;
-    struct javm_cap **caps; /* published, in order; one reference each */
+    uint32_t woken;         /* atomic: javm_nub_wake was called */
+    struct published *caps; /* in order */
     size_t cap_count, cap_room;
 };
 
@@ -85,28 +96,41 @@ static enum javm_status check_boot(struct nub_cell *cell, struct javm_error *err
     return JAVM_OK;
 }
 
-static enum javm_status put_into(struct nub_cell *cell, const struct javm_cap *cap,
-                                 struct javm_hash *hash, struct javm_error *err)
+static enum javm_status put_bytes(struct nub_cell *cell, const uint8_t *bytes, size_t len,
+                                  struct javm_hash *hash, struct javm_error *err)
 {
-    uint8_t *bytes;
-    size_t len;
-    struct javm_hash wanted;
-    enum javm_status status = javm_nub_encode_cap(cap, &bytes, &len, err);
+    const enum javm_status status = nub_cell_call(cell, JAVM_NUB_PUT_CAP, bytes, len, err);
     if (status != JAVM_OK)
         return status;
-    status = nub_cell_call(cell, JAVM_NUB_PUT_CAP, bytes, len, err);
+    if (cell->answer_len != sizeof *hash) {
+        nub_cell_kill(cell);
+        return javm_fail(err, JAVM_E_CRASHED, JAVM_NOWHERE, "nub: an answer that cannot be");
+    }
+    memcpy(hash, cell->answer, sizeof *hash);
+    return JAVM_OK;
+}
+
+static enum javm_status put_into(struct nub_cell *cell, struct published *what,
+                                 struct javm_error *err)
+{
+    uint8_t *bytes = NULL;
+    struct javm_hash answer;
+    enum javm_status status = JAVM_OK;
+    if (what->cap != NULL)
+        status = javm_nub_encode_cap(what->cap, &bytes, &what->len, err);
+    if (status == JAVM_OK)
+        status = put_bytes(cell, bytes == NULL ? what->bytes : bytes, what->len, &answer, err);
     free(bytes);
     if (status != JAVM_OK)
         return status;
-    status = javm_cap_hash(cap, &wanted);
-    if (status != JAVM_OK)
-        return javm_fail(err, status, JAVM_NOWHERE, "nub: cannot hash the cap");
-    if (cell->answer_len != sizeof wanted || memcmp(cell->answer, &wanted, sizeof wanted) != 0) {
+    if (what->cap != NULL && javm_cap_hash(what->cap, &what->hash) != JAVM_OK)
+        return javm_fail(err, JAVM_E_LIVE, JAVM_NOWHERE, "nub: cannot hash the cap");
+    if ((what->cap != NULL || what->hashed) && !javm_hash_equal(&answer, &what->hash)) {
         nub_cell_kill(cell);
         return javm_fail(err, JAVM_E_CRASHED, JAVM_NOWHERE, "nub: it answers another hash");
     }
-    if (hash != NULL)
-        *hash = wanted;
+    what->hash = answer;
+    what->hashed = true;
     return JAVM_OK;
 }
 
@@ -117,7 +141,7 @@ static enum javm_status start(struct javm_nub *nub, struct nub_cell *cell, struc
     if (status == JAVM_OK)
         status = check_boot(cell, err);
     for (size_t i = 0; i < nub->cap_count && status == JAVM_OK; i++)
-        status = put_into(cell, nub->caps[i], NULL, err);
+        status = put_into(cell, &nub->caps[i], err);
     if (status != JAVM_OK)
         nub_cell_kill(cell);
     return status;
@@ -162,10 +186,13 @@ enum javm_status javm_nub_open(enum javm_nub_backend backend,
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "nub: out of memory");
     made->options = *options;
     set_defaults(&made->options);
+    if (backend == JAVM_NUB_THREAD) /* which nobody can kill */
+        made->options.watchdog_ns = 0;
     made->program = (struct nub_program){nub_executor_start, &made->options};
     made->cells = calloc(made->options.workers, sizeof *made->cells);
     made->lanes = calloc((size_t)made->options.workers * made->options.lanes, sizeof *made->lanes);
-    if (made->cells == NULL || made->lanes == NULL)
+    made->since = calloc(made->options.workers, sizeof *made->since);
+    if (made->cells == NULL || made->lanes == NULL || made->since == NULL)
         status = javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "nub: out of memory");
     else if (backend == JAVM_NUB_PROCESS)
         status = nub_nursery_open(&made->program, &made->nursery, err);
@@ -197,8 +224,9 @@ void javm_nub_close(struct javm_nub *nub)
         nub_cell_close(&nub->cells[i]);
     nub_nursery_close(nub->nursery);
     for (size_t i = 0; i < nub->cap_count; i++)
-        javm_cap_release(nub->caps[i]);
+        javm_cap_release(nub->caps[i].cap);
     free(nub->caps);
+    free(nub->since);
     free(nub->cells);
     free(nub->lanes);
     free(nub);
@@ -255,12 +283,12 @@ enum javm_status javm_nub_call(struct javm_nub *nub, uint32_t fn, const void *pa
     return JAVM_OK;
 }
 
-enum javm_status javm_nub_put_cap(struct javm_nub *nub, struct javm_cap *cap,
-                                  struct javm_hash *hash, struct javm_error *err)
+static enum javm_status put_everywhere(struct javm_nub *nub, struct published *what,
+                                       struct javm_hash *hash, struct javm_error *err)
 {
     if (nub->cap_count == nub->cap_room) {
         const size_t room = 2 * nub->cap_room + 16;
-        struct javm_cap **more = realloc(nub->caps, room * sizeof(struct javm_cap *));
+        struct published *more = realloc(nub->caps, room * sizeof *more);
         if (more == NULL)
             return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "nub: out of memory");
         nub->caps = more;
@@ -269,12 +297,31 @@ enum javm_status javm_nub_put_cap(struct javm_nub *nub, struct javm_cap *cap,
     for (unsigned i = 0; i < nub->options.workers; i++) {
         enum javm_status status = ready(nub, &nub->cells[i], err);
         if (status == JAVM_OK)
-            status = put_into(&nub->cells[i], cap, hash, err);
+            status = put_into(&nub->cells[i], what, err);
         if (status != JAVM_OK) /* where it is already, it harms nobody */
             return status;
     }
-    nub->caps[nub->cap_count++] = javm_cap_retain(cap);
+    nub->caps[nub->cap_count++] = *what;
+    if (hash != NULL)
+        *hash = what->hash;
     return JAVM_OK;
+}
+
+enum javm_status javm_nub_put_cap(struct javm_nub *nub, struct javm_cap *cap,
+                                  struct javm_hash *hash, struct javm_error *err)
+{
+    struct published what = {.cap = cap};
+    const enum javm_status status = put_everywhere(nub, &what, hash, err);
+    if (status == JAVM_OK)
+        (void)javm_cap_retain(cap);
+    return status;
+}
+
+enum javm_status javm_nub_put_archived(struct javm_nub *nub, const uint8_t *bytes, size_t len,
+                                       struct javm_hash *hash, struct javm_error *err)
+{
+    struct published what = {.bytes = bytes, .len = len};
+    return put_everywhere(nub, &what, hash, err);
 }
 
 enum javm_status javm_nub_invoke_cached(struct javm_nub *nub, const struct javm_nub_invoke *packet,
@@ -321,6 +368,16 @@ enum javm_status javm_nub_evict_jit(struct javm_nub *nub, struct javm_error *err
 
 /* ---- jobs ------------------------------------------------------------------------------- */
 
+/* Has the worker a job that was not polled yet? */
+static bool works(const struct javm_nub *nub, unsigned worker)
+{
+    const struct lane *lanes = nub->lanes + (size_t)worker * nub->options.lanes;
+    for (unsigned i = 0; i < nub->options.lanes; i++)
+        if (lanes[i].taken)
+            return true;
+    return false;
+}
+
 enum javm_status javm_nub_submit(struct javm_nub *nub, uint64_t job_id,
                                  const struct javm_nub_invoke *packet, struct javm_error *err)
 {
@@ -334,6 +391,8 @@ enum javm_status javm_nub_submit(struct javm_nub *nub, uint64_t job_id,
         const enum javm_status status = ready(nub, &nub->cells[worker], err);
         if (status != JAVM_OK)
             return status;
+        if (nub->options.watchdog_ns != 0 && !works(nub, worker))
+            nub->since[worker] = nub_now_ns();
         *lane = (struct lane){.taken = true, .job_id = job_id};
         nub->in_flight++;
         nub_cell_submit(&nub->cells[worker], number, job_id, packet);
@@ -352,6 +411,8 @@ static bool take_any(struct javm_nub *nub, unsigned worker, struct javm_nub_done
             *done = lanes[i].done;
             lanes[i] = (struct lane){0};
             nub->in_flight--;
+            if (nub->options.watchdog_ns != 0)
+                nub->since[worker] = nub_now_ns();
             return true;
         }
         *busy = *busy || lanes[i].taken;
@@ -370,13 +431,24 @@ enum javm_status javm_nub_poll(struct javm_nub *nub, bool wait, struct javm_nub_
                 return JAVM_OK;
             working += busy;
             one = busy ? i : one;
-            if (!wait) /* who asks again hears of its death */
+            if (busy && nub->options.watchdog_ns != 0 &&
+                (uint64_t)(nub_now_ns() - nub->since[i]) > nub->options.watchdog_ns)
+                nub_cell_kill(&nub->cells[i]); /* seen in the next round */
+            else if (!wait)                    /* who asks again hears of its death */
                 (void)nub_cell_lives(&nub->cells[i]);
         }
-        if (!wait)
+        /* Acquire, partner: javm_nub_wake, which rings behind it: the pause below ends at once. */
+        if (!wait || __atomic_exchange_n(&nub->woken, 0, __ATOMIC_ACQUIRE) != 0)
             break;
         /* One bell can be slept on: with several at work, only briefly. */
         (void)nub_cell_pause(&nub->cells[one], working > 1 ? SHARED_WAIT_NS : INT64_MAX);
     }
     return javm_fail(err, JAVM_E_MISSING, JAVM_NOWHERE, "nub: no job has ended");
+}
+
+void javm_nub_wake(struct javm_nub *nub)
+{
+    __atomic_store_n(&nub->woken, 1, __ATOMIC_RELEASE);
+    for (unsigned i = 0; i < nub->options.workers; i++)
+        nub_bell_ring(&nub->cells[i].region.head->answer, &nub->cells[i].region.head->host_sleeps);
 }
