@@ -1,5 +1,6 @@
 #include "batch/isolate.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -226,12 +227,22 @@ static enum javm_status revive(struct isolate *isolate, struct javm_error *err)
 
 /* ---- groups ----------------------------------------------------------------------------- */
 
+static void set_crashed(struct result *result, const char *why)
+{
+    *result = (struct result){.outcome = OUTCOME_CRASHED, .fields = 1u << FIELD_EXIT};
+    snprintf(result->error, sizeof result->error, "%s", why);
+}
+
 static void crash(struct entry *entry)
 {
     result_clear(&entry->result);
-    entry->result = (struct result){.outcome = OUTCOME_CRASHED, .fields = 1u << FIELD_EXIT};
-    strcpy(entry->result.error, "the process that ran it died");
+    set_crashed(&entry->result, "the process that ran it died");
     entry->ground.moved = false;
+}
+
+void isolate_without_ground(struct result *result)
+{
+    set_crashed(result, "a job before it in its chain crashed");
 }
 
 /* Ends entry number `done` without the process. */

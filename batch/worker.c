@@ -227,6 +227,10 @@ static void execute_on(struct worker *worker, const struct job *job, uint64_t se
         v2_run(&worker->v2, &options, job, now, timeout_ms, result);
         return;
     }
+    if (chain != NULL && chain->lost) {
+        isolate_without_ground(result);
+        return;
+    }
     struct ground ground = {.keep = chain != NULL};
     if (chain != NULL) {
         ground.instance = chain->instance;
@@ -247,6 +251,8 @@ static void execute_on(struct worker *worker, const struct job *job, uint64_t se
         isolate_run(worker->isolate, job, seq, &ground, timeout_ms, result);
     else
         execute(worker->vm, worker->dir, job, &ground, now, timeout_ms, result);
+    if (chain != NULL)
+        chain->lost = result->outcome == OUTCOME_CRASHED;
     if (ground.moved)
         chain_move(chain, &ground.instance, ground.paused);
     else if (chain == NULL && javm_annex_count(worker->scratch, NULL) != 0)
