@@ -261,11 +261,11 @@ static void execute_on(struct worker *worker, const struct job *job, uint64_t se
 }
 
 static void trace_unit(const struct worker *worker, const struct job *job, uint64_t seq,
-                       const struct result *result, int64_t begun, int64_t now)
+                       const struct result *result, int64_t begun, int64_t ns)
 {
     const bool charged = result->fields & 1u << FIELD_GAS_USED;
     trace_job(worker->lane, job, seq, result->outcome,
-              charged ? result->gas_used - result->gas_before : 0, begun, now);
+              charged ? result->gas_used - result->gas_before : 0, begun, begun + ns);
     if (worker->run->natives == NULL)
         return;
     struct javm_jit_stats stats;
@@ -297,10 +297,11 @@ static bool run_unit(struct worker *worker, const struct job *job, uint64_t seq,
         result_clear(&result);
         return place;
     }
-    const uint64_t ns = result.ns != 0 ? result.ns : (uint64_t)(*now - begun);
+    const bool elsewhere = result.begun_ns != 0;
+    const uint64_t ns = elsewhere ? result.ns : (uint64_t)(*now - begun);
     result.us = ns / 1000;
     if (worker->lane != NULL)
-        trace_unit(worker, job, seq, &result, *now - (int64_t)ns, *now);
+        trace_unit(worker, job, seq, &result, elsewhere ? result.begun_ns : begun, (int64_t)ns);
     const uint32_t mismatch = job->expect == NULL ? 0 : expect_compare(job->expect, &result);
     const bool room = segment_room(worker, seq, result_line_max(job, &result));
     if (room) {
