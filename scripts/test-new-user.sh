@@ -81,9 +81,8 @@ for part in $parts; do
         said guest '"value":42'
         ;;
     tutorial)
-        step tutorial 'scripts/install-deps.sh --guests; ctest --test-dir build -R "^cli_tutorial$" --no-tests=error --output-on-failure'
-        said tutorial '100% tests passed, 0 tests failed out of 1'
-        ! grep -q Skipped "$folder/tutorial.log" || fail "the tutorial was skipped"
+        step tutorial 'scripts/install-deps.sh --guests; sh tests/cli/jobs_doc.sh $PWD/build/batch/javm-batch true $PWD/docs/tutorial.md $PWD/guest/prebuilt true $PWD/build/loaders/javm-cc'
+        said tutorial ' checks, 0 failed'
         ;;
     deb)
         step deb 'make deb; apt-get install -y -qq --no-install-recommends ./build/*.deb >/dev/null
