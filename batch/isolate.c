@@ -350,8 +350,9 @@ static void hand_over(struct isolate *isolate, uint64_t timeout_ms)
     }
 }
 
-/* When the entries from `first` on ran, one after the other, in a hand-over from `begun` to `ended`;
- * what the process says of its time is believed as far as that fits. One that crashed had the rest. */
+/* When the entries from `first` on ran, one after the other, in a hand-over from `begun` to
+ * `ended`; what the process says of its time is believed as far as that fits. One that crashed had
+ * the rest. */
 static void place_in_time(struct isolate *isolate, unsigned first, int64_t begun, int64_t ended)
 {
     for (unsigned i = first; i < isolate->done; i++) {

@@ -103,6 +103,7 @@ void worker_stop(void *arg, unsigned index, void *context)
     worker->vm = NULL;
     worker->dir = NULL;
     worker->spare = NULL;
+    worker->processor_ns = clock_thread_ns();
 }
 
 void worker_event(void *context, enum javm_sched_event event)

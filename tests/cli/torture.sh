@@ -86,6 +86,7 @@ pick() {
 mkdir disk
 trap 'umount disk 2>/dev/null; rm -rf "$DIR"' EXIT
 DEALT=0
+KILLED=0
 SMALL=no
 [ $JAVM_TORTURE_DISK = no ] || { mount -t tmpfs -o size=1g none disk && SMALL=yes; }
 [ $SMALL = yes ] || echo "SKIPPED part: disks of a random size need mounts of their own (root, or user namespaces)"
@@ -130,11 +131,13 @@ mishap() {
         ;;
     guests) # those that run jobs, now and again, and then the batch
         more=$((target + WHOLE / 6))
-        while ! grown $more && alive $child; do
+        while :; do # it stands still while somebody is chosen
+            kill -STOP $child 2>/dev/null
             # shellcheck disable=SC2046
             victim=$(pick $(guests $child) none)
-            [ "$victim" = none ] || kill -KILL "$victim" 2>/dev/null
-            DEATHS=$((DEATHS + 1))
+            [ "$victim" = none ] || { kill -KILL "$victim" 2>/dev/null && DEATHS=$((DEATHS + 1)); }
+            kill -CONT $child 2>/dev/null
+            alive $child && ! grown $more || break
         done
         kill -KILL $child 2>/dev/null
         ;;
@@ -173,6 +176,7 @@ series() {
         fi
     done
     DEALT=$((DEALT + dealt))
+    KILLED=$((KILLED + DEATHS))
     # An executor that was killed last of all, or none: what crashed runs again.
     batch --resume $RETRY $LAST >out 2>err
     check "$NAME: to the end: $(cat err)" [ $? -eq 1 ]
@@ -235,7 +239,7 @@ FILES=disk/process.zst
 OPTIONS="--isolation process --ordered --output $FILES"
 series "processes, in order" 20 "" "kill full"
 
-if [ -x "$PROGRAM-mpi" ] && command -v mpirun >/dev/null; then
+if [ "${JAVM_TORTURE_RANKS:-yes}" = yes ] && [ -x "$PROGRAM-mpi" ] && command -v mpirun >/dev/null; then
     LAUNCH="mpirun --allow-run-as-root --oversubscribe --bind-to none -n 3 $PROGRAM --mpi"
     JOBS=jobs
     FILES=disk/ranks
@@ -245,8 +249,9 @@ if [ -x "$PROGRAM-mpi" ] && command -v mpirun >/dev/null; then
     OPTIONS='--output disk/folder/'
     series "ranks, a file for each" 20 "" "rank"
 else
-    echo "SKIPPED part: ranks need Open MPI, also when javm-batch was built"
+    echo "SKIPPED part: ranks need Open MPI, also when javm-batch was built, and no sanitizer"
 fi
+check "executors died" [ $KILLED -ge $((KILLS / 20)) ]
 check "all that was asked for, and more: $DEALT" [ $DEALT -ge $(((KILLS * 9 + 9) / 10)) ]
 rm -rf disk/*
 
