@@ -15,7 +15,7 @@ FUZZ_SECONDS ?= 30
 ONE_THREAD = ^(vm_jit_debug|vm_pvm2_scan|vm_pvm2_next|caps_cnode|differential|qemu_agreement|vm_lockstep|vm_kernel_lockstep|translate|containers|corpus_.*|example_engine|link_ranges|cli_install|cli_tutorial)$$
 CTEST = ctest --test-dir $(1) -j $(JOBS) --output-on-failure --no-tests=error
 
-.PHONY: help deps tools build demo test bench asan tsan fuzz valgrind docs guests format tidy install deb clean
+.PHONY: help deps tools configure build demo test bench asan tsan fuzz valgrind docs guests format tidy install deb clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -25,11 +25,14 @@ deps:
 tools:
 	@sh scripts/install-deps.sh --tools
 
-build: deps
+configure: deps
 	@cmake -S . -B $(BUILD) -G Ninja >/dev/null
+build: configure
 	@cmake --build $(BUILD) -j $(JOBS)
 
-demo: build
+# The programs alone: compiling the tests takes several times as long.
+demo: configure
+	@cmake --build $(BUILD) -j $(JOBS) --target javm-batch javm-link javm-vectors
 	@sh guest/demo/run.sh $(BUILD)
 
 test: build
@@ -73,6 +76,7 @@ install: build
 	@cmake --install $(BUILD)
 # Debian packages, in $(BUILD).
 deb: build
+	@sh scripts/install-deps.sh --deb
 	@cd $(BUILD) && cpack -G DEB
 
 clean:

@@ -32,6 +32,7 @@ struct chain {
     bool begun;
     struct javm_hash instance; /* begun: what the next job runs on */
     bool paused;               /* it is a Paused Instance */
+    bool lost;                 /* a job crashed: what it would have left is not known */
     struct javm_annex *annex;  /* what the directory has not of it; made by the first job */
     uint64_t kept, kept_bytes; /* in the annex when it was last reduced */
 };

@@ -14,6 +14,7 @@
 #include "batch/json.h"
 
 #define RAW_BYTES   (128u << 10)
+#define ZEROS_MIN   64 /* no frame and no line ends in so many */
 #define FIRST_BYTES (512u << 10)
 
 enum codec { PLAIN, GZIP, ZSTD };
@@ -36,8 +37,9 @@ struct input {
     ZSTD_DStream *zstd;
     char *buffer; /* lines; `capacity` bytes and the padding */
     size_t capacity, start, scan, end;
-    bool eof;      /* nothing will be added to the buffer */
-    bool skipping; /* inside a line that is too long */
+    bool eof;       /* nothing will be added to the buffer */
+    uint64_t zeros; /* results: so many at the end are no part of the file */
+    bool skipping;  /* inside a line that is too long */
     uint64_t number;
     uint64_t size;
     _Atomic uint64_t consumed; /* relaxed: a figure for the progress display */
@@ -88,12 +90,32 @@ enum javm_status input_open(const char *path, struct input **out, struct javm_er
     return JAVM_OK;
 }
 
+/* What a file system leaves behind the last bytes that it wrote before the power went. A frame may
+ * end in a few of its own; those of the last one are then taken along, and it counts as torn. */
+static uint64_t zeros_at_end(const struct input *input)
+{
+    unsigned char part[4096];
+    uint64_t at = input->size;
+    while (at > 0) {
+        const size_t len = at < sizeof part ? (size_t)at : sizeof part;
+        const ssize_t got = pread(input->fd, part, len, (off_t)(at - len));
+        size_t left = got == (ssize_t)len ? len : 0;
+        while (left > 0 && part[left - 1] == 0)
+            left--;
+        at -= len - left;
+        if (left > 0 || got != (ssize_t)len)
+            break;
+    }
+    return input->size - at < ZEROS_MIN ? 0 : input->size - at;
+}
+
 enum javm_status input_open_results(const char *path, struct input **out, struct javm_error *err)
 {
     const enum javm_status status = input_open(path, out, err);
     if (status == JAVM_OK) {
         (*out)->results = true;
         (*out)->line_max = INPUT_RESULT_MAX;
+        (*out)->zeros = zeros_at_end(*out);
     }
     return status;
 }
@@ -162,6 +184,9 @@ void input_wait(struct input *input, int stop_fd)
 static ssize_t read_some(struct input *input, void *to, size_t len, struct javm_error *err)
 {
     ssize_t got;
+    const uint64_t consumed = atomic_load_explicit(&input->consumed, memory_order_relaxed);
+    if (input->zeros > 0 && len > input->size - input->zeros - consumed)
+        len = (size_t)(input->size - input->zeros - consumed);
     do
         got = read(input->fd, to, len);
     while (got < 0 && errno == EINTR);

@@ -42,7 +42,9 @@ struct isolate {
     /* The last answer: results of the entries from `next` on that nobody has read yet. */
     unsigned ready;
     const uint8_t *at;
-    bool died;  /* of the entry behind those */
+    bool died; /* of the entry behind those */
+    int64_t begun,
+        ended;  /* of the hand-over, by its host's clock; begun moves on with each entry */
     bool alone; /* the next entry is run by a fresh process, with nothing before it */
     struct entry entries[GROUP_MAX];
 };
@@ -194,12 +196,12 @@ static enum javm_status hand_over(struct isolate *isolate, uint64_t timeout_ms,
     size_t caps_len = 0, len;
     unsigned end = isolate->alone ? isolate->next + 1 : isolate->count;
     enum javm_status status = prepare(isolate, &end, &caps, &caps_len, err);
+    isolate->begun = isolate->ended = clock_ns();
     if (status != JAVM_OK) {
         free(caps);
         isolate->died = status == JAVM_E_CRASHED;
         return isolate->died ? JAVM_OK : status;
     }
-    const int64_t begun = clock_ns();
     const unsigned sent = write_jobs(isolate, end, timeout_ms, caps, caps_len, &len);
     free(caps);
     if (sent == 0)
@@ -212,22 +214,32 @@ static enum javm_status hand_over(struct isolate *isolate, uint64_t timeout_ms,
     isolate->died = isolate->ready < (status == JAVM_OK ? 1 : sent);
     if (status != JAVM_OK || isolate->died)
         nub_cell_kill(&isolate->cell); /* if it lives, it says what cannot be */
-    adapt(isolate, sent, clock_ns() - begun);
+    isolate->ended = clock_ns();
+    adapt(isolate, sent, isolate->ended - isolate->begun);
     return JAVM_OK;
 }
 
 /* ---- results ---------------------------------------------------------------------------- */
 
+static void set_crashed(struct result *result, const char *why)
+{
+    *result = (struct result){.outcome = OUTCOME_CRASHED, .fields = 1u << FIELD_EXIT};
+    snprintf(result->error, sizeof result->error, "%s", why);
+}
+
+void isolate_without_ground(struct result *result)
+{
+    set_crashed(result, "a job before it in its chain crashed");
+}
+
 static void crash(const struct isolate *isolate, struct entry *entry, struct result *result)
 {
     result_clear(result);
-    *result = (struct result){.outcome = OUTCOME_CRASHED, .fields = 1u << FIELD_EXIT};
+    set_crashed(result, "the process that ran it died");
     if (isolate->cell.outgrown)
         snprintf(result->error, sizeof result->error,
                  "the process that ran it used more than the %llu bytes of --mem-limit",
                  (unsigned long long)isolate->isolation->memory_bytes);
-    else
-        strcpy(result->error, "the process that ran it died");
     entry->ground.moved = false;
 }
 
@@ -323,6 +335,17 @@ static void resolve(struct isolate *isolate, struct entry *entry, uint64_t timeo
     }
 }
 
+/* When the entry ran, in its hand-over; what the process says of its time is believed as far as
+ * that fits. One that crashed had the rest. */
+static void place_in_time(struct isolate *isolate, struct result *result)
+{
+    const uint64_t left = (uint64_t)(isolate->ended - isolate->begun);
+    if (result->ns > left || result->outcome == OUTCOME_CRASHED)
+        result->ns = left;
+    result->begun_ns = isolate->begun;
+    isolate->begun += (int64_t)result->ns;
+}
+
 /* ---- groups ----------------------------------------------------------------------------- */
 
 static void begin_group(struct isolate *isolate, uint64_t first)
@@ -370,6 +393,7 @@ void isolate_run(struct isolate *isolate, const struct job *job, uint64_t seq,
     }
     struct entry *entry = &isolate->entries[isolate->next];
     resolve(isolate, entry, timeout_ms, result);
+    place_in_time(isolate, result);
     if (job->v2 != NULL && result->storage_expected.text == NULL)
         result->storage_expected = job->v2->storage_text;
     *ground = entry->ground;

@@ -71,11 +71,17 @@ enum javm_status outputs_probe(const char *path, int input_fd, struct javm_error
     return JAVM_OK;
 }
 
+/* To be freed. NULL: out of memory. */
+static char *folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? strdup(".") : strndup(path, (size_t)(slash - path) + 1);
+}
+
 enum javm_status outputs_probe_replaced(const char *path, int input_fd, struct javm_error *err)
 {
     struct stat st, jobs;
-    const char *slash = strrchr(path, '/');
-    char *folder = slash == NULL ? strdup(".") : strndup(path, (size_t)(slash - path) + 1);
+    char *folder = folder_of(path);
     if (folder == NULL)
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "%s: out of memory", path);
     const bool writable = access(folder, W_OK | X_OK) == 0;
@@ -96,6 +102,17 @@ enum javm_status outputs_probe_replaced(const char *path, int input_fd, struct j
                          "their own",
                          path);
     return JAVM_OK;
+}
+
+void outputs_settle_name(const char *path)
+{
+    char *folder = folder_of(path);
+    const int fd = folder == NULL ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)!fsync(fd);
+        close(fd);
+    }
+    free(folder);
 }
 
 void outputs_record(struct record *record, const struct recording *recording)

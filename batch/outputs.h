@@ -23,6 +23,8 @@ enum javm_status outputs_probe(const char *path, int input_fd, struct javm_error
 /* Can a file be put in place at `path` when the batch is over? It is not touched before that, so it
  * may be an input, too; but nothing else that the batch writes. IO, EXISTS. */
 enum javm_status outputs_probe_replaced(const char *path, int input_fd, struct javm_error *err);
+/* Force the name of a file to the disk, as fsync does its content, where the system can do that. */
+void outputs_settle_name(const char *path);
 /* From now on outputs_read notes what it reads, or has it from there. Either may be NULL. */
 void outputs_record(struct record *record, const struct recording *recording);
 /* javm_file_read for inputs of jobs; EXISTS for a file that is claimed; from a recording MISSING.

@@ -62,6 +62,7 @@ void result_begin(struct result *result)
     result->output_null = result->starved = false;
     result->output_len = 0;
     result->gas_before = result->ns = 0;
+    result->begun_ns = 0;
     result->storage_differs = false;
     result->storage = result->calls = result->exports = (struct job_text){NULL, 0};
     result->storage_expected = result->storage_got = result->storage;

@@ -24,7 +24,10 @@ struct result {
     const char *reason; /* a trap of the kernel's: which; static, or NULL */
     char error[640];    /* holds the longest message of a bad line whole; clean */
     uint64_t us;
-    uint64_t ns; /* measured where it ran, when that was another process; else 0 */
+    /* When it ran in another process: its time, measured there, and when it began, on this one's
+     * clock. Else 0. */
+    uint64_t ns;
+    int64_t begun_ns;
 };
 
 /* How the lines are to look. */

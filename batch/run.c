@@ -34,11 +34,21 @@ enum {
     EXIT_INTERRUPTED = 130
 };
 
-int64_t clock_ns(void)
+static int64_t read_clock(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int64_t clock_ns(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+int64_t clock_thread_ns(void)
+{
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
 }
 
 void run_halt(struct run *run, enum halt reason)
@@ -372,6 +382,7 @@ static void collect_vms(struct run *run, struct summary *summary)
 {
     const struct worker *worker = atomic_load_explicit(&run->workers, memory_order_acquire);
     for (; worker != NULL; worker = worker->next) {
+        summary->workers_ns += worker->processor_ns;
         summary->vm.invocations += worker->vm_stats.invocations;
         summary->vm.program_hits += worker->vm_stats.program_hits;
         summary->vm.program_misses += worker->vm_stats.program_misses;
@@ -499,10 +510,12 @@ static int finish(struct parts *parts, enum pipeline_end end)
     if (run->ranks != NULL && ranks_first(run->ranks))
         ranks_await(run->ranks, &parts->others);
     collect_sched(run, &summary);
-    const bool written = sink_close(run->sink, &sink_err);
+    sink_end(run->sink);
     summary.seconds = (double)(clock_ns() - run->started_ns) / 1e9;
     report_stop(parts->report);
+    const bool written = sink_close(run->sink, &sink_err);
     sink_written(run->sink, &summary.lines_written, &summary.bytes_written);
+    summary.writer_ns = sink_writer_ns(run->sink);
     watcher_stop(parts->watcher); /* until here a second signal may want the sink */
     parts->watcher = NULL;
     metrics_stop(parts->metrics);
@@ -525,6 +538,7 @@ static int finish(struct parts *parts, enum pipeline_end end)
     summary.halt = written ? run_halted(run) : HALT_SINK;
     if (getrusage(RUSAGE_SELF, &usage) == 0)
         summary.peak_bytes = (uint64_t)usage.ru_maxrss * 1024;
+    summary.processor_ns = read_clock(CLOCK_PROCESS_CPUTIME_ID);
     summary.exit_code = exit_code(&summary, run, end);
     if (!ranks_first(run->ranks)) {
         if (!written)

@@ -88,5 +88,7 @@ static inline enum halt run_halted(const struct run *run)
 void run_totals(struct run *run, struct totals *totals, bool latency);
 
 int64_t clock_ns(void);
+/* The processor time of the calling thread. */
+int64_t clock_thread_ns(void);
 
 #endif

@@ -22,6 +22,7 @@
 
 #include "batch/encoder.h"
 #include "batch/outputs.h"
+#include "batch/run.h"
 
 #define BLOCK_BYTES (512u << 10)
 #define WRITE_BYTES (256u << 10) /* write once this much is there ... */
@@ -36,7 +37,8 @@ enum writer_state {
 struct sink {
     /* set up once */
     int fd, wake_fd, room_fd, closed_fd;
-    bool own_fd, ordered;
+    bool own_fd, ordered, file;
+    bool ended; /* the writer was joined */
     bool stale; /* the writer's: what an older file holds behind `keep` is still there */
     off_t keep;
     bool named; /* it had a name when it was opened */
@@ -60,6 +62,7 @@ struct sink {
 
     /* the writer's own */
     _Alignas(128) struct encoder *encoder;
+    int64_t writer_ns; /* its processor time, at its end */
     char *block;
     size_t block_len;
     uint64_t block_lines;
@@ -287,9 +290,7 @@ static void *writer_main(void *arg)
     publish(sink);
     if (sink->own_fd && !has_failed(sink))
         check_name(sink);
-    if (sink->own_fd && close(sink->fd) != 0 && !has_failed(sink))
-        fail(sink);
-    sink->fd = -1;
+    sink->writer_ns = clock_thread_ns();
     ring_bell(sink->closed_fd);
     return NULL;
 }
@@ -347,12 +348,34 @@ void sink_written(const struct sink *sink, uint64_t *lines, uint64_t *bytes)
     *bytes = atomic_load_explicit(&sink->bytes, memory_order_relaxed);
 }
 
-bool sink_close(struct sink *sink, struct javm_error *err)
+void sink_end(struct sink *sink)
 {
+    if (sink->ended)
+        return;
+    sink->ended = true;
     /* Release, partner: writer_main; all pushes happen before. */
     atomic_store_explicit(&sink->closing, true, memory_order_release);
     ring_bell(sink->wake_fd);
     pthread_join(sink->writer, NULL);
+}
+
+/* Results that are told to be there outlive the machine's death, too; and some file systems say
+ * only now that there was no room. The folder has the file's name. */
+static void settle(struct sink *sink)
+{
+    sink_end(sink);
+    if (sink->file && fsync(sink->fd) != 0 && errno != EINVAL)
+        fail(sink);
+    if (sink->file)
+        outputs_settle_name(sink->name);
+    if (sink->own_fd && sink->fd >= 0 && close(sink->fd) != 0 && !has_failed(sink))
+        fail(sink);
+    sink->fd = -1;
+}
+
+bool sink_close(struct sink *sink, struct javm_error *err)
+{
+    settle(sink);
     const int error = atomic_load_explicit(&sink->error, memory_order_acquire); /* fail */
     if (error == 0)
         return true;
@@ -409,7 +432,7 @@ static enum javm_status open_output(struct sink *sink, const struct sink_options
     if (file && !lock(sink->fd))
         return javm_fail(err, JAVM_E_EXISTS, JAVM_NOWHERE, "%s: another batch writes to it",
                          sink->name);
-    sink->stale = file;
+    sink->stale = sink->file = file;
     sink->named = file && out.st_nlink > 0;
     sink->keep = options->resume ? out.st_size : 0;
     outputs_claim(sink->fd);
@@ -420,6 +443,11 @@ void sink_keep(struct sink *sink, uint64_t bytes)
 {
     sink->keep = (off_t)bytes;
     encoder_continue(sink->encoder, bytes > 0);
+}
+
+int64_t sink_writer_ns(const struct sink *sink)
+{
+    return sink->writer_ns;
 }
 
 void sink_free(struct sink *sink)

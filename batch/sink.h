@@ -63,17 +63,20 @@ uint64_t sink_pending(const struct sink *sink);
 /* Sleep until sink_done() moves or stop_fd is readable. One thread only. */
 void sink_wait(struct sink *sink, uint64_t done, int stop_fd);
 
-/* Nothing will be pushed any more: write the rest, end the compressed stream, close. Joins the
- * writer. False: *err (IO; its text is ready for printing; the status STATE means that the reader
+/* Nothing will be pushed any more: write the rest, end the compressed stream. Joins the writer. */
+void sink_end(struct sink *sink);
+/* The same, unless that was done, and then see to it that a file is on the disk, and close it. False: *err (IO; its text is ready for printing; the status STATE means that the reader
  * of a pipe went away). */
 bool sink_close(struct sink *sink, struct javm_error *err);
 /* From a second thread, at most once: end the file after the block at hand, with whole lines,
  * without waiting for what is in flight. Returns when that is done or after `ms`. What is
- * pushed afterwards is lost; the process ends, or sink_close joins the writer. */
+ * pushed afterwards is lost; the process ends, or sink_end joins the writer. */
 void sink_abandon(struct sink *sink, int ms);
 
 /* Whole lines that reached the file and their bytes (as written, compressed). Any thread. */
 void sink_written(const struct sink *sink, uint64_t *lines, uint64_t *bytes);
+/* The processor time that the writer took, once sink_end has returned. */
+int64_t sink_writer_ns(const struct sink *sink);
 void sink_free(struct sink *sink);
 
 #endif

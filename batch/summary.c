@@ -162,6 +162,8 @@ void summary_print_stats(FILE *to, const struct summary *s, const struct run *ru
             s->native.files_refused, s->native.files_failed);
     fprintf(to, ",\"caps\":{\"published\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"live\":%" PRIu64 "}",
             s->caps.blobs, s->caps.blob_bytes, s->caps.instances);
+    fprintf(to, ",\"processor_seconds\":{\"all\":%.6f,\"workers\":%.6f,\"writer\":%.6f}",
+            (double)s->processor_ns / 1e9, (double)s->workers_ns / 1e9, (double)s->writer_ns / 1e9);
     fprintf(to, ",\"peak_memory_bytes\":%" PRIu64 "}\n", s->peak_bytes);
 }
 

@@ -21,6 +21,9 @@ struct summary {
     struct javm_directory_stats caps; /* when nobody needed any more */
     struct javm_jit_stats native;     /* summed over nodes */
     uint64_t peak_bytes;              /* resident, of the whole process */
+    /* Processor time of the whole process, and in it of the threads that run jobs and the one that
+     * writes results. */
+    int64_t processor_ns, workers_ns, writer_ns;
     int exit_code;
 };
 

@@ -103,6 +103,7 @@ void worker_stop(void *arg, unsigned index, void *context)
     worker->vm = NULL;
     worker->dir = NULL;
     worker->spare = NULL;
+    worker->processor_ns = clock_thread_ns();
 }
 
 void worker_event(void *context, enum javm_sched_event event)
@@ -228,6 +229,10 @@ static void execute_on(struct worker *worker, const struct job *job, uint64_t se
         v2_run(&worker->v2, &options, job, now, timeout_ms, result);
         return;
     }
+    if (chain != NULL && chain->lost) {
+        isolate_without_ground(result);
+        return;
+    }
     struct ground ground = {.keep = chain != NULL};
     if (chain != NULL) {
         ground.instance = chain->instance;
@@ -248,6 +253,8 @@ static void execute_on(struct worker *worker, const struct job *job, uint64_t se
         isolate_run(worker->isolate, job, seq, &ground, timeout_ms, result);
     else
         execute(worker->vm, worker->dir, job, &ground, now, timeout_ms, result);
+    if (chain != NULL)
+        chain->lost = result->outcome == OUTCOME_CRASHED;
     if (ground.moved)
         chain_move(chain, &ground.instance, ground.paused);
     else if (chain == NULL && javm_annex_count(worker->scratch, NULL) != 0)
@@ -256,11 +263,11 @@ static void execute_on(struct worker *worker, const struct job *job, uint64_t se
 }
 
 static void trace_unit(const struct worker *worker, const struct job *job, uint64_t seq,
-                       const struct result *result, int64_t begun, int64_t now)
+                       const struct result *result, int64_t begun, int64_t ns)
 {
     const bool charged = result->fields & 1u << FIELD_GAS_USED;
     trace_job(worker->lane, job, seq, result->outcome,
-              charged ? result->gas_used - result->gas_before : 0, begun, now);
+              charged ? result->gas_used - result->gas_before : 0, begun, begun + ns);
     if (worker->run->natives == NULL)
         return;
     struct javm_jit_stats stats;
@@ -292,10 +299,11 @@ static bool run_unit(struct worker *worker, const struct job *job, uint64_t seq,
         result_clear(&result);
         return place;
     }
-    const uint64_t ns = result.ns != 0 ? result.ns : (uint64_t)(*now - begun);
+    const bool elsewhere = result.begun_ns != 0;
+    const uint64_t ns = elsewhere ? result.ns : (uint64_t)(*now - begun);
     result.us = ns / 1000;
     if (worker->lane != NULL)
-        trace_unit(worker, job, seq, &result, *now - (int64_t)ns, *now);
+        trace_unit(worker, job, seq, &result, elsewhere ? result.begun_ns : begun, (int64_t)ns);
     const uint32_t mismatch = job->expect == NULL ? 0 : expect_compare(job->expect, &result);
     const bool room = segment_room(worker, seq, result_line_max(job, &result));
     if (room) {

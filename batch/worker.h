@@ -27,6 +27,7 @@ struct worker {
     struct trace_lane *lane;            /* NULL without --trace */
     struct span *spare;                 /* for the next `rest` */
     struct javm_vm_stats vm_stats;      /* final, once stopped */
+    int64_t processor_ns;               /* the same */
     struct javm_jit_stats native_stats; /* with `isolate`, as vm_stats */
 
     /* While a job runs, what does not depend on it lies here for others to take: the results before

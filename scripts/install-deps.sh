@@ -2,6 +2,7 @@
 # Installs what building, testing and rebuilding the guests needs and what is missing, from Debian 12.
 #   install-deps.sh           what `make demo` and `make test` need
 #   install-deps.sh --tools   besides, clang with its checkers and fuzzing runtime, valgrind, gdb, a browser, debootstrap, Open MPI
+#   install-deps.sh --deb     besides, what `make deb` needs
 #   install-deps.sh --guests  besides, the cross tools that rebuild guest/prebuilt
 #   install-deps.sh --check   installs nothing; fails and names what is missing
 set -eu
@@ -12,6 +13,7 @@ zlib1g-dev libzstd-dev libelf-dev libcapstone-dev zstd python3 qemu-user spin"
 tools="clang clang-format clang-tidy libclang-rt-14-dev valgrind gdb
 chromium fonts-dejavu-core dpkg-dev debootstrap libopenmpi-dev openmpi-bin procps parallel
 slurm-wlm munge"
+deb="dpkg-dev"
 guests="clang-19 lld-19 llvm-19"
 
 packages="$build"
@@ -19,6 +21,7 @@ mode=install
 for argument in "$@"; do
     case "$argument" in
     --tools) packages="$packages $tools" ;;
+    --deb) packages="$packages $deb" ;;
     --guests) packages="$packages $guests" ;;
     --check) mode=check ;;
     *)

@@ -3,6 +3,7 @@
  * or closed pipe that goes unnoticed or leaves half a line, compressed output that cannot be read
  * back, and the jobs file overwritten by its results. */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -407,4 +408,45 @@ Test(sink, abandoned_with_whole_lines, .init = scratch_make, .fini = scratch_rem
     sink_free(sink);
     free(file);
     free(text);
+}
+
+/* ---- on the disk ------------------------------------------------------------------------ */
+
+/* In place of the library's: what the sink asks for, and a disk that does not let it be. */
+static int forced, force_error;
+int fsync(int fd);
+int fsync(int fd)
+{
+    struct stat st;
+    forced += fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    errno = force_error;
+    return force_error == 0 ? 0 : -1;
+}
+
+Test(sink, is_on_the_disk_when_it_is_closed, .init = scratch_make, .fini = scratch_remove)
+{
+    struct javm_error err;
+    struct sink *sink = open_sink(scratch_path("out"), false, 0);
+    sink_push(sink, make_segment(0, 100, 50));
+    sink_end(sink);
+    cr_expect_eq(forced, 0, "not before it is asked for");
+    cr_expect_geq(sink_writer_ns(sink), 0);
+    cr_assert(sink_close(sink, &err), "%s", err.text);
+    cr_expect_eq(forced, 1);
+    sink_free(sink);
+}
+
+Test(sink, tells_that_the_disk_failed_late, .init = scratch_make, .fini = scratch_remove)
+{
+    struct javm_error err;
+    struct sink *sink = open_sink(scratch_path("out"), false, 0);
+    sink_push(sink, make_segment(0, 100, 50));
+    force_error = EIO;
+    cr_assert_not(sink_close(sink, &err));
+    cr_expect_not_null(strstr(err.text, "out: Input/output error"), "%s", err.text);
+    force_error = EINVAL; /* a file system that has no such thing */
+    sink_free(sink);
+    sink = open_sink(scratch_path("out"), false, 0);
+    cr_expect(sink_close(sink, &err));
+    sink_free(sink);
 }

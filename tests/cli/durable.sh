@@ -83,6 +83,17 @@ printf '{"id":"j1","jo' >r
 head -c 5000 /dev/zero >>r
 run 1 --resume --reproducible --output r jobs.ndjson
 check "torn, then zeros" complete r
+for file in r.gz r.zst; do # what a power cut may leave
+    rm -f $file
+    pack all whole.${file#r.}
+    for keep in 0 5 1000; do
+        head -c $keep whole.${file#r.} >$file
+        head -c 5000 /dev/zero >>$file
+        run 1 --resume --reproducible --output $file jobs.ndjson
+        case $file in *.gz) gzip -dc $file ;; *) zstd -qdc $file ;; esac >r
+        check "$file: $keep bytes, then zeros" complete r
+    done
+done
 
 # -- an order that was kept stays, a gap is said
 head -n 100 all >r

@@ -20,19 +20,6 @@ for engine in jit interp; do
     done
 done
 
-# descendants PID : the processes below it, and theirs
-descendants() {
-    for child in $(cat /proc/[0-9]*/stat 2>/dev/null | sed 's/(.*)/x/' | awk -v parent="$1" '$4 == parent { print $1 }'); do
-        echo "$child"
-        descendants "$child"
-    done
-}
-guests() { # those that serve jobs: below the one that forks them
-    for nursery in $(cat /proc/[0-9]*/stat 2>/dev/null | sed 's/(.*)/x/' | awk -v parent="$1" '$4 == parent { print $1 }'); do
-        descendants "$nursery"
-    done
-}
-
 # Killed again and again, in the middle of jobs.
 echo '{"image":"demo","load":"demo.jimg"}' >long.ndjson
 awk 'BEGIN { for (i = 0; i < 1500; i++) printf "{\"id\":%d,\"invoke\":\"demo\",\"endpoint\":2,\"args\":[%d],\"gas\":4000000000}\n", i, 1000000 + i }' >>long.ndjson
@@ -70,6 +57,41 @@ run 0 --resume --retry-crashed --reproducible --isolation process --output kille
 check "resumed with --retry-crashed: each crashed job once more" [ "$(lines killed)" -eq $((1500 + crashed)) ]
 grep -v '"exit":"crashed"' killed | sort >others
 check "and all of them are there" cmp others sorted
+
+# A chain whose job crashes: nobody knows what that would have left, so those behind it crash, too, and all run again.
+# Its second job ends with a timeout or not at all.
+cat >chain.ndjson <<'END'
+{"image":"p","load":"pause.jimg"}
+{"instance":"y","image":"p","slots":{"4":{"sender":"0x0701"}}}
+{"id":1,"chain":"c","invoke":"y","args":[3],"gas":100000000000,"on_pause":"resume"}
+{"id":2,"chain":"c","endpoint":2,"gas":18446744073709551615,"on_pause":"resume"}
+{"id":3,"chain":"c","args":[1],"on_pause":"resume"}
+{"id":4,"chain":"c","endpoint":1}
+END
+run 1 --timeout 500 --ordered --reproducible --output whole chain.ndjson
+"$PROGRAM" --isolation process --workers 1 --reproducible --output chained chain.ndjson >out 2>err &
+batch=$!
+await $batch [ -s chained ]
+for guest in $(guests $batch); do kill -KILL "$guest"; done
+wait $batch
+check "a crash in a chain: the code" [ $? -eq 1 ]
+check "what was before it stays" [ "$(head -n 1 chained)" = "$(head -n 1 whole)" ]
+check "it and what is behind it crashed" [ "$(grep -c '"exit":"crashed"' chained)" -eq 3 ]
+run 1 --timeout 500 --resume --retry-crashed --reproducible --isolation process --output chained chain.ndjson
+grep -v '"exit":"crashed"' chained >others
+check "and run again they are as they should be" cmp others whole
+
+# Who ends a batch may tell all its processes (Slurm and systemd do): those that run jobs leave it to the batch.
+"$PROGRAM" --isolation process --timeout 500 --workers 1 --ordered --reproducible --output told chain.ndjson >out 2>err &
+batch=$!
+await $batch [ -s told ]
+for process in $(guests $batch) $(children $batch); do
+    kill -TERM "$process"
+    kill -INT "$process"
+    kill -HUP "$process"
+done
+wait $batch
+check "signals to executors change nothing" cmp told whole
 
 # The batch is killed: nobody stays behind.
 echo '{"image":"demo","load":"demo.jimg"}' >forever.ndjson

@@ -60,6 +60,26 @@ await() {
     done
 }
 
+# children PID : the processes that it has
+children() {
+    cat /proc/[0-9]*/stat 2>/dev/null | sed 's/(.*)/x/' | awk -v parent="$1" '$4 == parent { print $1 }'
+}
+
+# descendants PID : the processes below it, and theirs
+descendants() {
+    for child in $(children "$1"); do
+        echo "$child"
+        descendants "$child"
+    done
+}
+
+# guests PID : of a batch with --isolation process those that serve jobs, below the one that forks them
+guests() {
+    for nursery in $(children "$1"); do
+        children "$nursery"
+    done
+}
+
 # ticks PID : the processor time that it has used, in hundredths of a second
 ticks() {
     sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | awk '{ t = $12 + $13 } END { print t + 0 }'

@@ -17,7 +17,7 @@ awk -v d="$D" 'BEGIN {
     print "{\"chain\":\"c\",\"invoke\":\"d\"}";
     print "{\"chain\":\"c\",\"repeat\":3}";
 }' >jobs.ndjson
-for options in '--workers 1' '--workers 3' '--workers 3 --engine interp' '--workers 2 --ordered --max-in-flight 5'; do
+for options in '--workers 1' '--workers 3 --isolation process --engine interp' '--workers 3' '--workers 3 --engine interp' '--workers 2 --ordered --max-in-flight 5'; do
     # shellcheck disable=SC2086
     run 0 $options --reproducible --trace t.json --stats s.json --output more jobs.ndjson
     check "$options: the trace" trace t.json s.json

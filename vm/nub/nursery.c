@@ -141,6 +141,10 @@ _Noreturn static void tend(const struct nub_program *program, int socket)
         /* Faults are the recompiler's, which installs its handler once for all forks. */
         if (signal != SIGSEGV && signal != SIGBUS)
             (void)sigaction(signal, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+    /* Who asks all processes of a host to end leaves it to the host when these do. */
+    static const int HOSTS[] = {SIGHUP, SIGINT, SIGTERM};
+    for (size_t i = 0; i < sizeof HOSTS / sizeof *HOSTS; i++)
+        (void)sigaction(HOSTS[i], &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     /* No signal at the parent's end: that is of the thread that forked. The host's end is seen at
