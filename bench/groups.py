@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""Chooses the interpreter's fused groups: groups.py COUNT < PROFILE > interp_groups.h
+"""Chooses the interpreter's fused groups: groups.py COUNT PROFILE [COUNT PROFILE...] > interp_groups.h
 
-PROFILE is what javm-profile prints: lines "B weight op/variant op/variant ...", one per straight run of instructions,
-weighted so that every guest counts the same. COUNT groups of two to four neighbours are chosen, so that a run is covered by
-as few groups as possible; the prefixes of a group are groups too, because interp_prepare builds on them.
+PROFILE is a file that javm-profile has printed: lines "B weight op/variant op/variant ...", one per straight run of
+instructions, weighted so that every guest counts the same. COUNT groups of two to four neighbours are chosen, so that a run
+is covered by as few groups as possible; the prefixes of a group are groups too, because interp_prepare builds on them. The
+next profile adds to that, up to its COUNT: so what is added for one instruction set takes nothing from the other.
 """
 import collections
 import sys
 
-ALONE = {"BLOCK", "ECALLI", "ECALL_JAR", "TRAP", "RESERVED", "RESERVE", "GOTO", "DJUMP", "LI_DJUMP", "SBRK", "MEMSET", "END"}  # never part of a group
+ALONE = {"BLOCK", "ECALLI", "ECALL_JAR", "TRAP", "RESERVED", "RESERVE", "GOTO", "SBRK", "MEMSET", "END"}  # never part of a group
 SIZES = (2, 3, 4)
 CANDIDATES = 6000
 SHRINK = 0.6  # groups kept from one round to the next: what is useful depends on what else is there
@@ -78,8 +79,9 @@ def candidates(runs):
     return with_prefixes(group for group, _ in saved.most_common(CANDIDATES))
 
 
-def choose(runs, limit):
-    groups = candidates(runs)
+def choose(runs, limit, given):
+    """Up to `limit` groups, those that are given among them."""
+    groups = candidates(runs) | given
     total = sum(weight * len(run) for weight, run in runs)
     while True:
         dispatches, use = cover(runs, groups)
@@ -90,7 +92,7 @@ def choose(runs, limit):
         for group, weight in use.items():
             saved[group] = weight * (len(group) - 1)
         room = max(limit, int(len(groups) * SHRINK))
-        kept = set()
+        kept = set(given)
         for group, _ in saved.most_common():
             more = kept | with_prefixes([group])
             if len(more) <= room:
@@ -99,7 +101,10 @@ def choose(runs, limit):
 
 
 def main():
-    groups = choose(read_runs(sys.stdin), int(sys.argv[1]))
+    groups = set()
+    for limit, profile in zip(sys.argv[1::2], sys.argv[2::2]):
+        with open(profile, encoding="ascii") as lines:
+            groups = choose(read_runs(lines), int(limit), groups)
     rows = []
     for group in sorted(groups, key=lambda group: (len(group), group)):
         parts = ", ".join(part.replace("/", ", ") for part in group)

@@ -207,7 +207,6 @@ void INTERP_RUN(struct javm_exec *exec)
     r[IR_ZERO] = r[IR_SINK] = 0;
 
     const struct ir_insn *ip = insns + program_landing(program, exec->pc);
-    uint32_t target; /* of a jump through the table */
     exec->exit_arg = 0;
     exec->fault_addr = 0;
     exec->fault_write = false;
@@ -262,26 +261,9 @@ do_JALN:
 do_JALRN:
     BODY_JALR(ip, r[ip->ra], 0);
 do_DJUMPN:
-    target = (uint32_t)(r[ip->ra] + U64((int64_t)ip->lo));
-    goto djump;
+    BODY_DJUMP(ip, r[ip->ra], 0);
 do_LI_DJUMPN:
-    target = (uint32_t)(r[ip->ra] + U64((int64_t)ip->hi));
-    if (target == PVM_HALT)
-        goto halt;
-    r[ip->rd] = U64((int64_t)ip->lo);
-djump : {
-    /* An odd one becomes a very large one, and so does 0. */
-    const uint32_t at = (target - 2) >> 1 | (target - 2) << 31;
-    uint32_t header = 0;
-    if (at < jump_count)
-        header = jumps[at];
-    if (__builtin_expect(header == 0, 0)) {
-        if (target == PVM_HALT)
-            goto halt;
-        goto panic;
-    }
-    ENTER(insns + header);
-}
+    BODY_LI_DJUMP(ip, r[ip->ra], 0);
 do_SBRKN:
     D(ip, memory_grow(exec->memory, &exec->heap, r[ip->ra]));
     if (exec->memory->failed)
@@ -306,6 +288,15 @@ do_RESERVEN:
     gas += IMM(ip);
     ip++;
     NEXT;
+
+no_entry : {
+    const bool links = ip->op == IR_LI_DJUMP;
+    if ((uint32_t)(r[ip->ra] + U64((int64_t)(links ? ip->hi : ip->lo))) == PVM_HALT)
+        goto halt;
+    if (links)
+        D(ip, U64((int64_t)ip->lo));
+    goto panic;
+}
 
 bad_branch : {
     const bool taken = branch_taken(ip, r[ip->ra], r[ip->rb]);

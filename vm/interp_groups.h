@@ -12,12 +12,14 @@
 #define IR_GROUPS(X2, X3, X4) \
     X2(ADD, A, ADD, A) \
     X2(ADD, A, ADD, N) \
+    X2(ADD, A, LBU, A) \
     X2(ADD, A, LD, A) \
     X2(ADD, A, LD, N) \
     X2(ADD, A, MOVE, N) \
     X2(ADD, A, SD, B) \
     X2(ADD, A, SLTU, A) \
     X2(ADD, A, SLTU, B) \
+    X2(ADD, A, SRLI, N) \
     X2(ADD, A, XOR, A) \
     X2(ADD, A, ZEXT_W, N) \
     X2(ADD, C, LD, N) \
@@ -25,15 +27,18 @@
     X2(ADD, C, MUL, N) \
     X2(ADD, C, MULHU, N) \
     X2(ADD, C, SD, B) \
+    X2(ADD, C, SLLI, N) \
     X2(ADD, C, SLTU, A) \
     X2(ADD, C, SLTU, B) \
     X2(ADD, C, XOR, A) \
+    X2(ADD, C, XOR, C) \
     X2(ADD, C, ZEXT_W, N) \
     X2(ADD, M, ADD, C) \
     X2(ADD, M, LBU, N) \
     X2(ADD, M, LD, N) \
     X2(ADD, M, SD, B) \
     X2(ADD, M, SLTU, A) \
+    X2(ADD, M, SLTU, B) \
     X2(ADD, N, ADD, M) \
     X2(ADD, N, LBU, A) \
     X2(ADD, N, LD, N) \
@@ -42,7 +47,9 @@
     X2(ADD, N, SLTU, A) \
     X2(ADDI, M, ADD, M) \
     X2(ADDI, M, ADDI, M) \
+    X2(ADDI, M, ADDI, N) \
     X2(ADDI, M, BLTU, N) \
+    X2(ADDI, M, DJUMP, N) \
     X2(ADDI, M, JALR, N) \
     X2(ADDI, M, LI, N) \
     X2(ADDI, M, MOVE, N) \
@@ -50,33 +57,45 @@
     X2(ADDI, N, ADDI, M) \
     X2(ADDI, N, BEQ, N) \
     X2(ADDI, N, BGEU, B) \
+    X2(ADDI, N, BNE, N) \
+    X2(ADDI, N, ISUB, N) \
     X2(ADDI, N, JAL, N) \
     X2(ADDI, N, LD, N) \
     X2(ADDI, N, LI, N) \
+    X2(ADDI, N, LI_JUMP, N) \
     X2(ADDI, N, SD, N) \
     X2(ADDI, N, SH3ADD, B) \
     X2(ADDI, N, SH3ADD, N) \
+    X2(ADDI, N, SLLI, N) \
     X2(ADDW, A, SLLI, A) \
     X2(AND, A, AND, N) \
     X2(ANDN, N, OR, A) \
     X2(ANDN, N, XOR, A) \
     X2(CZERO_EQZ, B, ADD, A) \
     X2(CZERO_EQZ, B, ADD, C) \
+    X2(CZERO_EQZ, B, ADDW, A) \
     X2(LBU, A, ADDI, N) \
+    X2(LBU, N, ADD, M) \
     X2(LBU, N, ADDI, N) \
     X2(LBU, N, BLTU, B) \
     X2(LBU, N, LBU, N) \
+    X2(LBU, N, RORI, N) \
+    X2(LBU, N, SD, N) \
+    X2(LBU, N, SLLI, N) \
     X2(LBU, N, SRLI, A) \
     X2(LBU, N, XOR, C) \
     X2(LD, A, ADD, M) \
+    X2(LD, A, LBU, N) \
     X2(LD, A, LD, N) \
     X2(LD, A, LWU, N) \
+    X2(LD, A, RORI, M) \
     X2(LD, A, SH3ADD, M) \
     X2(LD, A, XOR, N) \
     X2(LD, N, ADD, A) \
     X2(LD, N, ADD, C) \
     X2(LD, N, ADD, N) \
     X2(LD, N, ADDI, M) \
+    X2(LD, N, AND, A) \
     X2(LD, N, ANDN, N) \
     X2(LD, N, BGEU, B) \
     X2(LD, N, LD, N) \
@@ -89,6 +108,7 @@
     X2(LD, N, SD, N) \
     X2(LD, N, SLTU, N) \
     X2(LD, N, XOR, A) \
+    X2(LD, N, XOR, B) \
     X2(LD, N, XOR, C) \
     X2(LI, N, BLTU, B) \
     X2(LI, N, MOVE, N) \
@@ -115,6 +135,9 @@
     X2(MULHU, M, SRLI, A) \
     X2(MULHU, N, ADD, A) \
     X2(MULHU, N, MUL, M) \
+    X2(MULI, A, ADD, C) \
+    X2(MULI, M, ADD, A) \
+    X2(ROL, M, LD, N) \
     X2(RORI, A, ADD, C) \
     X2(RORI, A, LBU, N) \
     X2(RORI, A, LD, N) \
@@ -127,11 +150,14 @@
     X2(SD, B, ADD, M) \
     X2(SD, B, ADDI, M) \
     X2(SD, B, ANDN, M) \
+    X2(SD, B, LBU, N) \
     X2(SD, B, LD, N) \
     X2(SD, B, SH3ADD, N) \
     X2(SD, N, ADD, N) \
     X2(SD, N, ADDI, M) \
     X2(SD, N, BNE, A) \
+    X2(SD, N, BNEI, A) \
+    X2(SD, N, LI_JUMP, N) \
     X2(SD, N, MOVE, N) \
     X2(SD, N, SD, N) \
     X2(SD, N, SLTIU, N) \
@@ -141,18 +167,23 @@
     X2(SH3ADD, N, LD, A) \
     X2(SLLI, A, SRLI, M) \
     X2(SLLI, A, XOR, C) \
+    X2(SLLI, M, ADD, A) \
     X2(SLLI, M, OR, A) \
     X2(SLLI, M, SUB, A) \
+    X2(SLLI, N, ADD, A) \
     X2(SLLI, N, ADDI, A) \
+    X2(SLLI, N, SRLI, A) \
     X2(SLLI, N, XOR, C) \
     X2(SLTU, A, ADD, A) \
     X2(SLTU, A, ADD, C) \
     X2(SLTU, A, CZERO_EQZ, B) \
     X2(SLTU, A, MULHU, N) \
     X2(SLTU, B, CZERO_EQZ, B) \
+    X2(SLTU, B, MOVE, N) \
     X2(SLTU, M, CZERO_EQZ, B) \
     X2(SLTU, N, CZERO_EQZ, B) \
     X2(SRLI, A, ADDI, M) \
+    X2(SRLI, A, SLLI, M) \
     X2(SRLI, A, SUB, B) \
     X2(SRLI, N, ADD, A) \
     X2(SRLI, N, AND, A) \
@@ -163,6 +194,7 @@
     X2(SUB, B, SLTU, N) \
     X2(SUB, N, LI, N) \
     X2(SW, B, ADDI, M) \
+    X2(XOR, A, RORI, A) \
     X2(XOR, A, RORIW, N) \
     X2(XOR, A, SD, B) \
     X2(XOR, B, RORI, A) \
@@ -176,8 +208,15 @@
     X2(XOR, N, LBU, N) \
     X2(ZEXT_W, N, SLLI, M) \
     X3(ADD, A, ADD, A, LBU, N) \
+    X3(ADD, A, ADD, A, SLLI, N) \
     X3(ADD, A, ADD, N, SLTU, A) \
+    X3(ADD, A, LBU, A, ADDI, N) \
+    X3(ADD, A, LD, A, LD, N) \
+    X3(ADD, A, LD, A, LWU, N) \
+    X3(ADD, A, LD, A, MOVE, N) \
+    X3(ADD, A, LD, A, SLLI, M) \
     X3(ADD, A, LD, A, XOR, A) \
+    X3(ADD, A, LD, A, XOR, N) \
     X3(ADD, A, LD, N, MULHU, B) \
     X3(ADD, A, LD, N, XOR, B) \
     X3(ADD, A, MOVE, N, RORIW, N) \
@@ -185,21 +224,28 @@
     X3(ADD, A, SD, B, XOR, C) \
     X3(ADD, A, SLTU, A, ADD, A) \
     X3(ADD, A, SLTU, A, ADD, B) \
+    X3(ADD, A, SLTU, A, ADD, C) \
     X3(ADD, A, SLTU, A, CZERO_EQZ, B) \
     X3(ADD, A, SLTU, A, MULHU, N) \
     X3(ADD, A, SLTU, B, CZERO_EQZ, B) \
+    X3(ADD, A, SRLI, N, LD, N) \
     X3(ADD, A, XOR, A, RORI, A) \
     X3(ADD, A, ZEXT_W, N, SLLI, M) \
     X3(ADD, C, LD, N, MUL, B) \
+    X3(ADD, C, LD, N, XOR, A) \
+    X3(ADD, C, MUL, A, MULHU, M) \
     X3(ADD, C, MUL, A, MULHU, N) \
     X3(ADD, C, MUL, N, ADD, A) \
     X3(ADD, C, MUL, N, SD, B) \
+    X3(ADD, C, MULHU, N, LD, N) \
     X3(ADD, C, MULHU, N, MUL, M) \
     X3(ADD, C, SD, B, ADDI, M) \
     X3(ADD, C, SD, B, XOR, C) \
+    X3(ADD, C, SLLI, N, SRLI, A) \
     X3(ADD, C, SLTU, A, CZERO_EQZ, B) \
     X3(ADD, C, SLTU, B, CZERO_EQZ, B) \
     X3(ADD, C, XOR, A, ADD, M) \
+    X3(ADD, C, XOR, C, SD, B) \
     X3(ADD, C, ZEXT_W, N, SLLI, M) \
     X3(ADD, M, ADD, C, LBU, N) \
     X3(ADD, M, LBU, N, LD, N) \
@@ -207,49 +253,66 @@
     X3(ADD, M, LD, N, LD, A) \
     X3(ADD, M, SD, B, ADD, N) \
     X3(ADD, M, SLTU, A, ADD, B) \
+    X3(ADD, M, SLTU, B, CZERO_EQZ, B) \
     X3(ADD, N, ADD, M, SB, N) \
     X3(ADD, N, LBU, A, ADD, N) \
     X3(ADD, N, LD, N, LD, N) \
     X3(ADD, N, SB, A, LBU, N) \
     X3(ADD, N, SH3ADD, M, LD, A) \
+    X3(ADD, N, SLTU, A, ADD, A) \
     X3(ADD, N, SLTU, A, ADD, C) \
+    X3(ADDI, M, ADD, M, BGTUI, N) \
     X3(ADDI, M, ADD, M, LI, N) \
     X3(ADDI, M, ADDI, M, ADDI, M) \
     X3(ADDI, M, ADDI, M, ADDI, N) \
     X3(ADDI, M, ADDI, M, BNE, N) \
     X3(ADDI, M, ADDI, M, LD, N) \
+    X3(ADDI, M, ADDI, N, ADDI, M) \
     X3(ADDI, M, LI, N, BNE, B) \
+    X3(ADDI, M, LI, N, BNEI, N) \
     X3(ADDI, M, MOVE, N, BNE, N) \
     X3(ADDI, M, SD, A, SD, A) \
     X3(ADDI, N, ADDI, M, BNE, N) \
+    X3(ADDI, N, ADDI, M, MOVE, N) \
+    X3(ADDI, N, ISUB, N, BLTU, A) \
     X3(ADDI, N, LD, N, LBU, N) \
     X3(ADDI, N, LI, N, MOVE, N) \
     X3(ADDI, N, LI, N, SUB, A) \
     X3(ADDI, N, SD, N, SD, N) \
     X3(ADDI, N, SH3ADD, B, LD, A) \
     X3(ADDI, N, SH3ADD, N, ADDI, N) \
+    X3(ADDI, N, SLLI, N, ADD, A) \
     X3(ADDW, A, SLLI, A, LD, N) \
     X3(AND, A, AND, N, XOR, A) \
     X3(ANDN, N, OR, A, LW, N) \
     X3(ANDN, N, XOR, A, SD, B) \
     X3(CZERO_EQZ, B, ADD, A, ADDI, N) \
+    X3(CZERO_EQZ, B, ADD, A, SLLI, N) \
     X3(CZERO_EQZ, B, ADD, A, SLTU, B) \
     X3(CZERO_EQZ, B, ADD, A, ZEXT_W, N) \
     X3(CZERO_EQZ, B, ADD, C, MUL, A) \
     X3(CZERO_EQZ, B, ADD, C, SD, B) \
     X3(CZERO_EQZ, B, ADD, C, SLTU, B) \
+    X3(CZERO_EQZ, B, ADDW, A, SLLI, A) \
     X3(LBU, A, ADDI, N, SH3ADD, C) \
+    X3(LBU, N, ADD, M, SD, B) \
     X3(LBU, N, ADDI, N, ADDI, N) \
     X3(LBU, N, LBU, N, LB, N) \
     X3(LBU, N, LBU, N, LD, N) \
     X3(LBU, N, LBU, N, SH3ADD, M) \
+    X3(LBU, N, LBU, N, SLLI, M) \
+    X3(LBU, N, RORI, N, LD, N) \
+    X3(LBU, N, SD, N, ADD, M) \
+    X3(LBU, N, SLLI, N, ADD, A) \
     X3(LBU, N, SRLI, A, ADDI, M) \
     X3(LBU, N, XOR, C, ADDI, M) \
     X3(LD, A, ADD, M, SD, B) \
     X3(LD, A, ADD, M, XOR, C) \
+    X3(LD, A, LBU, N, LD, N) \
     X3(LD, A, LD, N, ADD, A) \
     X3(LD, A, LD, N, XOR, A) \
     X3(LD, A, LWU, N, ADDI, N) \
+    X3(LD, A, RORI, M, SD, B) \
     X3(LD, A, SH3ADD, M, LD, A) \
     X3(LD, A, XOR, N, SD, B) \
     X3(LD, N, ADD, A, SLTU, A) \
@@ -261,6 +324,7 @@
     X3(LD, N, ADD, N, LD, N) \
     X3(LD, N, ADD, N, LI, N) \
     X3(LD, N, ADDI, M, ADDI, M) \
+    X3(LD, N, AND, A, LD, N) \
     X3(LD, N, ANDN, N, XOR, A) \
     X3(LD, N, LD, N, ADD, C) \
     X3(LD, N, LD, N, ADDI, M) \
@@ -272,13 +336,17 @@
     X3(LD, N, MUL, B, ADD, A) \
     X3(LD, N, MULHU, B, MUL, N) \
     X3(LD, N, RORI, A, ADD, A) \
+    X3(LD, N, RORI, A, LD, N) \
     X3(LD, N, SD, B, LD, N) \
     X3(LD, N, SD, B, MULHU, N) \
+    X3(LD, N, SD, B, MULI, N) \
     X3(LD, N, SD, N, ADDI, M) \
     X3(LD, N, SLTU, N, CZERO_EQZ, B) \
     X3(LD, N, SLTU, N, MULHU, N) \
     X3(LD, N, XOR, A, ADD, M) \
     X3(LD, N, XOR, A, SD, B) \
+    X3(LD, N, XOR, A, SLLI, N) \
+    X3(LD, N, XOR, B, SLLI, M) \
     X3(LD, N, XOR, C, LD, N) \
     X3(LI, N, MOVE, N, LI, N) \
     X3(LI, N, SUB, A, BLTU, A) \
@@ -289,7 +357,9 @@
     X3(MOVE, N, LD, N, ADD, M) \
     X3(MOVE, N, LD, N, ADDI, N) \
     X3(MOVE, N, LI, N, BLTU, B) \
+    X3(MOVE, N, LI, N, BLTUI, N) \
     X3(MOVE, N, MOVE, N, JAL, N) \
+    X3(MOVE, N, MOVE, N, LI_JUMP, N) \
     X3(MOVE, N, MUL, N, MULHU, N) \
     X3(MOVE, N, SD, N, LBU, N) \
     X3(MOVE, N, XOR, M, MUL, A) \
@@ -306,6 +376,9 @@
     X3(MULHU, M, SRLI, A, SUB, B) \
     X3(MULHU, N, ADD, A, ADD, M) \
     X3(MULHU, N, MUL, M, ADD, C) \
+    X3(MULI, A, ADD, C, ADD, A) \
+    X3(MULI, M, ADD, A, SRLI, A) \
+    X3(ROL, M, LD, N, SD, N) \
     X3(RORI, A, ADD, C, LD, N) \
     X3(RORI, A, ADD, C, SD, B) \
     X3(RORI, A, LBU, N, SH3ADD, M) \
@@ -323,6 +396,7 @@
     X3(SD, B, ADD, M, LD, N) \
     X3(SD, B, ADDI, M, BNE, A) \
     X3(SD, B, ANDN, M, XOR, A) \
+    X3(SD, B, LBU, N, ADD, M) \
     X3(SD, B, LD, N, ADD, A) \
     X3(SD, B, LD, N, ADD, C) \
     X3(SD, B, LD, N, XOR, A) \
@@ -345,12 +419,18 @@
     X3(SH3ADD, N, LD, A, SRLI, A) \
     X3(SLLI, A, SRLI, M, OR, C) \
     X3(SLLI, A, XOR, C, SD, B) \
+    X3(SLLI, M, ADD, A, ADDI, N) \
+    X3(SLLI, M, ADD, A, SD, A) \
     X3(SLLI, M, OR, A, ADDI, A) \
     X3(SLLI, M, SUB, A, ADD, A) \
+    X3(SLLI, N, ADD, A, JUMP, N) \
+    X3(SLLI, N, ADD, A, LD, A) \
     X3(SLLI, N, ADDI, A, MUL, A) \
+    X3(SLLI, N, SRLI, A, SLLI, M) \
     X3(SLLI, N, XOR, C, SRLI, A) \
     X3(SLTU, A, ADD, A, ADD, M) \
     X3(SLTU, A, ADD, A, LI, N) \
+    X3(SLTU, A, ADD, A, MUL, M) \
     X3(SLTU, A, ADD, C, LD, N) \
     X3(SLTU, A, ADD, C, MOVE, N) \
     X3(SLTU, A, ADD, C, MUL, N) \
@@ -361,9 +441,11 @@
     X3(SLTU, A, MULHU, N, ADD, A) \
     X3(SLTU, B, CZERO_EQZ, B, ADD, C) \
     X3(SLTU, B, CZERO_EQZ, B, ADD, M) \
+    X3(SLTU, B, MOVE, N, CZERO_EQZ, A) \
     X3(SLTU, M, CZERO_EQZ, B, ADD, C) \
     X3(SLTU, N, CZERO_EQZ, B, ADD, A) \
     X3(SRLI, A, ADDI, M, BLTU, N) \
+    X3(SRLI, A, SLLI, M, SUB, A) \
     X3(SRLI, A, SUB, B, SLTU, M) \
     X3(SRLI, A, SUB, B, SLTU, N) \
     X3(SRLI, N, ADD, A, SB, B) \
@@ -375,6 +457,8 @@
     X3(SUB, B, SLTU, N, CZERO_EQZ, B) \
     X3(SUB, N, LI, N, LI, N) \
     X3(SW, B, ADDI, M, MOVE, N) \
+    X3(XOR, A, RORI, A, ADD, C) \
+    X3(XOR, A, RORI, A, SD, B) \
     X3(XOR, A, RORIW, N, XOR, C) \
     X3(XOR, A, SD, B, LBU, N) \
     X3(XOR, A, SD, B, LD, N) \
@@ -391,9 +475,18 @@
     X3(XOR, N, LBU, N, RORI, N) \
     X3(ZEXT_W, N, SLLI, M, SUB, A) \
     X4(ADD, A, ADD, A, LBU, N, SH3ADD, M) \
+    X4(ADD, A, ADD, A, LBU, N, SLLI, M) \
+    X4(ADD, A, ADD, A, SLLI, N, ADD, A) \
     X4(ADD, A, ADD, N, SLTU, A, ADD, A) \
     X4(ADD, A, ADD, N, SLTU, A, ADD, B) \
+    X4(ADD, A, LBU, A, ADDI, N, SLLI, M) \
+    X4(ADD, A, LD, A, LD, N, ADD, A) \
+    X4(ADD, A, LD, A, LWU, N, ADDI, N) \
+    X4(ADD, A, LD, A, MOVE, N, BGEU, N) \
+    X4(ADD, A, LD, A, MOVE, N, SD, N) \
+    X4(ADD, A, LD, A, SLLI, M, ADD, A) \
     X4(ADD, A, LD, A, XOR, A, ADDI, M) \
+    X4(ADD, A, LD, A, XOR, N, SD, B) \
     X4(ADD, A, LD, N, MULHU, B, MUL, N) \
     X4(ADD, A, LD, N, XOR, B, RORI, A) \
     X4(ADD, A, MOVE, N, RORIW, N, RORIW, N) \
@@ -404,23 +497,32 @@
     X4(ADD, A, SLTU, A, ADD, A, MUL, M) \
     X4(ADD, A, SLTU, A, ADD, A, MULHU, N) \
     X4(ADD, A, SLTU, A, ADD, B, LD, N) \
+    X4(ADD, A, SLTU, A, ADD, C, MUL, N) \
+    X4(ADD, A, SLTU, A, ADD, C, SRLI, M) \
     X4(ADD, A, SLTU, A, CZERO_EQZ, B, ADD, A) \
     X4(ADD, A, SLTU, A, CZERO_EQZ, B, ADD, C) \
+    X4(ADD, A, SLTU, A, CZERO_EQZ, B, LD, N) \
     X4(ADD, A, SLTU, A, MULHU, N, ADD, C) \
     X4(ADD, A, SLTU, B, CZERO_EQZ, B, ADD, C) \
+    X4(ADD, A, SRLI, N, LD, N, ADD, C) \
     X4(ADD, A, XOR, A, RORI, A, LD, N) \
     X4(ADD, A, ZEXT_W, N, SLLI, M, SUB, A) \
     X4(ADD, C, LD, N, MUL, B, ADD, A) \
+    X4(ADD, C, LD, N, XOR, A, ADD, M) \
+    X4(ADD, C, MUL, A, MULHU, M, SRLI, A) \
     X4(ADD, C, MUL, A, MULHU, N, SRLI, A) \
     X4(ADD, C, MUL, N, ADD, A, SLTU, A) \
     X4(ADD, C, MUL, N, SD, B, MULHU, N) \
+    X4(ADD, C, MULHU, N, LD, N, ADD, A) \
     X4(ADD, C, MULHU, N, MUL, M, ADD, A) \
     X4(ADD, C, SD, B, ADDI, M, ADDI, M) \
     X4(ADD, C, SD, B, ADDI, M, BNE, A) \
     X4(ADD, C, SD, B, XOR, C, LBU, N) \
+    X4(ADD, C, SLLI, N, SRLI, A, SLLI, M) \
     X4(ADD, C, SLTU, A, CZERO_EQZ, B, ADD, A) \
     X4(ADD, C, SLTU, B, CZERO_EQZ, B, ADD, C) \
     X4(ADD, C, XOR, A, ADD, M, LD, N) \
+    X4(ADD, C, XOR, C, SD, B, ADD, M) \
     X4(ADD, C, ZEXT_W, N, SLLI, M, SUB, A) \
     X4(ADD, M, ADD, C, LBU, N, SH3ADD, N) \
     X4(ADD, M, LBU, N, LD, N, XOR, A) \
@@ -428,46 +530,63 @@
     X4(ADD, M, LD, N, LD, A, SLTU, N) \
     X4(ADD, M, SD, B, ADD, N, LD, N) \
     X4(ADD, M, SLTU, A, ADD, B, MUL, N) \
+    X4(ADD, M, SLTU, B, CZERO_EQZ, B, ADD, M) \
     X4(ADD, N, ADD, M, SB, N, BGEU, B) \
     X4(ADD, N, LBU, A, ADD, N, LBU, A) \
     X4(ADD, N, LD, N, LD, N, LD, N) \
     X4(ADD, N, SB, A, LBU, N, ADDI, M) \
     X4(ADD, N, SH3ADD, M, LD, A, LD, N) \
+    X4(ADD, N, SLTU, A, ADD, A, MULHU, A) \
     X4(ADD, N, SLTU, A, ADD, C, MULHU, N) \
     X4(ADDI, M, ADD, M, LI, N, BLTU, A) \
     X4(ADDI, M, ADDI, M, ADDI, M, BLTU, N) \
     X4(ADDI, M, ADDI, M, ADDI, N, BNE, B) \
     X4(ADDI, M, ADDI, M, LD, N, BNE, B) \
+    X4(ADDI, M, ADDI, N, ADDI, M, BNE, N) \
     X4(ADDI, M, SD, A, SD, A, SD, A) \
+    X4(ADDI, N, ADDI, M, MOVE, N, BNE, N) \
     X4(ADDI, N, LD, N, LBU, N, ADD, M) \
     X4(ADDI, N, LI, N, MOVE, N, JAL, N) \
+    X4(ADDI, N, LI, N, MOVE, N, LI_JUMP, N) \
     X4(ADDI, N, LI, N, SUB, A, BLTU, A) \
     X4(ADDI, N, SD, N, SD, N, JUMP, N) \
     X4(ADDI, N, SH3ADD, B, LD, A, SH3ADD, M) \
+    X4(ADDI, N, SLLI, N, ADD, A, ADDI, N) \
     X4(ADDW, A, SLLI, A, LD, N, ADD, A) \
     X4(AND, A, AND, N, XOR, A, LD, N) \
     X4(ANDN, N, OR, A, LW, N, LW, N) \
     X4(ANDN, N, XOR, A, SD, B, ANDN, N) \
     X4(CZERO_EQZ, B, ADD, A, ADDI, N, BNE, N) \
+    X4(CZERO_EQZ, B, ADD, A, SLLI, N, SRLI, A) \
     X4(CZERO_EQZ, B, ADD, A, SLTU, B, CZERO_EQZ, B) \
     X4(CZERO_EQZ, B, ADD, A, ZEXT_W, N, SLLI, M) \
     X4(CZERO_EQZ, B, ADD, C, MUL, A, MULHU, M) \
     X4(CZERO_EQZ, B, ADD, C, SD, B, ADDI, M) \
     X4(CZERO_EQZ, B, ADD, C, SLTU, B, CZERO_EQZ, B) \
+    X4(CZERO_EQZ, B, ADDW, A, SLLI, A, LD, N) \
     X4(LBU, A, ADDI, N, SH3ADD, C, LD, A) \
+    X4(LBU, N, ADD, M, SD, B, LD, N) \
     X4(LBU, N, ADDI, N, ADDI, N, SB, N) \
     X4(LBU, N, LBU, N, LB, N, SH3ADD, M) \
+    X4(LBU, N, LBU, N, LB, N, SLLI, M) \
     X4(LBU, N, LBU, N, LD, N, ANDI, A) \
     X4(LBU, N, LBU, N, SH3ADD, M, ROL, M) \
+    X4(LBU, N, LBU, N, SLLI, M, ADD, A) \
+    X4(LBU, N, RORI, N, LD, N, ADD, A) \
+    X4(LBU, N, SD, N, ADD, M, ADD, C) \
+    X4(LBU, N, SLLI, N, ADD, A, LD, A) \
     X4(LBU, N, SRLI, A, ADDI, M, BNE, N) \
     X4(LBU, N, XOR, C, ADDI, M, MUL, M) \
     X4(LD, A, ADD, M, SD, B, LBU, N) \
     X4(LD, A, ADD, M, XOR, C, SD, B) \
+    X4(LD, A, LBU, N, LD, N, XOR, A) \
     X4(LD, A, LD, N, ADD, A, ADD, C) \
     X4(LD, A, LD, N, XOR, A, SH3ADD, N) \
     X4(LD, A, LWU, N, ADDI, N, JALR, N) \
+    X4(LD, A, RORI, M, SD, B, LD, N) \
     X4(LD, A, SH3ADD, M, LD, A, ADD, N) \
     X4(LD, A, XOR, N, SD, B, SH3ADD, M) \
+    X4(LD, N, ADD, A, SLTU, A, ADD, A) \
     X4(LD, N, ADD, A, SLTU, A, CZERO_EQZ, B) \
     X4(LD, N, ADD, A, SUB, A, SD, N) \
     X4(LD, N, ADD, A, XOR, A, RORI, A) \
@@ -477,6 +596,7 @@
     X4(LD, N, ADD, N, LD, N, ADD, A) \
     X4(LD, N, ADD, N, LI, N, BLTU, N) \
     X4(LD, N, ADDI, M, ADDI, M, BLTU, N) \
+    X4(LD, N, AND, A, LD, N, AND, A) \
     X4(LD, N, ANDN, N, XOR, A, SD, B) \
     X4(LD, N, LD, N, ADD, C, SLTU, A) \
     X4(LD, N, LD, N, ADDI, M, JALR, N) \
@@ -489,18 +609,24 @@
     X4(LD, N, MUL, B, ADD, A, SLTU, A) \
     X4(LD, N, MULHU, B, MUL, N, ADD, A) \
     X4(LD, N, RORI, A, ADD, A, XOR, A) \
+    X4(LD, N, RORI, A, LD, N, ADD, A) \
     X4(LD, N, SD, B, LD, N, SD, B) \
     X4(LD, N, SD, B, MULHU, N, MULHU, N) \
+    X4(LD, N, SD, B, MULI, N, SLLI, A) \
     X4(LD, N, SD, N, ADDI, M, ADDI, N) \
     X4(LD, N, SLTU, N, CZERO_EQZ, B, ADD, C) \
     X4(LD, N, SLTU, N, MULHU, N, ADD, A) \
     X4(LD, N, XOR, A, ADD, M, LBU, N) \
     X4(LD, N, XOR, A, SD, B, LD, N) \
+    X4(LD, N, XOR, A, SLLI, N, ADD, A) \
+    X4(LD, N, XOR, B, SLLI, M, ADD, A) \
     X4(LD, N, XOR, C, LD, N, XOR, C) \
     X4(LI, N, MOVE, N, LI, N, BLTU, N) \
+    X4(LI, N, MOVE, N, LI, N, BLTUI, N) \
     X4(LW, N, LWU, N, ADD, M, RORIW, N) \
     X4(LW, N, REV8, A, SRLI, A, SW, B) \
     X4(MOVE, N, ADD, M, LBU, A, BNE, A) \
+    X4(MOVE, N, ADD, M, LBU, A, BNEI, A) \
     X4(MOVE, N, LD, N, ADD, M, ADD, A) \
     X4(MOVE, N, LD, N, ADDI, N, ADDI, M) \
     X4(MOVE, N, MUL, N, MULHU, N, SRLI, A) \
@@ -509,6 +635,7 @@
     X4(MUL, A, MULHU, M, SRLI, A, SUB, B) \
     X4(MUL, B, ADD, B, SLTU, A, MULHU, N) \
     X4(MUL, M, ADD, A, SLTU, A, ADD, C) \
+    X4(MUL, N, ADD, A, SLTU, A, ADD, B) \
     X4(MUL, N, ADD, A, SLTU, A, ADD, C) \
     X4(MUL, N, ADD, A, SRLI, A, SD, B) \
     X4(MUL, N, ADD, B, SLTU, A, ADD, C) \
@@ -518,8 +645,12 @@
     X4(MULHU, B, MUL, N, LD, N, ADD, A) \
     X4(MULHU, M, MUL, N, LD, N, ADD, N) \
     X4(MULHU, M, SRLI, A, SUB, B, SLTU, M) \
+    X4(MULHU, M, SRLI, A, SUB, B, SLTU, N) \
     X4(MULHU, N, ADD, A, ADD, M, SLTU, A) \
     X4(MULHU, N, MUL, M, ADD, C, SLTU, A) \
+    X4(MULI, A, ADD, C, ADD, A, LD, N) \
+    X4(MULI, M, ADD, A, SRLI, A, AND, A) \
+    X4(ROL, M, LD, N, SD, N, ADDI, M) \
     X4(RORI, A, ADD, C, LD, N, XOR, B) \
     X4(RORI, A, ADD, C, SD, B, LD, N) \
     X4(RORI, A, ADD, C, SD, B, XOR, A) \
@@ -539,17 +670,20 @@
     X4(SD, B, ADD, C, XOR, A, RORI, A) \
     X4(SD, B, ADD, M, LD, N, RORI, A) \
     X4(SD, B, ANDN, M, XOR, A, SD, B) \
+    X4(SD, B, LBU, N, ADD, M, SD, B) \
     X4(SD, B, LD, N, ADD, A, ADD, A) \
     X4(SD, B, LD, N, ADD, C, XOR, C) \
     X4(SD, B, LD, N, XOR, A, SD, B) \
     X4(SD, B, SH3ADD, N, LD, A, SH3ADD, N) \
     X4(SD, N, ADD, N, MOVE, N, MOVE, N) \
     X4(SD, N, ADDI, M, ADDI, M, BNE, N) \
+    X4(SD, N, ADDI, M, ADDI, M, BNEI, N) \
     X4(SD, N, MOVE, N, RORIW, N, RORIW, N) \
     X4(SD, N, SD, N, MOVE, N, MOVE, N) \
     X4(SD, N, SD, N, SD, N, SD, B) \
     X4(SD, N, SD, N, SD, N, SD, N) \
     X4(SD, N, SLTIU, N, LI, N, CZERO_NEZ, A) \
+    X4(SD, N, SLTIU, N, LI, N, SLTIU, M) \
     X4(SH2ADD, M, ADD, A, SRLI, A, AND, A) \
     X4(SH3ADD, M, SD, A, ADDI, M, ADDI, M) \
     X4(SH3ADD, N, LD, A, ADD, C, JUMP, N) \
@@ -560,12 +694,22 @@
     X4(SH3ADD, N, LD, A, SH3ADD, M, LD, A) \
     X4(SLLI, A, SRLI, M, OR, C, SD, B) \
     X4(SLLI, A, XOR, C, SD, B, ADDI, M) \
+    X4(SLLI, M, ADD, A, ADDI, N, LD, N) \
+    X4(SLLI, M, ADD, A, SD, A, ADDI, M) \
     X4(SLLI, M, OR, A, ADDI, A, BGEU, A) \
     X4(SLLI, M, SUB, A, ADD, A, SLTU, A) \
+    X4(SLLI, N, ADD, A, LD, A, ADD, C) \
+    X4(SLLI, N, ADD, A, LD, A, ANDI, A) \
+    X4(SLLI, N, ADD, A, LD, A, MOVE, N) \
+    X4(SLLI, N, ADD, A, LD, A, SLLI, M) \
+    X4(SLLI, N, ADD, A, LD, A, SLLI, N) \
+    X4(SLLI, N, ADD, A, LD, A, SRLI, A) \
     X4(SLLI, N, ADDI, A, MUL, A, ADDI, A) \
+    X4(SLLI, N, SRLI, A, SLLI, M, SUB, A) \
     X4(SLLI, N, XOR, C, SRLI, A, XOR, C) \
     X4(SLTU, A, ADD, A, ADD, M, SLTU, A) \
     X4(SLTU, A, ADD, A, LI, N, ORI, A) \
+    X4(SLTU, A, ADD, A, MUL, M, ADD, A) \
     X4(SLTU, A, ADD, C, LD, N, LD, A) \
     X4(SLTU, A, ADD, C, LD, N, MUL, B) \
     X4(SLTU, A, ADD, C, MOVE, N, SD, N) \
@@ -581,8 +725,11 @@
     X4(SLTU, B, CZERO_EQZ, B, ADD, C, MUL, A) \
     X4(SLTU, B, CZERO_EQZ, B, ADD, C, SD, B) \
     X4(SLTU, B, CZERO_EQZ, B, ADD, M, ADD, A) \
+    X4(SLTU, B, MOVE, N, CZERO_EQZ, A, ADD, A) \
+    X4(SLTU, M, CZERO_EQZ, B, ADD, C, SLLI, N) \
     X4(SLTU, M, CZERO_EQZ, B, ADD, C, ZEXT_W, N) \
     X4(SLTU, N, CZERO_EQZ, B, ADD, A, ZEXT_W, N) \
+    X4(SRLI, A, SLLI, M, SUB, A, ADD, A) \
     X4(SRLI, A, SUB, B, SLTU, M, CZERO_EQZ, B) \
     X4(SRLI, A, SUB, B, SLTU, N, CZERO_EQZ, B) \
     X4(SRLI, N, ADD, A, SB, B, ADDI, M) \
@@ -593,7 +740,10 @@
     X4(SUB, B, SLTU, M, CZERO_EQZ, B, ADD, A) \
     X4(SUB, B, SLTU, N, CZERO_EQZ, B, ADD, A) \
     X4(SUB, N, LI, N, LI, N, BLT, B) \
+    X4(SUB, N, LI, N, LI, N, BLTI, N) \
     X4(SW, B, ADDI, M, MOVE, N, BNE, N) \
+    X4(XOR, A, RORI, A, ADD, C, SD, B) \
+    X4(XOR, A, RORI, A, SD, B, ADD, C) \
     X4(XOR, A, RORIW, N, XOR, C, XOR, N) \
     X4(XOR, A, SD, B, LBU, N, ADD, M) \
     X4(XOR, A, SD, B, LD, N, XOR, A) \

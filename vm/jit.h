@@ -131,7 +131,7 @@ void jit_free_tables(struct javm_jit *jit); /* the idle ones */
 uint32_t jit_features(void); /* of this processor */
 
 /* Increase when generated code or a structure that it shares changes: cache files carry it. */
-#define JIT_VERSION 5u
+#define JIT_VERSION 6u
 
 /* ---- store ------------------------------------------------------------------------------ */
 

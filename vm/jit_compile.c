@@ -625,7 +625,6 @@ static enum ending ending_of(const struct jit_compiler *c, const struct ir_insn 
     return returns || insn->op == IR_MEMSET || jumps_to_next(c, insn) ? FALLS : LEAVES;
 }
 
-/* The instruction behind `step`, if the two may become a pair. */
 /* May the instruction at `pc` be taken together with the one before it? */
 static bool may_follow(const struct jit_compiler *c, uint64_t pc)
 {
@@ -641,6 +640,7 @@ static inline void count_gas(struct jit_compiler *c, const struct ir_step *step)
         gas_add(&c->gas, &step->row);
 }
 
+/* The instruction behind `step`, if the two may become a pair. */
 static const struct ir_step *pair_of(const struct jit_compiler *c, const struct ir_step *step,
                                      struct ir_step *next)
 {
@@ -657,12 +657,19 @@ static const struct ir_step *pair_of(const struct jit_compiler *c, const struct 
 static bool compile_insn(struct jit_compiler *c, const struct ir_step *step, uint64_t *stores,
                          enum ending *ending)
 {
-    const struct ir_insn *insn = &step->insn;
     const uint32_t native = jit_here(c), sites = c->sites.count;
-    struct ir_step behind;
+    struct ir_step behind, sum;
     const struct ir_step *next = pair_of(c, step, &behind);
     unsigned taken = 1;
     count_gas(c, step);
+    if (next != NULL && jit_scaled_sum(&step->insn, &next->insn, &sum.insn)) {
+        count_gas(c, next);
+        sum = (struct ir_step){
+            .insn = sum.insn, .len = (uint8_t)(step->len + next->len), .executes = true};
+        step = &sum;
+        next = pair_of(c, step, &behind);
+    }
+    const struct ir_insn *insn = &step->insn;
     *stores += step->store;
     *ending = FALLS;
     if (next != NULL && (fuse_far_jump(c, step, next) || fuse_set_branch(c, step, next))) {

@@ -161,7 +161,7 @@ static inline bool jit_plan_needed(const struct ir_insn *insn)
     return (cold & ir_operands[insn->op]) != 0;
 }
 
-/* Is `next` one that jit_emit takes together with `insn`, a load whose address is insn's result? */
-bool jit_fuses_address(const struct ir_insn *insn, const struct ir_insn *next);
+/* slli by 1 to 3 and an add whose result takes its place: shNadd, which PVM does not have. */
+bool jit_scaled_sum(const struct ir_insn *insn, const struct ir_insn *next, struct ir_insn *sum);
 
 #endif

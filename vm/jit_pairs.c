@@ -34,18 +34,6 @@ static bool fuse_extension(struct jit_compiler *c, const struct ir_insn *insn,
     }
 }
 
-/* slli by 1 to 3 and add: one lea, as shNadd. */
-static bool fuse_shift_add(struct jit_compiler *c, const struct ir_insn *insn,
-                           const struct ir_insn *next)
-{
-    if (insn->op != IR_SLLI || next->op != IR_ADD || !only_feeds(insn, next) ||
-        next->rb == insn->rd || insn->imm < 1 || insn->imm > 3)
-        return false;
-    x64_lea_index(&c->e, true, jit_host_reg[insn->rd], jit_host_reg[next->rb],
-                  jit_host_reg[insn->ra], (unsigned)insn->imm);
-    return true;
-}
-
 /* mul and mulhu of the same operands, in either order, become one mulx. */
 static bool fuse_multiply(struct jit_compiler *c, const struct ir_insn *insn,
                           const struct ir_insn *next)
@@ -97,7 +85,18 @@ static bool fuse_constant(struct jit_compiler *c, const struct ir_insn *insn,
     return true;
 }
 
-bool jit_fuses_address(const struct ir_insn *insn, const struct ir_insn *next)
+bool jit_scaled_sum(const struct ir_insn *insn, const struct ir_insn *next, struct ir_insn *sum)
+{
+    if (insn->op != IR_SLLI || next->op != IR_ADD || !only_feeds(insn, next) ||
+        next->rb == insn->rd || insn->imm < 1 || insn->imm > 3)
+        return false;
+    *sum = *next;
+    sum->op = (uint16_t)(IR_SH1ADD + insn->imm - 1);
+    sum->ra = insn->ra;
+    return true;
+}
+
+static bool fuses_address(const struct ir_insn *insn, const struct ir_insn *next)
 {
     const bool sums = insn->op == IR_ADD || (insn->op >= IR_SH1ADD && insn->op <= IR_SH3ADD);
     return sums && ir_shape_of(next->op) == IR_LOAD && only_feeds(insn, next) &&
@@ -107,7 +106,7 @@ bool jit_fuses_address(const struct ir_insn *insn, const struct ir_insn *next)
 static bool fuse_address(struct jit_compiler *c, const struct ir_insn *insn,
                          const struct ir_insn *next)
 {
-    if (!jit_fuses_address(insn, next))
+    if (!fuses_address(insn, next))
         return false;
     struct jit_address at = {.base = jit_host_reg[insn->rb],
                              .index = jit_host_reg[insn->ra],
@@ -126,8 +125,8 @@ static bool fuse_address(struct jit_compiler *c, const struct ir_insn *insn,
 bool jit_emit_pair(struct jit_compiler *c, const struct ir_insn *insn, const struct ir_insn *next)
 {
     return fuse_constant(c, insn, next) || fuse_address(c, insn, next) ||
-           fuse_extension(c, insn, next) || fuse_shift_add(c, insn, next) ||
-           fuse_multiply(c, insn, next) || fuse_carry(c, insn, next);
+           fuse_extension(c, insn, next) || fuse_multiply(c, insn, next) ||
+           fuse_carry(c, insn, next);
 }
 
 const uint8_t jit_pairs_first[IR_OP_COUNT] = {

@@ -184,15 +184,15 @@ static bool touch(struct javm_exec *exec, struct jit_context *c, uint64_t at)
         abort(); /* generated code faulted where it has no access: nothing can be trusted */
     /* A fused pair computes the address without writing it anywhere: the first one's result. */
     struct ir_insn first = {.op = IR_END};
-    uint64_t a;
-    if (ir_access_width(step.insn.op) == 0) {
-        first = step.insn;
-        a = ir_eval(&first, 0, get_slot(c, first.ra), get_slot(c, first.rb));
+    uint64_t a = get_slot(c, step.insn.ra);
+    while (ir_access_width(step.insn.op) == 0) {
+        const struct ir_insn before = step.insn;
         pc += step.len;
         if (!decode(n, pc, &step))
             abort();
-    } else {
-        a = get_slot(c, step.insn.ra);
+        if (!jit_scaled_sum(&before, &step.insn, &first) && first.op == IR_END)
+            first = before;
+        a = ir_eval(&first, 0, get_slot(c, first.ra), get_slot(c, first.rb));
     }
     const uint64_t address = a + (uint64_t)ir_displacement(&step.insn);
     const bool write = ir_writes_memory(step.insn.op);

@@ -128,10 +128,16 @@ static void addresses(struct gen *g, const struct operands *o)
         return;
     if (chance(g->random, 100 - g->risk)) /* keep it inside */
         asm_put(a, PVM2_ANDI, index, in(o), 0, chance(g->random, 50) ? 0xF8 : 0x7F);
-    asm_put(a,
-            ONE_OF(g, PVM2_ADD, PVM2_SH1ADD, PVM2_SH2ADD, PVM2_SH3ADD, PVM2_ADD_UW, PVM2_SH1ADD_UW,
-                   PVM2_SH2ADD_UW, PVM2_SH3ADD_UW),
-            t, index, g->base, 0);
+    if (chance(g->random, 25)) {
+        asm_put(a, PVM2_SLLI, t, index, 0, (int32_t)random_below(g->random, 5));
+        split(g);
+        asm_put(a, PVM2_ADD, t, t, g->base, 0);
+    } else {
+        asm_put(a,
+                ONE_OF(g, PVM2_ADD, PVM2_SH1ADD, PVM2_SH2ADD, PVM2_SH3ADD, PVM2_ADD_UW,
+                       PVM2_SH1ADD_UW, PVM2_SH2ADD_UW, PVM2_SH3ADD_UW),
+                t, index, g->base, 0);
+    }
     split(g);
     const int32_t imm = chance(g->random, 60) ? 0 : asm_imm(a, PVM2_LD) / 4;
     if (chance(g->random, 60))

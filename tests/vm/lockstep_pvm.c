@@ -301,9 +301,14 @@ static void put_pair(struct pvm_code *c)
         fix_up(c, from);
         break;
     }
-    case 1: /* the sum of two registers as an address */
+    case 1: /* the sum of two registers as an address, or of one and a scaled one */
         put_two(c, 51, 5, 0, below(c, 500), 2);
-        put_three(c, 200, d, address_register(c), 5);
+        if (chance(c->random, 50)) {
+            put_three(c, 200, d, address_register(c), 5);
+        } else {
+            put_two(c, 151, d, 5, below(c, 5), 1);
+            put_three(c, 200, d, d, address_register(c));
+        }
         put_two(c, (uint8_t)(124 + below(c, 7)), e, d, below(c, 100), 1);
         break;
     case 2: /* both halves of a product */
