@@ -1,5 +1,6 @@
 #include "batch/job.h"
 
+#include <endian.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -53,18 +54,16 @@ void job_name(char name[JOB_NAME_SIZE], const struct job *job)
 uint64_t job_digest(const void *bytes, size_t len)
 {
     static const unsigned char KEY[crypto_shorthash_KEYBYTES + 1] = "javm.batch.job.1";
-    unsigned char out[crypto_shorthash_BYTES];
-    uint64_t digest = 0;
-    crypto_shorthash(out, bytes, len, KEY);
-    for (unsigned i = 0; i < sizeof out; i++)
-        digest |= (uint64_t)out[i] << (8 * i);
-    return digest;
+    uint64_t digest;
+    crypto_shorthash((unsigned char *)&digest, bytes, len, KEY);
+    return le64toh(digest);
 }
 
-static unsigned char *put_le(unsigned char *at, uint64_t value, unsigned bytes)
+/* The low `bytes` of the value; eight are written, and what follows goes over the rest. */
+static inline unsigned char *put_le(unsigned char *at, uint64_t value, unsigned bytes)
 {
-    for (unsigned i = 0; i < bytes; i++)
-        at[i] = (unsigned char)(value >> (8 * i));
+    const uint64_t le = htole64(value);
+    memcpy(at, &le, sizeof le);
     return at + bytes;
 }
 

@@ -15,6 +15,7 @@
 #define UNKNOWN_RESULTS 4096  /* units in flight before the size of a result is known */
 #define LOOK_AHEAD      65536 /* repetitions passed over before signals are looked at */
 #define ESTIMATE_EVERY  16    /* chunks between two looks at the average */
+#define IN_FLIGHT_PART  8     /* this part of what is in flight goes before more is read */
 
 struct pipeline {
     struct run *run;
@@ -70,12 +71,23 @@ static bool too_much(const struct pipeline *p, uint64_t done, uint64_t units)
     return in_flight > 0 && (in_flight + units > p->allowed || bytes > BYTES_IN_FLIGHT);
 }
 
-static void await_more(struct pipeline *p, uint64_t done)
+/* Sleep until `units` more than `done` are over, or something else happened. */
+static void await_more(struct pipeline *p, uint64_t done, uint64_t units)
 {
     if (p->run->ranks == NULL)
-        sink_wait(p->run->sink, done, p->run->stop_fd);
+        sink_wait(p->run->sink, done + units, p->run->stop_fd);
     else
         poll(&(struct pollfd){p->run->stop_fd, POLLIN, 0}, 1, 1);
+}
+
+/* What has to be over before there is room for `units` again: not less than a part of what is in
+ * flight, because each waking interrupts a worker where there is no free core. */
+static uint64_t worth_waking(const struct pipeline *p, uint64_t done, uint64_t units)
+{
+    const uint64_t in_flight = p->given - units - done;
+    const uint64_t lacking = p->given - done > p->allowed ? p->given - done - p->allowed : 0;
+    const uint64_t least = in_flight / IN_FLIGHT_PART + 1;
+    return lacking < least ? least : lacking < in_flight ? lacking : in_flight;
 }
 
 /* Sleep until `units` more may be in flight; they have their sequence numbers already. */
@@ -85,7 +97,7 @@ static void await_room(struct pipeline *p, uint64_t units)
         estimate(p);
     uint64_t done = over(p);
     while (too_much(p, done, units) && run_halted(p->run) == HALT_NONE) {
-        await_more(p, done);
+        await_more(p, done, worth_waking(p, done, units));
         done = over(p);
         estimate(p);
     }
@@ -263,7 +275,7 @@ static bool claim(struct pipeline *p)
         /* Others may be free: no more than the next such range is to lie here. */
         for (uint64_t done = over(p); p->given - done > units && run_halted(run) == HALT_NONE;
              done = over(p))
-            await_more(p, done);
+            await_more(p, done, 1);
         if (!ranks_claim(run->ranks, p->choice.number, units, &p->choice.low, &p->choice.high))
             return false;
     }

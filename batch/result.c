@@ -233,8 +233,6 @@ char *result_key(char *at, const struct job *job, uint64_t rep)
 
 static char *put_member(char *at, const struct result *result, enum field field)
 {
-    if ((result->fields & 1u << field) == 0)
-        return at;
     *at++ = ',';
     at = put_name(at, field_name(field));
     *at++ = ':';
@@ -270,7 +268,8 @@ char *result_line(char *at, const struct job *job, uint64_t rep, const struct re
         at = put_literal(at, ",\"rep\":");
         at = put_u64(at, rep);
     }
-    at = put_member(at, result, FIELD_EXIT);
+    if (result->fields & 1u << FIELD_EXIT)
+        at = put_member(at, result, FIELD_EXIT);
     if (result->reason != NULL) {
         at = put_literal(at, ",\"reason\":");
         at = put_name(at, result->reason);
@@ -279,8 +278,8 @@ char *result_line(char *at, const struct job *job, uint64_t rep, const struct re
         at = put_literal(at, ",\"import\":");
         at = put_json(at, result->import, strlen(result->import));
     }
-    for (unsigned field = FIELD_VALUE; field < FIELD_COUNT; field++)
-        at = put_member(at, result, (enum field)field);
+    for (uint32_t left = result->fields & ~(1u << FIELD_EXIT); left != 0; left &= left - 1)
+        at = put_member(at, result, (enum field)__builtin_ctz(left));
     if (mismatch != 0)
         at = put_mismatch(at, job, result, mismatch);
     if (!style->reproducible) {

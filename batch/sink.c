@@ -2,7 +2,7 @@
  *
  * Waking without locks works the same way in both directions: the side that goes to sleep first
  * announces it
- * (`writer_state`, `waiting`), then looks again for work, then sleeps on an eventfd; the other side
+ * (`writer_state`, `wanted`), then looks again for work, then sleeps on an eventfd; the other side
  * first publishes its work, then looks for the announcement. All four accesses are sequentially
  * consistent, so at least one side sees the other: either the sleeper finds the work or it is
  * woken. */
@@ -27,6 +27,7 @@
 #define BLOCK_BYTES (512u << 10)
 #define WRITE_BYTES (256u << 10) /* write once this much is there ... */
 #define LINGER_MS   50           /* ... or it has been there for this long */
+#define NOBODY      UINT64_MAX   /* `wanted`: the issuer is awake */
 
 enum writer_state {
     WRITER_BUSY,
@@ -52,12 +53,13 @@ struct sink {
     /* workers push, the writer takes */
     _Alignas(128) _Atomic(struct segment *) head;
     _Atomic uint64_t pending; /* bytes in the list; an estimate between push and take: relaxed */
+    _Atomic uint64_t pushed;  /* units, ever */
     _Atomic unsigned writer_state;
 
     /* the writer publishes, others read */
     _Alignas(128) _Atomic uint64_t done, lines, bytes;
-    _Atomic bool waiting; /* the issuer sleeps on room_fd */
-    _Atomic int error;    /* errno of the failed write, or 0 */
+    _Atomic uint64_t wanted; /* the issuer sleeps on room_fd until so many are done */
+    _Atomic int error;       /* errno of the failed write, or 0 */
     _Atomic bool closing, abandoned;
 
     /* the writer's own */
@@ -216,8 +218,11 @@ static void take(struct sink *sink, struct segment *list)
         forward = next;
     }
     /* Sequentially consistent, partner: sink_wait. */
-    if (atomic_exchange_explicit(&sink->waiting, false, memory_order_seq_cst))
+    if (atomic_load_explicit(&sink->done, memory_order_relaxed) >=
+        atomic_load_explicit(&sink->wanted, memory_order_seq_cst)) {
+        atomic_store_explicit(&sink->wanted, NOBODY, memory_order_relaxed); /* one bell is enough */
         ring_bell(sink->room_fd);
+    }
 }
 
 /* Nothing is there to take: sleep until there is. */
@@ -300,6 +305,7 @@ static void *writer_main(void *arg)
 void sink_push(struct sink *sink, struct segment *segment)
 {
     const size_t len = segment->len; /* once it is in the list, the writer may free it */
+    const uint64_t units = segment->units;
     /* Relaxed: see append. */
     const uint64_t before = atomic_fetch_add_explicit(&sink->pending, len, memory_order_relaxed);
     struct segment *head = atomic_load_explicit(&sink->head, memory_order_relaxed);
@@ -309,6 +315,9 @@ void sink_push(struct sink *sink, struct segment *segment)
         segment->next = head;
     while (!atomic_compare_exchange_weak_explicit(&sink->head, &head, segment, memory_order_seq_cst,
                                                   memory_order_relaxed));
+    /* Sequentially consistent, partner: sink_wait. */
+    const uint64_t pushed =
+        atomic_fetch_add_explicit(&sink->pushed, units, memory_order_seq_cst) + units;
     const unsigned state = atomic_load_explicit(&sink->writer_state, memory_order_seq_cst);
     if (state == WRITER_BUSY)
         return;
@@ -316,7 +325,7 @@ void sink_push(struct sink *sink, struct segment *segment)
     const bool first = head == NULL && state == WRITER_IDLE;
     const bool much = before < WRITE_BYTES && before + len >= WRITE_BYTES;
     /* Sequentially consistent, partner: sink_wait. */
-    if (first || much || atomic_load_explicit(&sink->waiting, memory_order_seq_cst))
+    if (first || much || pushed >= atomic_load_explicit(&sink->wanted, memory_order_seq_cst))
         ring_bell(sink->wake_fd);
 }
 
@@ -330,16 +339,19 @@ uint64_t sink_pending(const struct sink *sink)
     return atomic_load_explicit(&sink->pending, memory_order_relaxed); /* an estimate is enough */
 }
 
-void sink_wait(struct sink *sink, uint64_t done, int stop_fd)
+void sink_wait(struct sink *sink, uint64_t wanted, int stop_fd)
 {
-    /* Both sequentially consistent, partners: append and take. */
-    atomic_store_explicit(&sink->waiting, true, memory_order_seq_cst);
-    if (atomic_load_explicit(&sink->done, memory_order_seq_cst) != done)
-        return;
-    ring_bell(sink->wake_fd); /* the writer may linger on a list that nobody rang for */
-    struct pollfd fds[2] = {{sink->room_fd, POLLIN, 0}, {stop_fd, POLLIN, 0}};
-    poll(fds, 2, -1);
-    hush_bell(sink->room_fd);
+    /* All sequentially consistent, partners: append, take and sink_push. */
+    atomic_store_explicit(&sink->wanted, wanted, memory_order_seq_cst);
+    if (atomic_load_explicit(&sink->done, memory_order_seq_cst) < wanted) {
+        /* The writer may linger on a list that nobody rang for. */
+        if (atomic_load_explicit(&sink->pushed, memory_order_seq_cst) >= wanted)
+            ring_bell(sink->wake_fd);
+        struct pollfd fds[2] = {{sink->room_fd, POLLIN, 0}, {stop_fd, POLLIN, 0}};
+        poll(fds, 2, -1);
+        hush_bell(sink->room_fd);
+    }
+    atomic_store_explicit(&sink->wanted, NOBODY, memory_order_relaxed);
 }
 
 void sink_written(const struct sink *sink, uint64_t *lines, uint64_t *bytes)
@@ -498,6 +510,7 @@ enum javm_status sink_open(const struct sink_options *options, struct sink **out
     memset(sink, 0, sizeof *sink);
     sink->fd = sink->wake_fd = sink->room_fd = sink->closed_fd = -1;
     sink->ordered = options->ordered;
+    atomic_init(&sink->wanted, NOBODY);
     sink->on_failure = options->failed;
     sink->consume = options->consume;
     sink->hand_on = options->hand_on;

@@ -60,8 +60,9 @@ void sink_push(struct sink *sink, struct segment *segment);
 uint64_t sink_done(const struct sink *sink);
 /* Bytes of results pushed and not yet taken. Any thread. */
 uint64_t sink_pending(const struct sink *sink);
-/* Sleep until sink_done() moves or stop_fd is readable. One thread only. */
-void sink_wait(struct sink *sink, uint64_t done, int stop_fd);
+/* Sleep until sink_done() is `wanted` (or more; it must not be more than what will be pushed
+ * without this thread) or stop_fd is readable; or for no reason. One thread only. */
+void sink_wait(struct sink *sink, uint64_t wanted, int stop_fd);
 
 /* Nothing will be pushed any more: write the rest, end the compressed stream. Joins the writer. */
 void sink_end(struct sink *sink);

@@ -1,5 +1,6 @@
 #include "batch/text.h"
 
+#include <endian.h>
 #include <stdio.h>
 
 static const char PAIRS[] = "00010203040506070809101112131415161718192021222324"
@@ -34,8 +35,22 @@ char *put_i64(char *at, int64_t value)
     return put_u64(at, 0 - (uint64_t)value);
 }
 
+/* Eight digits at once: a nibble goes to each byte, and those above 9 get the distance to 'a'. */
+static char *put_hex8(char *at, uint32_t value)
+{
+    uint64_t x = value;
+    x = (x | x << 16) & UINT64_C(0x0000ffff0000ffff);
+    x = (x | x << 8) & UINT64_C(0x00ff00ff00ff00ff);
+    x = (x | x << 4) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    const uint64_t letters = (x + UINT64_C(0x0606060606060606)) >> 4 & UINT64_C(0x0101010101010101);
+    x = htobe64(x + UINT64_C(0x3030303030303030) + letters * ('a' - '0' - 10));
+    return put_bytes(at, &x, sizeof x);
+}
+
 char *put_hex(char *at, uint64_t value, unsigned digits)
 {
+    if (digits == 16)
+        return put_hex8(put_hex8(at, (uint32_t)(value >> 32)), (uint32_t)value);
     for (unsigned i = digits; i-- > 0;) {
         at[i] = HEX[value & 15];
         value >>= 4;
@@ -45,7 +60,12 @@ char *put_hex(char *at, uint64_t value, unsigned digits)
 
 char *put_hex_bytes(char *at, const uint8_t *bytes, size_t len)
 {
-    for (size_t i = 0; i < len; i++) {
+    size_t i = 0;
+    for (uint32_t word; len - i >= sizeof word; i += sizeof word) {
+        memcpy(&word, bytes + i, sizeof word);
+        at = put_hex8(at, be32toh(word));
+    }
+    for (; i < len; i++) {
         *at++ = HEX[bytes[i] >> 4];
         *at++ = HEX[bytes[i] & 15];
     }

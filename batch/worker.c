@@ -374,6 +374,16 @@ static void drop_rest(struct worker *worker, struct span *rest)
     worker->spare = rest;
 }
 
+/* The reader wrote the next job on another core: it comes over while this one runs. */
+static void fetch_next(const struct chunk *chunk, uint32_t index)
+{
+    if (index + 1 >= chunk->count)
+        return;
+    const char *next = (const char *)chunk->jobs[index + 1];
+    for (size_t at = 0; at < sizeof(struct job); at += 64)
+        __builtin_prefetch(next + at);
+}
+
 void worker_run_span(struct javm_worker *self, struct javm_task *task)
 {
     struct worker *worker = javm_worker_context(self);
@@ -409,6 +419,7 @@ void worker_run_span(struct javm_worker *self, struct javm_task *task)
             /* Release, partner: the exchange in worker_rescue; low and high become visible. */
             atomic_store_explicit(&worker->rest, rest, memory_order_release);
         }
+        fetch_next(chunk, index);
         if (!run_unit(worker, job, seq, &now)) {
             run_halt(worker->run, HALT_MEMORY);
             segment_skip(worker, seq, 1);

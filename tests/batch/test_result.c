@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "batch/expect.h"
+#include "batch/text.h"
 #include "files.h"
 #include "jobs.h"
 
@@ -154,6 +155,28 @@ static void expect_line(const struct job *job, const struct result *result, uint
     snprintf(full, sizeof full, "%.*s%016llx%s\n", (int)(at - want), want,
              (unsigned long long)job_hash(job, 1), at + 1);
     cr_expect_str_eq(line_of(job, result, mismatch, reproducible), full);
+}
+
+/* Digits are made eight at a time, and the rest one by one. */
+Test(result, hex_digits)
+{
+    uint8_t bytes[256 + 3];
+    for (unsigned i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * 167);
+    for (size_t len = 0; len <= sizeof bytes; len += len < 20 ? 1 : 7) {
+        char made[2 * sizeof bytes + 1], wanted[2 * sizeof bytes + 1] = "";
+        for (size_t i = 0; i < len; i++)
+            snprintf(wanted + 2 * i, 3, "%02x", bytes[i]);
+        *put_hex_bytes(made, bytes, len) = '\0';
+        cr_expect_str_eq(made, wanted, "%zu bytes", len);
+    }
+    for (unsigned digits = 1; digits <= 16; digits++) {
+        char made[17], wanted[17];
+        const uint64_t value = UINT64_C(0xfedcba9876543210) >> (64 - 4 * digits);
+        snprintf(wanted, sizeof wanted, "%0*llx", (int)digits, (unsigned long long)value);
+        *put_hex(made, value, digits) = '\0';
+        cr_expect_str_eq(made, wanted);
+    }
 }
 
 Test(result, lines, .init = set_up, .fini = jobs_tear_down)

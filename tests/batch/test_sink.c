@@ -230,20 +230,36 @@ static void *push_late(void *arg)
     return NULL;
 }
 
-/* The hand-shake of the one who issues work: sleeps for each unit that is not done; hangs if a
- * wake-up is lost. */
-Test(sink, waiting_for_room, .init = scratch_make, .fini = scratch_remove)
+/* The hand-shake of the one who issues work: sleeps until `step` more units are done; hangs if a
+ * wake-up is lost. Returns how often it woke up. */
+static uint64_t wait_in_steps(uint64_t step, bool ordered)
 {
     struct javm_error err;
     pthread_t thread;
-    struct waiter waiter = {open_sink(scratch_path("out"), true, 4096), 2000};
+    struct waiter waiter = {open_sink(scratch_path("out"), ordered, 4096), 2000};
     cr_assert_eq(pthread_create(&thread, NULL, push_late, &waiter), 0);
-    uint64_t done;
-    while ((done = sink_done(waiter.sink)) < waiter.units)
-        sink_wait(waiter.sink, done, -1);
+    uint64_t done, woke = 0;
+    for (; (done = sink_done(waiter.sink)) < waiter.units; woke++) {
+        const uint64_t left = waiter.units - done;
+        sink_wait(waiter.sink, done + (left < step ? left : step), -1);
+    }
     pthread_join(thread, NULL);
     cr_expect(sink_close(waiter.sink, &err));
     sink_free(waiter.sink);
+    return woke;
+}
+
+Test(sink, waiting_for_room, .init = scratch_make, .fini = scratch_remove)
+{
+    wait_in_steps(1, true);
+    wait_in_steps(7, false);
+}
+
+/* Each step ends with one waking, and at most one more for a bell that was rung meanwhile. */
+Test(sink, waiting_for_much_room, .init = scratch_make, .fini = scratch_remove)
+{
+    cr_expect_leq(wait_in_steps(500, true), 8);
+    cr_expect_leq(wait_in_steps(500, false), 8);
 }
 
 static void note_failure(void *arg)
