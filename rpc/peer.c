@@ -222,7 +222,10 @@ static void take(struct peer *peer, int64_t now)
             begin(peer, now);
         else if (event != FRAME_MORE)
             respond_error(peer, peer->input.head.id, number, &err, now);
-        peer->over = event == FRAME_OVER;
+        if (event == FRAME_OVER) {
+            peer->over = true;
+            peer->in_at = peer->in_len;
+        }
     }
 }
 
