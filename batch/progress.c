@@ -14,6 +14,7 @@
 #define ETA_JOBS          64  /* with fewer jobs done ... */
 #define ETA_SECONDS       2.0 /* ... or less time passed, a forecast means nothing */
 #define BAR_MIN_WIDTH     10  /* a narrower bar is left out */
+#define BAR_MAX_WIDTH     53  /* with its ends */
 
 struct progress {
     FILE *to;
@@ -62,46 +63,79 @@ static void format_duration(char *text, size_t size, double seconds)
         snprintf(text, size, "%lu:%02lu", s / 60, s % 60);
 }
 
-/* The part with the numbers. */
-static void format_figures(char *text, size_t size, const struct progress_figures *f)
+enum part { PART_GAS = 1, PART_SPEED = 2, PART_ETA = 4, PART_PERCENT = 8, PART_BAR = 16 };
+#define ALL (PART_GAS | PART_SPEED | PART_ETA | PART_PERCENT)
+/* What a line shows, and the next one where that is too wide. */
+static const unsigned LINES[] = {ALL | PART_BAR,
+                                 (ALL | PART_BAR) & ~(unsigned)PART_GAS,
+                                 PART_ETA | PART_PERCENT | PART_BAR,
+                                 ALL,
+                                 ALL & ~(unsigned)PART_GAS,
+                                 PART_ETA | PART_PERCENT,
+                                 PART_PERCENT,
+                                 0};
+
+/* The numbers; what is left and what went wrong last of all. Returns the length. */
+static int format_figures(char *text, size_t size, const struct progress_figures *f, unsigned parts)
 {
-    char done[32], total[32], rate[32], gas[32], eta[32] = "";
+    char number[32], eta[32];
     const double seconds = f->seconds > 0 ? f->seconds : 1e-9;
     const double speed = (double)f->done / seconds;
-    text_grouped(done, f->done);
-    text_grouped(total, f->total);
-    text_scaled(rate, speed);
-    text_scaled(gas, (double)f->gas / seconds);
-    int n = f->total > 0 ? snprintf(text, size, "%s/%s%s", done, f->estimated ? "~" : "", total)
-                         : snprintf(text, size, "%s", done);
-    n += snprintf(text + n, size - (size_t)n, "  %s jobs/s  %s gas/s", rate, gas);
-    if (f->total > f->done && f->done >= ETA_JOBS && f->seconds >= ETA_SECONDS) {
+    int n = snprintf(text, size, "%s", text_grouped(number, f->done));
+    if (f->total > 0)
+        n += snprintf(text + n, size - (size_t)n, "/%s%s", f->estimated ? "~" : "",
+                      text_grouped(number, f->total));
+    if (parts & PART_SPEED)
+        n += snprintf(text + n, size - (size_t)n, "  %s jobs/s", text_scaled(number, speed));
+    if (parts & PART_GAS)
+        n += snprintf(text + n, size - (size_t)n, "  %s gas/s",
+                      text_scaled(number, (double)f->gas / seconds));
+    if ((parts & PART_ETA) && f->total > f->done && f->done >= ETA_JOBS &&
+        f->seconds >= ETA_SECONDS) {
         format_duration(eta, sizeof eta, (double)(f->total - f->done) / speed);
         n += snprintf(text + n, size - (size_t)n, "  ETA %s", eta);
     }
     if (f->failed > 0)
-        snprintf(text + n, size - (size_t)n, "  %s failed", text_grouped(done, f->failed));
+        n += snprintf(text + n, size - (size_t)n, "  %s failed", text_grouped(number, f->failed));
+    return n;
+}
+
+/* "[===>   ] ", `width` columns in all; nothing for a negative share. */
+static void format_bar(char *text, int width, double share)
+{
+    const int bar = width - (int)strlen("[] ");
+    const int full = (int)(share * bar);
+    *text = '\0';
+    if (share < 0)
+        return;
+    *text++ = '[';
+    memset(text, '=', (size_t)full);
+    memset(text + full, ' ', (size_t)(bar - full));
+    if (full < bar)
+        text[full] = '>';
+    memcpy(text + bar, "] ", sizeof "] ");
 }
 
 void progress_bar_text(char *text, size_t size, int width, const struct progress_figures *f)
 {
-    char figures[256];
-    format_figures(figures, sizeof figures, f);
+    char figures[256], bar[BAR_MAX_WIDTH + 8];
     /* One column stays free: some terminals wrap when the last one is written. */
-    const int room = width - 1 - (int)strlen(figures) - (int)strlen("[] 100% ");
-    if (f->total == 0 || room < BAR_MIN_WIDTH) {
-        snprintf(text, size, "%.*s", width > 1 ? width - 1 : 1, figures);
-        return;
-    }
+    const int columns = width > 1 ? width - 1 : 1;
     const double share = f->done >= f->total ? 1 : (double)f->done / (double)f->total;
-    const int bar = room > 50 ? 50 : room;
-    const int full = (int)(share * bar);
-    char line[64];
-    memset(line, ' ', (size_t)bar);
-    memset(line, '=', (size_t)full);
-    if (full < bar)
-        line[full] = '>';
-    snprintf(text, size, "[%.*s] %3d%% %s", bar, line, (int)(share * 100), figures);
+    int room = 0;
+    unsigned parts = 0;
+    for (size_t i = 0; i < sizeof LINES / sizeof *LINES; i++) {
+        parts = f->total > 0 ? LINES[i] : LINES[i] & ~(unsigned)(PART_BAR | PART_PERCENT);
+        room = columns - format_figures(figures, sizeof figures, f, parts) -
+               (parts & PART_PERCENT ? (int)strlen("100% ") : 0);
+        if (room >= (parts & PART_BAR ? BAR_MIN_WIDTH + (int)strlen("[] ") : 0))
+            break;
+    }
+    format_bar(bar, room < BAR_MAX_WIDTH ? room : BAR_MAX_WIDTH, parts & PART_BAR ? share : -1);
+    int n = snprintf(text, size, "%s", bar);
+    if (parts & PART_PERCENT)
+        n += snprintf(text + n, size - (size_t)n, "%3d%% ", (int)(share * 100));
+    snprintf(text + n, size - (size_t)n, "%.*s", n < columns ? columns - n : 0, figures);
 }
 
 static int terminal_width(FILE *to)
@@ -124,7 +158,7 @@ void progress_show(struct progress *progress, const struct progress_figures *fig
         progress->shown = true;
     } else {
         char elapsed[32];
-        format_figures(text, sizeof text, figures);
+        format_figures(text, sizeof text, figures, ALL);
         format_duration(elapsed, sizeof elapsed, figures->seconds);
         fprintf(progress->to, "javm-batch: %s: %s\n", elapsed, text);
     }

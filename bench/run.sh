@@ -7,13 +7,14 @@
 #   orchestrators  jobs that spawn two workers, meter them and top one up: two workers against one
 #   v2        programs of the JAR v2 kernel that read and write storage: two workers against one
 #   isolation  trivial jobs and jobs of some 10 us, in each kind of --isolation that works here, by processor time
-#   long      ten million jobs: peak memory; BENCH_JOBS=N makes it shorter
-# Nothing here passes or fails: docs/performance.md says what was expected.
+#   sink      a gigabyte of results, plain and compressed: what workers feel of that
+#   long      1, 2, 5 and 10 million jobs: memory and processor time, and are the results right? BENCH_JOBS=N makes both shorter
+# Nothing here passes or fails but wrong results: docs/performance.md says what was expected.
 set -eu
 cd "$(dirname "$0")/.."
 build=$1
 shift
-parts=${*:-programs sets fresh cold compile scheduler kernel modules executor trivial hashes sieve orchestrators v2 isolation long}
+parts=${*:-programs sets fresh cold compile scheduler kernel modules executor trivial hashes sieve orchestrators v2 isolation sink long}
 batch=$build/batch/javm-batch
 images=$PWD/guest/prebuilt
 jobs=${BENCH_JOBS:-10000000}
@@ -27,7 +28,7 @@ run() {
         exit 1
     }
 }
-# figure NAME: a number out of the figures of the last run
+# figure NAME: a number out of the figures of the last run, the last one of that name
 figure() {
     sed -n "s/.*\"$1\":\([0-9.]*\).*/\1/p" "$work/stats"
 }
@@ -56,7 +57,7 @@ bench=
 for part in $parts; do
     case $part in
     programs | sets | fresh | cold | compile | scheduler | kernel | modules | executor) bench="$bench $part" ;;
-    trivial | hashes | sieve | orchestrators | v2 | isolation | long) ;;
+    trivial | hashes | sieve | orchestrators | v2 | isolation | sink | long) ;;
     *)
         echo "run.sh: no part is called $part" >&2
         exit 2
@@ -196,21 +197,71 @@ isolation() {
     kinds hashes 100000 "jobs of blake2b over 5,000 bytes"
 }
 
+# Each job returns its number. What is counted and summed here knows nothing of the program.
 long() {
-    echo "batch, $jobs trivial jobs, a line each, .zst to .zst, recompiler"
-    nops "$jobs" | zstd -q -1 -o "$work/long.ndjson.zst"
-    for order in "" --ordered; do
-        # shellcheck disable=SC2086 # an option or nothing
-        "$batch" --engine jit --progress none $order --output "$work/out.zst" --stats "$work/stats" \
-            "$work/long.ndjson.zst" 2>/dev/null
-        printf '  %-10s peak memory %6.1f MiB, %8d jobs/s\n' "${order:-unordered}" \
-            "$(figure peak_memory_bytes | awk '{ print $1 / 1048576 }')" "$(figure seconds | awk -v n="$jobs" '{ printf "%d", n / $1 }')"
+    echo "batch, up to $jobs trivial jobs, a line each, .zst to .zst, recompiler"
+    for part in 10 5 2 1; do
+        count=$((jobs / part))
+        nops $count | zstd -q -1 -o "$work/long.ndjson.zst" -f
+        for order in --reproducible --ordered; do
+            "$batch" --engine jit --progress none $order --output "$work/out.zst" --stats "$work/stats" \
+                "$work/long.ndjson.zst" 2>"$work/err" || { cat "$work/err" && exit 1; }
+            zstd -qdc "$work/out.zst" | awk -v n=$count -v ordered=$order '
+                { split($0, f, /[:,}]/); id = f[2]; sum += id; lines++
+                  if (index($0, "\"exit\":\"halt\",\"value\":" id ",\"gas_used\":") == 0) bad++
+                  if (ordered == "--ordered" && id != NR - 1) bad++ }
+                END { if (lines != n || sum != n * (n - 1) / 2 || bad > 0) {
+                    print "wrong results:", lines + 0, "lines, sum", sum, bad + 0, "bad"; exit 1 } }'
+            for figure in jobs halt lines; do
+                [ "$(figure $figure)" -eq $count ] || { echo "wrong summary: $figure: $(cat "$work/stats")" && exit 1; }
+            done
+            printf '  %9d jobs %-10s peak memory %6.1f MiB, %.2f us processor time a job, %8d jobs/s\n' $count \
+                "$([ $order = --ordered ] && echo "in order")" \
+                "$(figure peak_memory_bytes | awk '{ print $1 / 1048576 }')" \
+                "$(figure all | awk -v n=$count '{ print $1 * 1e6 / n }')" \
+                "$(figure seconds | awk -v n=$count '{ printf "%d", n / $1 }')"
+        done
+    done
+}
+
+# A gigabyte of hashes, which compress to less than half: what the writer does must not be felt by workers. Their own processor time
+# tells whether it slows them; the time of the whole also has what the writer takes where no core is free for it.
+sink() {
+    count=$((jobs * 6 / 10))
+    cores=$(nproc)
+    echo "batch, $count jobs of blake2b with 190 bytes of results each, $cores cores, plain and compressed, 3 rounds"
+    {
+        printf '{"image":"blake2b","load":"%s/blake2b.jimg"}\n' "$images"
+        awk -v n=$count 'BEGIN { for (i = 0; i < n; i++)
+            printf "{\"id\":%d,\"invoke\":\"blake2b\",\"args\":[%d,0,%d],\"output\":\"bytes\"}\n", i, i * 7919 % 2000, 1 + i % 3 }'
+    } >"$work/sink.ndjson"
+    for _ in 1 2 3; do
+        for workers in 1 "$cores"; do
+            for kind in plain zst gz; do
+                "$batch" --engine jit --progress none --reproducible --workers "$workers" --output "$work/out.$kind" \
+                    --stats "$work/stats" "$work/sink.ndjson" 2>/dev/null
+                echo "$(figure workers) $(figure seconds) $(figure writer) $(wc -c <"$work/out.$kind")" >>"$work/sink-$workers-$kind"
+                rm "$work/out.$kind"
+            done
+        done
+    done
+    for workers in 1 "$cores"; do
+        for kind in plain zst gz; do
+            paste -d ' ' "$work/sink-$workers-$kind" "$work/sink-$workers-plain" >"$work/sink"
+            echo "  $workers worker(s), $kind: $(awk '{ print int($4 / 1e6); exit }' "$work/sink") MB"
+            awk -v n=$count '{ print $1 * 1e6 / n }' "$work/sink" | spread "    processor time of workers, a job  %6.2f us  (%.2f to %.2f)"
+            awk '{ print $3 / $2 }' "$work/sink" | spread "    the writer's part of a core      %6.2f     (%.2f to %.2f)"
+            [ $kind = plain ] && continue
+            awk '{ print ($1 / $5 - 1) * 100 }' "$work/sink" | spread "    workers slower than plain by     %6.1f %%   (%.1f to %.1f)"
+            awk '{ print ($2 / $6 - 1) * 100 }' "$work/sink" | spread "    the whole slower than plain by   %6.1f %%   (%.1f to %.1f)"
+        done
+        [ "$workers" != "$cores" ] || break
     done
 }
 
 for part in $parts; do
     case $part in
-    trivial | hashes | sieve | orchestrators | v2 | isolation | long)
+    trivial | hashes | sieve | orchestrators | v2 | isolation | sink | long)
         echo
         $part
         ;;

@@ -11,9 +11,9 @@ build="gcc g++ make cmake ninja-build pkg-config git ca-certificates
 libck-dev libjemalloc-dev libhwloc-dev libbenchmark-dev libcriterion-dev libsodium-dev libsimdjson-dev
 zlib1g-dev libzstd-dev libelf-dev libcapstone-dev zstd python3 qemu-user spin"
 tools="clang clang-format clang-tidy libclang-rt-14-dev valgrind gdb
-chromium fonts-dejavu-core dpkg-dev debootstrap libopenmpi-dev openmpi-bin procps parallel
+chromium fonts-dejavu-core dpkg-dev file debootstrap libopenmpi-dev openmpi-bin procps parallel
 slurm-wlm munge"
-deb="dpkg-dev"
+deb="dpkg-dev file"
 guests="clang-19 lld-19 llvm-19"
 
 packages="$build"

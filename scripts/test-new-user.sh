@@ -58,7 +58,11 @@ said() {
 
 inside sh -c 'command -v make || { apt-get update -qq && apt-get install -y -qq --no-install-recommends make; }' >"$folder/log" 2>&1 ||
     { tail -n 3 "$folder/log" && fail "make cannot be installed"; }
-[ -d "$root$home" ] || git clone --quiet --no-local "$here" "$root$home"
+if [ -d "$root$home" ]; then
+    git -C "$root$home" pull --quiet "$here"
+else
+    git clone --quiet --no-local "$here" "$root$home"
+fi
 
 for part in $parts; do
     case $part in
