@@ -160,8 +160,9 @@ static bool set_mode(int id, const char *text, struct options *options)
         return index >= 0;
     case OPT_ISOLATION:
         index = choice("isolation", text, ISOLATION);
-        options->isolated = index == 1;
-        return index == 2 ? not_yet("--isolation kvm") : index >= 0;
+        options->isolated = index >= 1;
+        options->in_machine = index == 2;
+        return index >= 0;
     case OPT_NUMA:
         index = choice("numa", text, NUMA);
         options->numa = index == 1 ? JAVM_NUMA_OFF : JAVM_NUMA_AUTO;

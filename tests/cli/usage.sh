@@ -57,7 +57,6 @@ for option in 'mem-limit 1'; do
     # shellcheck disable=SC2086
     refuse "--$name is not in this version" --$option jobs.ndjson
 done
-refuse '--isolation kvm is not in this version' --isolation kvm jobs.ndjson
 for shard in '' 1 1/ /2 2/2 1/0 -1/2 1/-2 ' 1/2' 1/2x 0x1/2 1/1048577 18446744073709551616/2; do
     refuse "--shard: expected I/N with 0 <= I < N <= 1048576, found '$shard'" --shard "$shard" jobs.ndjson
 done
