@@ -153,8 +153,7 @@ struct javm_jit_options {
     bool plain;            /* use no processor extension beyond x86-64's base: for tests */
     bool perf_map;         /* write /tmp/perf-<pid>.map for perf */
     const char *machine;   /* "/dev/kvm": compiled code runs in ring 3 of a virtual machine of this
-                              process, which then is for one thread, and whose memories go before
-                              the jit; NULL: in the process */
+                              process, which then is for one thread; NULL: in the process */
 };
 
 /* options may be NULL for the defaults. UNSUPPORTED on a machine that the recompiler is not for

@@ -167,6 +167,11 @@ void machine_destroy(struct machine *m)
 {
     if (m == NULL)
         return;
+    for (unsigned i = 0; i < WINDOWS; i++) {
+        if (m->windows[i] != NULL)
+            m->windows[i]->memory->mirror = NULL;
+        free(m->windows[i]);
+    }
     if (m->run != NULL)
         munmap(m->run, m->run_bytes);
     if (m->vcpu >= 0)
@@ -270,7 +275,7 @@ bool machine_ready(struct machine *m, struct javm_memory *memory)
 {
     unsigned number = 0;
     if (memory->mirror != NULL)
-        return true;
+        return ((struct window *)(void *)memory->mirror)->machine == m;
     while (number < WINDOWS && m->windows[number] != NULL)
         number++;
     struct window *window = number < WINDOWS ? calloc(1, sizeof *window) : NULL;

@@ -13,7 +13,7 @@ struct machine;
  * NOMEM. */
 enum javm_status machine_create(const char *device, struct machine **machine,
                                 struct javm_error *err);
-/* After all memories that it ran. NULL is allowed. */
+/* NULL is allowed. */
 void machine_destroy(struct machine *machine);
 void machine_descriptors(const struct machine *machine, int *vm, int *vcpu);
 /* Once each, before anything runs: compiled code, as ring 3 sees it, and in it the addresses of the
@@ -26,7 +26,8 @@ void machine_set_ways(struct machine *machine, uint64_t enter, uint64_t gate);
 void *machine_alloc(struct machine *machine, size_t bytes);
 void machine_free(struct machine *machine, void *at, size_t bytes); /* at may be NULL */
 
-/* Has the machine a window for this memory? Makes it one at the first call. */
+/* Has the machine a window for this memory? Makes it one at the first call. A memory is in one
+ * machine at most. */
 bool machine_ready(struct machine *machine, struct javm_memory *memory);
 /* Run what the context says until it leaves for a reason; the same as jit_enter. A fault that has
  * nothing to do with a guest ends the process. */
