@@ -383,7 +383,7 @@ static bool fits_ranks(const struct options *options)
                  {"--save-chains", options->save_chains != NULL},
                  {"--record", options->record != NULL},
                  {"--shard", options->shards > 1},
-                 {"--isolation process", options->isolated},
+                 {options->in_machine ? "--isolation kvm" : "--isolation process", options->isolated},
                  {"jobs from standard input", strcmp(options->path, "-") == 0}};
     for (size_t i = 0; options->mpi && i < sizeof alone / sizeof *alone; i++)
         if (alone[i].named) {
@@ -397,12 +397,12 @@ static bool fits_ranks(const struct options *options)
 static bool consistent(const struct options *options)
 {
     if (options->isolated && (options->cache != NULL || options->perf_map)) {
-        complain("%s needs files, which the processes of --isolation process do not have",
+        complain("%s needs files, which the processes of --isolation do not have",
                  options->cache != NULL ? "--cache" : "--perf-map");
         return false;
     }
     if (options->isolated && options->bisect) {
-        complain("--bisect compares engines in this process: not with --isolation process");
+        complain("--bisect compares engines in this process: not with --isolation");
         return false;
     }
     if (options->retry_crashed && !options->resume) {

@@ -82,12 +82,13 @@ static enum javm_status no_device(const char *device, struct javm_error *err)
 {
     const int why = errno;
     const char *help = why == ENOENT || why == ENXIO || why == ENODEV
-                           ? "virtualization has to be switched on in the firmware and the module "
-                             "kvm_intel or kvm_amd loaded"
-                       : why == EACCES || why == EPERM ? "the user has to be in its group (kvm)"
+                           ? "switch virtualization on in the firmware and load the module kvm_intel "
+                             "or kvm_amd"
+                       : why == EACCES || why == EPERM ? "join its group (kvm)"
                                                        : "see the kernel's log";
-    return javm_fail(err, JAVM_E_UNSUPPORTED, JAVM_NOWHERE, "kvm: cannot open %s: %s; %s", device,
-                     strerror(why), help);
+    return javm_fail(err, JAVM_E_UNSUPPORTED, JAVM_NOWHERE, "kvm: cannot open %s: %s; %s, or take the "
+                     "process backend",
+                     device, strerror(why), help);
 }
 
 static enum javm_status lacks(const char *what, struct javm_error *err)
