@@ -260,7 +260,7 @@ enum javm_status inmate_start(const void *arg, struct nub_region *region,
     if (inmate == NULL)
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "out of memory");
     inmate->options = *options;
-    *service = (struct nub_service){inmate, call, NULL, stop, 0};
+    *service = (struct nub_service){.state = inmate, .call = call, .stop = stop};
     enum javm_status status = javm_directory_create(1, 0, &inmate->directory, err);
     if (status == JAVM_OK) {
         inmate->dir = javm_directory_join(inmate->directory);
@@ -269,7 +269,11 @@ enum javm_status inmate_start(const void *arg, struct nub_region *region,
             status = javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "out of memory");
     }
     if (status == JAVM_OK && options->engine == JAVM_ENGINE_JIT)
-        status = javm_jit_create(NULL, &inmate->jit, err);
+        status = javm_jit_create(&(struct javm_jit_options){.machine = options->machine},
+                                 &inmate->jit, err);
+    if (inmate->jit != NULL)
+        service->machine.used =
+            javm_jit_machine(inmate->jit, &service->machine.vm, &service->machine.vcpu);
     const struct javm_vm_options vm_options = {
         .engine = options->engine, .gas_model = options->gas_model, .jit = inmate->jit};
     if (status == JAVM_OK)

@@ -11,6 +11,7 @@ struct inmate_options {
     enum javm_engine engine;
     enum javm_gas_model gas_model;
     const struct foreign_stubs *stubs; /* as definitions have them */
+    const char *machine;               /* as in struct javm_jit_options */
 };
 
 /* For struct nub_program; options is a struct inmate_options. */

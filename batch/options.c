@@ -125,12 +125,6 @@ static int choice(const char *name, const char *text, const char *const *list)
     return -1;
 }
 
-static bool not_yet(const char *what)
-{
-    complain("%s is not in this version", what);
-    return false;
-}
-
 static bool set_engine(const char *text, struct options *options)
 {
     static const char *const ENGINES[] = {"interp", "jit", NULL};
@@ -159,8 +153,9 @@ static bool set_mode(int id, const char *text, struct options *options)
         return index >= 0;
     case OPT_ISOLATION:
         index = choice("isolation", text, ISOLATION);
-        options->isolated = index == 1;
-        return index == 2 ? not_yet("--isolation kvm") : index >= 0;
+        options->isolated = index >= 1;
+        options->in_machine = index == 2;
+        return index >= 0;
     case OPT_NUMA:
         index = choice("numa", text, NUMA);
         options->numa = index == 1 ? JAVM_NUMA_OFF : JAVM_NUMA_AUTO;
@@ -382,7 +377,7 @@ static bool fits_ranks(const struct options *options)
                  {"--save-chains", options->save_chains != NULL},
                  {"--record", options->record != NULL},
                  {"--shard", options->shards > 1},
-                 {"--isolation process", options->isolated},
+                 {options->in_machine ? "--isolation kvm" : "--isolation process", options->isolated},
                  {"jobs from standard input", strcmp(options->path, "-") == 0}};
     for (size_t i = 0; options->mpi && i < sizeof alone / sizeof *alone; i++)
         if (alone[i].named) {
@@ -396,12 +391,12 @@ static bool fits_ranks(const struct options *options)
 static bool consistent(const struct options *options)
 {
     if (options->isolated && (options->cache != NULL || options->perf_map)) {
-        complain("%s needs files, which the processes of --isolation process do not have",
+        complain("%s needs files, which the processes of --isolation do not have",
                  options->cache != NULL ? "--cache" : "--perf-map");
         return false;
     }
     if (options->isolated && options->bisect) {
-        complain("--bisect compares engines in this process: not with --isolation process");
+        complain("--bisect compares engines in this process: not with --isolation");
         return false;
     }
     if (options->memory_named && !options->isolated) {

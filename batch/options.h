@@ -45,6 +45,7 @@ struct options {
     uint64_t shard, shards;     /* jobs whose number mod shards is shard */
     struct foreign_stubs stubs; /* owned */
     bool isolated, memory_named, retry_crashed;
+    bool in_machine; /* isolated, by kvm */
     bool ordered, reproducible, post, keep_going, fail_fast, perf_map, disassemble, resume, mpi;
     unsigned ranks;     /* of --mpi, once they are known; else 0 */
     const char *folder; /* --mpi: where each rank has a file; then output is this rank's. Or NULL */

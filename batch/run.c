@@ -161,7 +161,7 @@ static int isolate_first(struct run *run)
     run->natives = NULL;
     if (code == EXIT_FINE &&
         isolation_open(run->options, run->engine, &run->isolation, &err) != JAVM_OK) {
-        complain("--isolation process: %s", err.text);
+        complain("--isolation %s: %s", run->options->in_machine ? "kvm" : "process", err.text);
         code = EXIT_UNFINISHED;
     }
     return code;

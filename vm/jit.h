@@ -121,6 +121,9 @@ uint64_t jit_table_entries(uint64_t code_len);
 jit_table jit_table_take(struct javm_jit *jit, uint64_t code_len); /* NULL: out of memory */
 void jit_table_put(struct javm_jit *jit, jit_table table, uint64_t code_len);
 void jit_free_tables(struct javm_jit *jit); /* the idle ones */
+/* Zeros that generated code can read; NULL: out of memory. To free, how many bytes they were. */
+void *jit_alloc(struct javm_jit *jit, size_t bytes);
+void jit_free(struct javm_jit *jit, void *at, size_t bytes);
 
 /* ---- processor -------------------------------------------------------------------------- */
 
@@ -152,8 +155,10 @@ struct javm_jit {
     struct jit_store *store; /* named natives, jit_store.c */
     struct jit_counts counts;
     bool perf_map;
+    struct machine *machine; /* what generated code runs in; NULL: this process. vm/kvm */
     /* Arena offsets of the stubs; exits by enum jit_reason. */
     uint32_t enter_stub, return_stub, bottom_stub, exit_stubs[JIT_REASONS];
+    uint32_t gate; /* where a machine is left */
     /* Buffers and scratch of threads that are not compiling now; taken and put back by exchange. */
     _Atomic(struct jit_compiler *) idle[JIT_IDLE_COMPILERS];
     _Atomic jit_table tables[JIT_TABLE_SIZES][JIT_IDLE_TABLES]; /* the same, see jit_table.c */

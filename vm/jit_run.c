@@ -9,6 +9,7 @@
 
 #include "vm/interp.h"
 #include "vm/jit_compile.h"
+#include "vm/kvm/machine.h"
 #include "vm/pvm_exec.h"
 
 static uint64_t code_address(const struct javm_jit *jit, uint32_t at)
@@ -253,10 +254,28 @@ static enum step jump(struct javm_exec *exec, struct jit_context *c, uint64_t ta
     return GO_ON;
 }
 
+/* In a machine it is the guest who says so. */
+static bool is_slot(struct javm_native *n, uint64_t at)
+{
+    bool found = false;
+    if (n->jit->machine == NULL)
+        return true;
+    pthread_mutex_lock(&n->lock);
+    for (const struct jit_region *r = n->regions; r != NULL && !found; r = r->next) {
+        const uint64_t from = at - r->code_at - r->slots_at;
+        found = from % sizeof(struct jit_slot) == 0 &&
+                from / sizeof(struct jit_slot) < r->slot_count;
+    }
+    pthread_mutex_unlock(&n->lock);
+    return found;
+}
+
 static enum step through_slot(struct javm_exec *exec, struct jit_context *c)
 {
     const struct javm_jit *jit = exec->native->jit;
     const uint64_t at = c->host[HOST_TEMP] - (uintptr_t)jit->arena->executable;
+    if (!is_slot(exec->native, at))
+        abort();
     struct jit_slot *slot = (struct jit_slot *)(void *)(jit->arena->writable + at);
     /* Acquire: pairs with the release in jit_reset_slots, for the other fields. Generated code came
      * here by loads of the machine, which acquire, but the compiler does not know of them. */
@@ -287,7 +306,7 @@ static enum step djump(struct javm_exec *exec, struct jit_context *c)
     }
     const enum step next = jump(exec, c, n->jumps[at / 2 - 1], c->jump_pc);
     if (next == GO_ON) /* relaxed would do for us: release is for other threads, as in the table */
-        atomic_store_explicit(&n->ways[at / 2 - 1], (uint32_t)(c->target - c->code_base),
+        atomic_store_explicit(&n->ways[at / 2 - 1], (uint32_t)(c->target - (uintptr_t)n->jit->arena->executable),
                               memory_order_release);
     return next;
 }
@@ -384,11 +403,13 @@ void jit_run(struct javm_exec *exec)
         exec->exit = JAVM_EXIT_PANIC;
         return;
     }
-    if (found == 1 || !jit_thread_ready()) {
+    struct machine *const machine = n->jit->machine;
+    if (found == 1 ||
+        !(machine != NULL ? machine_ready(machine, exec->memory) : jit_thread_ready())) {
         interpret(exec);
         return;
     }
-    if (c->jit != n->jit)
+    if (c->jit != n->jit || machine != NULL) /* there the guest can write here */
         lead_to_stubs(c, n->jit, (uintptr_t)base);
     for (uint8_t i = 0; i < JAVM_NUM_SLOTS; i++)
         set_slot(c, i, exec->regs[i]);
@@ -402,7 +423,10 @@ void jit_run(struct javm_exec *exec)
     c->target = found;
     enum step next;
     do {
-        jit_enter(c, code_address(n->jit, n->jit->enter_stub));
+        if (machine != NULL)
+            machine_enter(machine, exec->memory, c);
+        else
+            jit_enter(c, code_address(n->jit, n->jit->enter_stub));
         next = handle(exec, c);
     } while (next == GO_ON);
     if (next == STUCK)

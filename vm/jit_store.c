@@ -13,6 +13,7 @@
 #include "vm/front.h"
 #include "vm/jit_debug.h"
 #include "vm/jit_run.h"
+#include "vm/kvm/machine.h"
 
 #define BUCKETS      4096u
 #define CODE_DEFAULT (UINT64_C(1) << 30)
@@ -62,8 +63,13 @@ static void open_walk(struct pvm2_walk *walk, const uint8_t *code, uint64_t code
     walk->noted = bits + 2 * words;
 }
 
+static size_t ways_bytes(const struct javm_native *n)
+{
+    return (n->front.key.jump_count + (size_t)1) * sizeof *n->ways;
+}
+
 /* What compiling has to know of the whole code. False: out of memory. */
-static bool learn_code(struct javm_native *n)
+static bool learn_code(struct javm_jit *jit, struct javm_native *n)
 {
     const struct front *f = &n->front;
     if (!front_is_pvm(f)) {
@@ -71,7 +77,7 @@ static bool learn_code(struct javm_native *n)
         return n->walk.longs != NULL;
     }
     n->jumps = malloc((f->key.jump_count + (size_t)1) * sizeof *n->jumps);
-    n->ways = calloc(f->key.jump_count + (size_t)1, sizeof *n->ways);
+    n->ways = jit_alloc(jit, ways_bytes(n));
     if (n->jumps == NULL || n->ways == NULL || !pvm_find_targets(f, &n->targets))
         return false;
     for (uint32_t i = 0; i < f->key.jump_count; i++)
@@ -80,12 +86,12 @@ static bool learn_code(struct javm_native *n)
     return true;
 }
 
-static void forget_code(struct javm_native *n)
+static void forget_code(struct javm_jit *jit, struct javm_native *n)
 {
     free(n->walk.longs);
     free(n->targets.middle);
     free(n->jumps);
-    free(n->ways);
+    jit_free(jit, (void *)n->ways, ways_bytes(n));
 }
 
 enum javm_status jit_native_new(struct javm_jit *jit, const uint8_t *code, uint64_t code_len,
@@ -100,10 +106,10 @@ enum javm_status jit_native_new(struct javm_jit *jit, const uint8_t *code, uint6
         n->front = front_of(code, code_len, key);
         n->table = jit_table_take(jit, jit_table_span(&n->front));
     }
-    if (n == NULL || n->table == NULL || !learn_code(n)) {
+    if (n == NULL || n->table == NULL || !learn_code(jit, n)) {
         if (n != NULL) {
             jit_table_put(jit, n->table, jit_table_span(&n->front));
-            forget_code(n);
+            forget_code(jit, n);
         }
         free(n);
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE,
@@ -150,7 +156,7 @@ void jit_native_free(struct javm_native *native)
     if (native->owner.object != NULL)
         native->owner.release(native->owner.object);
     jit_table_put(native->jit, native->table, jit_table_span(&native->front));
-    forget_code(native);
+    forget_code(native->jit, native);
     pthread_mutex_destroy(&native->lock);
     free(native);
 }
@@ -373,6 +379,22 @@ static enum javm_status supported(struct javm_error *err)
 #endif
 }
 
+static enum javm_status open_machine(struct javm_jit *jit, const char *device,
+                                     struct javm_error *err)
+{
+    const enum javm_status status = machine_create(device, &jit->machine, err);
+    return status != JAVM_OK ? status
+                             : machine_set_code(jit->machine, jit->arena->executable,
+                                                jit->arena->bytes, err);
+}
+
+bool javm_jit_machine(const struct javm_jit *jit, int *vm, int *vcpu)
+{
+    if (jit->machine != NULL)
+        machine_descriptors(jit->machine, vm, vcpu);
+    return jit->machine != NULL;
+}
+
 enum javm_status javm_jit_create(const struct javm_jit_options *options, struct javm_jit **jit,
                                  struct javm_error *err)
 {
@@ -391,9 +413,12 @@ enum javm_status javm_jit_create(const struct javm_jit_options *options, struct 
     }
     store->limit = options->code_bytes != 0 ? options->code_bytes : CODE_DEFAULT;
     status = jit_arena_create(store->limit, &j->arena, err);
+    if (status == JAVM_OK && options->machine != NULL)
+        status = open_machine(j, options->machine, err);
     if (status == JAVM_OK)
         status = jit_files_open(&store->files, j->arena, options->cache_dir, err);
     if (status != JAVM_OK) {
+        machine_destroy(j->machine);
         jit_arena_destroy(j->arena);
         free(store);
         free(j);
@@ -407,6 +432,9 @@ enum javm_status javm_jit_create(const struct javm_jit_options *options, struct 
     j->arena->make_room = forget_oldest;
     j->arena->make_room_ctx = store;
     jit_write_stubs(j);
+    if (j->machine != NULL)
+        machine_set_ways(j->machine, (uintptr_t)j->arena->executable + j->enter_stub,
+                         (uintptr_t)j->arena->executable + j->gate);
     jit_debug_arena(j);
     *jit = j;
     return JAVM_OK;
@@ -448,6 +476,7 @@ void javm_jit_destroy(struct javm_jit *jit)
     jit_free_tables(jit);
     jit_files_close(&store->files);
     jit_debug_forget(jit);
+    machine_destroy(jit->machine);
     jit_arena_destroy(jit->arena);
     pthread_mutex_destroy(&store->lock);
     free(store);

@@ -1,19 +1,10 @@
 /* The code that all generated code shares: ways in and out, and the return that found another link
- * than the one on the stack of return addresses. It lies in the arena's first page. */
+ * than the one on the stack of return addresses. It lies in the arena's first page. In a machine the
+ * context is all that is exchanged, and the way out is an exception at one address (vm/kvm). */
 #include "vm/jit_context.h"
 #include "vm/x64.h"
 
 static const uint8_t callee_saved[] = {RBX, RBP, R12, R13, R14, R15};
-
-static void push(struct x64 *e, unsigned r)
-{
-    x64_put(e, r >= 8 ? 0x41u | (0x50u | (r & 7)) << 8 : 0x50u | r, r >= 8 ? 2 : 1);
-}
-
-static void pop(struct x64 *e, unsigned r)
-{
-    x64_put(e, r >= 8 ? 0x41u | (0x58u | (r & 7)) << 8 : 0x58u | r, r >= 8 ? 2 : 1);
-}
 
 static int32_t host_at(unsigned r)
 {
@@ -21,24 +12,32 @@ static int32_t host_at(unsigned r)
 }
 
 /* void enter(void): GS is set, everything is in the context. */
-static void write_enter(struct x64 *e)
+static void write_enter(struct x64 *e, bool machine)
 {
-    for (size_t i = 0; i < sizeof callee_saved; i++)
-        push(e, callee_saved[i]);
-    x64_store_context(e, CONTEXT_AT(host_rsp), RSP);
+    for (size_t i = 0; i < sizeof callee_saved && !machine; i++)
+        x64_push(e, callee_saved[i]);
+    if (!machine)
+        x64_store_context(e, CONTEXT_AT(host_rsp), RSP);
     for (unsigned r = 0; r < HOST_REGS; r++)
         x64_load_context(e, r, host_at(r));
     x64_jmp_context(e, CONTEXT_AT(target));
 }
 
-static void write_leave(struct x64 *e)
+/* Returns where a machine is left. */
+static const uint8_t *write_leave(struct x64 *e, bool machine)
 {
     for (unsigned r = 0; r < HOST_REGS; r++)
         x64_store_context(e, host_at(r), r);
+    const uint8_t *gate = e->at;
+    if (machine) {
+        x64_put(e, 0x0B0F, 2); /* ud2 */
+        return gate;
+    }
     x64_load_context(e, RSP, CONTEXT_AT(host_rsp));
     for (size_t i = sizeof callee_saved; i-- > 0;)
-        pop(e, callee_saved[i]);
+        x64_pop(e, callee_saved[i]);
     x64_put(e, 0xC3, 1);
+    return gate;
 }
 
 /* jalr x0, 0(x1) by the table. jump_pc is set. */
@@ -74,9 +73,10 @@ void jit_write_stubs(struct javm_jit *jit)
     }
     for (size_t i = 0; i < sizeof order; i++)
         x64_patch(to_leave[i], e.at);
-    write_leave(&e);
+    const bool machine = jit->machine != NULL;
+    jit->gate = (uint32_t)(write_leave(&e, machine) - begin);
     jit->enter_stub = (uint32_t)(e.at - begin);
-    write_enter(&e);
+    write_enter(&e, machine);
     jit->bottom_stub = (uint32_t)(e.at - begin);
     /* This address was popped from the bottom of the stack: it stays there. */
     x64_lea(&e, true, RSP, RSP, -8);

@@ -5,7 +5,7 @@
  */
 #include <stdlib.h>
 
-#include "vm/jit.h"
+#include "vm/kvm/machine.h"
 
 #define SMALLEST 10u /* bits: 2 KiB of code, a page of table; below that nothing is kept */
 
@@ -19,6 +19,24 @@ static unsigned bits_of(uint64_t code_len)
 uint64_t jit_table_entries(uint64_t code_len)
 {
     return (UINT64_C(1) << bits_of(code_len)) + 1;
+}
+
+static size_t table_bytes(uint64_t code_len)
+{
+    return jit_table_entries(code_len) * sizeof *(jit_table)0;
+}
+
+void *jit_alloc(struct javm_jit *jit, size_t bytes)
+{
+    return jit->machine == NULL ? calloc(1, bytes) : machine_alloc(jit->machine, bytes);
+}
+
+void jit_free(struct javm_jit *jit, void *at, size_t bytes)
+{
+    if (jit->machine == NULL)
+        free(at);
+    else
+        machine_free(jit->machine, at, bytes);
 }
 
 static _Atomic jit_table *idle_of(struct javm_jit *jit, uint64_t code_len)
@@ -37,7 +55,7 @@ jit_table jit_table_take(struct javm_jit *jit, uint64_t code_len)
         if (table != NULL)
             return table;
     }
-    return calloc(jit_table_entries(code_len), sizeof *(jit_table)0);
+    return jit_alloc(jit, table_bytes(code_len));
 }
 
 void jit_table_put(struct javm_jit *jit, jit_table table, uint64_t code_len)
@@ -50,12 +68,15 @@ void jit_table_put(struct javm_jit *jit, jit_table table, uint64_t code_len)
                                                     memory_order_relaxed))
             return;
     }
-    free(table);
+    jit_free(jit, (void *)table, table_bytes(code_len));
 }
 
 void jit_free_tables(struct javm_jit *jit)
 {
     for (unsigned size = 0; size < JIT_TABLE_SIZES; size++)
         for (unsigned i = 0; i < JIT_IDLE_TABLES; i++)
-            free(atomic_exchange_explicit(&jit->tables[size][i], NULL, memory_order_acquire));
+            jit_free(jit,
+                     (void *)atomic_exchange_explicit(&jit->tables[size][i], NULL,
+                                                      memory_order_acquire),
+                     table_bytes(UINT64_C(2) << (size + SMALLEST)));
 }

@@ -105,6 +105,8 @@ void javm_memory_destroy(struct javm_memory *m)
     if (m == NULL)
         return;
     atomic_fetch_sub_explicit(&all_edges, m->edges, memory_order_relaxed);
+    if (m->mirror != NULL)
+        m->mirror->end(m->mirror);
     if (m->reservation != NULL)
         munmap(m->reservation, TOTAL);
     if (m->touched != NULL)
@@ -199,6 +201,8 @@ static bool differs(const struct javm_memory *m, const struct javm_region *r, ui
 
 static bool protect(struct javm_memory *m, uint32_t first, uint32_t end, int protection)
 {
+    if (m->mirror != NULL)
+        m->mirror->forget(m->mirror, first, end);
     return mprotect(page_at(m, first), (size_t)(end - first) << JAVM_PAGE_SHIFT, protection) == 0;
 }
 

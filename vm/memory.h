@@ -57,11 +57,20 @@ struct memory_pager {
     bool (*open)(struct memory_pager *pager, uint32_t first, uint32_t last, bool write);
 };
 
+/* Page tables of somebody else that show this memory (vm/kvm). */
+struct memory_mirror {
+    /* The protection of these pages has changed: none of them may be shown as it was. */
+    void (*forget)(struct memory_mirror *mirror, uint32_t first, uint32_t end);
+    /* The memory goes away; the mirror with it. */
+    void (*end)(struct memory_mirror *mirror);
+};
+
 struct javm_memory {
     uint8_t *base;
     uint8_t *access;            /* MEMORY_PAGES, at base + MEMORY_ACCESS */
     bool failed;                /* the system refused a page: what the run came to is no result */
     struct memory_pager *pager; /* borrowed; NULL: the layout says what is where */
+    struct memory_mirror *mirror; /* NULL: none */
     /* Private to memory.c. */
     bool cramped;          /* the system refused once: open few large runs from now on */
     bool inherited;        /* pages came from a layout of another space */

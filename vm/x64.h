@@ -112,6 +112,16 @@ static inline void x64_test(struct x64 *e, bool w, unsigned a, unsigned b)
     x64_rr(e, w, 0x85, a, b);
 }
 
+static inline void x64_push(struct x64 *e, unsigned r)
+{
+    x64_put(e, r >= 8 ? 0x41u | (0x50u | (r & 7)) << 8 : 0x50u | r, r >= 8 ? 2 : 1);
+}
+
+static inline void x64_pop(struct x64 *e, unsigned r)
+{
+    x64_put(e, r >= 8 ? 0x41u | (0x58u | (r & 7)) << 8 : 0x58u | r, r >= 8 ? 2 : 1);
+}
+
 static inline void x64_not(struct x64 *e, unsigned d)
 {
     x64_rr(e, true, 0xF7, 2, d);

@@ -152,14 +152,20 @@ struct javm_jit_options {
     const char *cache_dir; /* keep compiled code there between runs; NULL: nowhere */
     bool plain;            /* use no processor extension beyond x86-64's base: for tests */
     bool perf_map;         /* write /tmp/perf-<pid>.map for perf */
+    const char *machine;   /* "/dev/kvm": compiled code runs in ring 3 of a virtual machine of this
+                              process, which then is for one thread; NULL: in the process */
 };
 
-/* options may be NULL for the defaults. UNSUPPORTED on a machine that the recompiler is not for,
+/* options may be NULL for the defaults. UNSUPPORTED on a machine that the recompiler is not for
+ * or where `machine` cannot be opened,
  * NOMEM; RANGE when code_bytes is above 2 GiB; IO when the system refuses executable memory or
  * cache_dir cannot be used: native code is trusted, so it has to be a directory of ours that nobody
  * else can write to. It is created if it is missing. */
 enum javm_status javm_jit_create(const struct javm_jit_options *options, struct javm_jit **jit,
                                  struct javm_error *err);
+/* The descriptors of the virtual machine, which system calls are made with as long as it runs: ioctl
+ * of KVM_RUN at `vcpu`, of KVM_SET_USER_MEMORY_REGION at `vm`. False: there is none. */
+bool javm_jit_machine(const struct javm_jit *jit, int *vm, int *vcpu);
 /* Write what was compiled to cache_dir, of programs that nobody has open; opening waits for it. The
  * first error that any write had since the last call, also one of a program that was forgotten.
  * Programs are tried once: after a call javm_jit_destroy has nothing left to write. */

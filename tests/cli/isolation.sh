@@ -2,9 +2,11 @@
 # Defects that this would catch: results that depend on --isolation; a process that dies and takes the batch, another job or a
 # finished result with it; a job with two results or none; crashed jobs that cannot be run again; a batch that ends and leaves
 # processes behind.
-#   isolation.sh JAVM_BATCH MKIMAGE FOLDER_OF_IMAGES (guest/prebuilt) limited|unlimited
+#   isolation.sh JAVM_BATCH MKIMAGE FOLDER_OF_IMAGES (guest/prebuilt) limited|unlimited [kvm]
 IMAGES=$3
 LIMITS=$4
+BACKEND=${5:-process}
+. "$(dirname "$0")/kvm.sh"
 . "$(dirname "$0")/lib.sh"
 {
     echo '{"image":"demo","load":"demo.jimg"}'
@@ -15,7 +17,7 @@ LIMITS=$4
 for engine in jit interp; do
     for workers in 1 3; do
         run 0 --engine $engine --workers $workers --ordered --reproducible --output thread jobs.ndjson
-        run 0 --engine $engine --workers $workers --ordered --reproducible --isolation process --output process jobs.ndjson
+        run 0 --engine $engine --workers $workers --ordered --reproducible --isolation $BACKEND --output process jobs.ndjson
         check "the same results, $engine, $workers workers" cmp thread process
     done
 done
@@ -26,7 +28,7 @@ awk 'BEGIN { for (i = 0; i < 1500; i++) printf "{\"id\":%d,\"invoke\":\"demo\",\
 run 0 --workers 2 --ordered --reproducible --output whole long.ndjson
 # The last job comes when enough were killed, so that there is somebody to kill until then.
 mkfifo jobs.pipe
-"$PROGRAM" --isolation process --workers 2 --reproducible --output killed - <jobs.pipe >out 2>err &
+"$PROGRAM" --isolation $BACKEND --workers 2 --reproducible --output killed - <jobs.pipe >out 2>err &
 batch=$!
 exec 3>jobs.pipe
 head -n 1500 long.ndjson >&3
@@ -51,9 +53,9 @@ grep -v '"exit":"crashed"' killed | sort >others
 sort whole >sorted
 check "the others are as they should be" [ "$(comm -23 others sorted | wc -l)" -eq 0 ]
 
-run "$([ "$crashed" -gt 0 ] && echo 1 || echo 0)" --resume --reproducible --isolation process --output killed long.ndjson
+run "$([ "$crashed" -gt 0 ] && echo 1 || echo 0)" --resume --reproducible --isolation $BACKEND --output killed long.ndjson
 check "resumed: nothing is left to do" [ "$(lines killed)" -eq 1500 ]
-run 0 --resume --retry-crashed --reproducible --isolation process --output killed long.ndjson
+run 0 --resume --retry-crashed --reproducible --isolation $BACKEND --output killed long.ndjson
 check "resumed with --retry-crashed: each crashed job once more" [ "$(lines killed)" -eq $((1500 + crashed)) ]
 grep -v '"exit":"crashed"' killed | sort >others
 check "and all of them are there" cmp others sorted
@@ -69,7 +71,7 @@ cat >chain.ndjson <<'END'
 {"id":4,"chain":"c","endpoint":1}
 END
 run 1 --timeout 500 --ordered --reproducible --output whole chain.ndjson
-"$PROGRAM" --isolation process --workers 1 --reproducible --output chained chain.ndjson >out 2>err &
+"$PROGRAM" --isolation $BACKEND --workers 1 --reproducible --output chained chain.ndjson >out 2>err &
 batch=$!
 await $batch [ -s chained ]
 for guest in $(guests $batch); do kill -KILL "$guest"; done
@@ -77,12 +79,12 @@ wait $batch
 check "a crash in a chain: the code" [ $? -eq 1 ]
 check "what was before it stays" [ "$(head -n 1 chained)" = "$(head -n 1 whole)" ]
 check "it and what is behind it crashed" [ "$(grep -c '"exit":"crashed"' chained)" -eq 3 ]
-run 1 --timeout 500 --resume --retry-crashed --reproducible --isolation process --output chained chain.ndjson
+run 1 --timeout 500 --resume --retry-crashed --reproducible --isolation $BACKEND --output chained chain.ndjson
 grep -v '"exit":"crashed"' chained >others
 check "and run again they are as they should be" cmp others whole
 
 # Who ends a batch may tell all its processes (Slurm and systemd do): those that run jobs leave it to the batch.
-"$PROGRAM" --isolation process --timeout 500 --workers 1 --ordered --reproducible --output told chain.ndjson >out 2>err &
+"$PROGRAM" --isolation $BACKEND --timeout 500 --workers 1 --ordered --reproducible --output told chain.ndjson >out 2>err &
 batch=$!
 await $batch [ -s told ]
 for process in $(guests $batch) $(children $batch); do
@@ -96,7 +98,7 @@ check "signals to executors change nothing" cmp told whole
 # The batch is killed: nobody stays behind.
 echo '{"image":"demo","load":"demo.jimg"}' >forever.ndjson
 echo '{"invoke":"demo","endpoint":3,"gas":18446744073709551615}' >>forever.ndjson
-"$PROGRAM" --isolation process --workers 1 --output never forever.ndjson >out 2>err &
+"$PROGRAM" --isolation $BACKEND --workers 1 --output never forever.ndjson >out 2>err &
 batch=$!
 some() { [ -n "$(guests $batch)" ]; }
 await $batch some
@@ -107,7 +109,7 @@ gone() { for one in $left; do ! alive "$one" || return 1; done; }
 until gone; do sleep 0.05; done
 check "its processes are gone, too" gone
 
-run 1 --isolation process --timeout 50 --reproducible --output timeout forever.ndjson
+run 1 --isolation $BACKEND --timeout 50 --reproducible --output timeout forever.ndjson
 check "a timeout as with threads" has timeout '"exit":"error","error":"timeout after 50 ms"'
 
 # Half a megabyte of guest memory, which takes some more, in processes that may have much or hardly any. A sanitizer has a shadow
@@ -119,10 +121,10 @@ check "a timeout as with threads" has timeout '"exit":"error","error":"timeout a
     done
 } >memory.ndjson
 run 0 --workers 1 --ordered --reproducible --output whole memory.ndjson
-run 0 --workers 1 --ordered --reproducible --isolation process --mem-limit 67108864 --output enough memory.ndjson
+run 0 --workers 1 --ordered --reproducible --isolation $BACKEND --mem-limit 67108864 --output enough memory.ndjson
 check "enough memory: the same results" cmp whole enough
 if [ "$LIMITS" = limited ]; then
-    run 1 --workers 1 --ordered --reproducible --isolation process --mem-limit 2097152 --output little memory.ndjson
+    run 1 --workers 1 --ordered --reproducible --isolation $BACKEND --mem-limit 2097152 --output little memory.ndjson
     check "a job beyond the limit is an error that names it" [ "$(grep -c '"id":"large.*"exit":"error","error":".*; --mem-limit is 2097152 bytes"' little)" -eq 4 ]
     grep small whole >small
     grep small little >others
@@ -130,12 +132,10 @@ if [ "$LIMITS" = limited ]; then
 fi
 
 # What does not go together.
-run 2 --isolation process --cache here jobs.ndjson
+run 2 --isolation $BACKEND --cache here jobs.ndjson
 check "--cache is refused" has err "--cache needs files"
-run 2 --isolation process --perf-map jobs.ndjson
+run 2 --isolation $BACKEND --perf-map jobs.ndjson
 check "--perf-map is refused" has err "--perf-map needs files"
 run 2 --retry-crashed jobs.ndjson
 check "--retry-crashed alone is refused" has err "--retry-crashed goes with --resume"
-run 2 --isolation kvm jobs.ndjson
-check "kvm is refused" has err "--isolation kvm is not in this version"
 finish

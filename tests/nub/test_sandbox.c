@@ -128,20 +128,29 @@ static enum javm_status start(const void *options, struct nub_region *region,
                                     : javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "no memory");
 }
 
+static enum javm_status start_late(const void *options, struct nub_region *region,
+                                   struct nub_service *service, struct javm_error *err)
+{
+    usleep(100000);
+    return start(options, region, service, err);
+}
+
 /* ---- the host --------------------------------------------------------------------------- */
 
 static const struct nub_program PROGRAM = {start, NULL};
+static const struct nub_program LATE = {start_late, NULL};
 
 struct jail {
     struct nub_nursery *nursery;
     struct nub_cell cell;
 };
 
-static void jail_open(struct jail *jail, uint64_t watchdog_ns)
+static void jail_open_with(struct jail *jail, const struct nub_program *program,
+                           uint64_t watchdog_ns)
 {
     struct javm_error err = {.text = ""};
-    REQUIRE(nub_nursery_open(&PROGRAM, &jail->nursery, &err) == JAVM_OK);
-    const struct nub_cell_options options = {.program = &PROGRAM,
+    REQUIRE(nub_nursery_open(program, &jail->nursery, &err) == JAVM_OK);
+    const struct nub_cell_options options = {.program = program,
                                              .nursery = jail->nursery,
                                              .lanes = 4,
                                              .in_bytes = 65536,
@@ -150,6 +159,11 @@ static void jail_open(struct jail *jail, uint64_t watchdog_ns)
                                              .watchdog_ns = watchdog_ns};
     REQUIRE(nub_cell_open(&options, &jail->cell, &err) == JAVM_OK);
     cr_assert_eq(nub_cell_start(&jail->cell, &err), JAVM_OK, "%s", err.text);
+}
+
+static void jail_open(struct jail *jail, uint64_t watchdog_ns)
+{
+    jail_open_with(jail, &PROGRAM, watchdog_ns);
 }
 
 static void jail_close(struct jail *jail)
@@ -346,6 +360,15 @@ Test(nub_sandbox, watchdog)
     jail_open(&jail, 30000000);
     cr_expect_eq(nub_cell_call(&jail.cell, FN_SPIN, NULL, 0, &err), JAVM_E_CRASHED);
     cr_expect(!nub_cell_lives(&jail.cell));
+    jail_close(&jail);
+}
+
+/* The watchdog is for guests: who takes longer to start is not killed. */
+Test(nub_sandbox, late)
+{
+    struct jail jail;
+    jail_open_with(&jail, &LATE, 20000000);
+    cr_expect(nub_cell_lives(&jail.cell));
     jail_close(&jail);
 }
 

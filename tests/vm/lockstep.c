@@ -450,9 +450,11 @@ static void run_round(uint64_t seed)
 static const char usage[] =
     "usage: lockstep [--engines interp,jit | interp,interp] [--seconds N | --rounds N]\n"
     "                [--threads N] [--seed N] [--keep FILE] [--source DIR] [--pvm PERCENT]\n"
+    "                [--machine /dev/kvm]\n"
     "  --source DIR  the source tree, for guest images and vectors\n"
     "  --keep FILE   write the first difference as a vector for javm-vectors (PVM2 only)\n"
-    "  --pvm PERCENT of the programs that are PVM, 35 if not given\n";
+    "  --pvm PERCENT of the programs that are PVM, 35 if not given\n"
+    "  --machine     where one of the recompilers runs its code\n";
 
 static bool parse_engines(const char *text, enum javm_engine engines[2])
 {
@@ -492,6 +494,7 @@ int main(int argc, char **argv)
                                             {"source", required_argument, NULL, 'd'},
                                             {"threads", required_argument, NULL, 't'},
                                             {"pvm", required_argument, NULL, 'p'},
+                                            {"machine", required_argument, NULL, 'm'},
                                             {NULL, 0, NULL, 0}};
     enum javm_engine engines[2] = {JAVM_ENGINE_INTERP, javm_engine_available(JAVM_ENGINE_JIT)
                                                            ? JAVM_ENGINE_JIT
@@ -516,8 +519,15 @@ int main(int argc, char **argv)
             threads = (unsigned)strtoul(optarg, NULL, 10);
         else if (c == 'p')
             pvm_percent = (unsigned)strtoul(optarg, NULL, 10);
+        else if (c == 'm')
+            lock_machine = optarg;
         else
             usable = false;
+    }
+    usable = usable && (lock_machine == NULL || threads == 1); /* it is one thread's */
+    if (usable && lock_machine != NULL && access(lock_machine, R_OK | W_OK) != 0) {
+        printf("skipped: no %s, or not ours to open\n", lock_machine);
+        return 77;
     }
     if (!usable || threads == 0 || threads > THREADS) {
         fputs(usage, stderr);

@@ -105,6 +105,9 @@ struct lock_leg {
     bool other_engine; /* the second side runs this leg with the first side's engine */
 };
 
+/* The full recompiler's, as in struct javm_jit_options; NULL: none. Set before a pair is opened. */
+extern const char *lock_machine;
+
 struct lock_pair {
     enum javm_engine engines[2];
     struct javm_jit *jits[LOCK_JITS];

@@ -84,10 +84,12 @@ uint64_t lock_need(const struct lock_program *program, uint64_t pc)
 
 /* ---- sides ------------------------------------------------------------------------------ */
 
+const char *lock_machine;
+
 static void open_jits(struct lock_pair *pair)
 {
-    static const struct javm_jit_options options[LOCK_STORED] = {
-        [LOCK_FULL] = {.code_bytes = 1 << 26},
+    const struct javm_jit_options options[LOCK_STORED] = {
+        [LOCK_FULL] = {.code_bytes = 1 << 26, .machine = lock_machine},
         [LOCK_PLAIN] = {.code_bytes = 1 << 26, .plain = true},
         [LOCK_SMALL] = {.code_bytes = 1 << 19}, /* plans fill it: then the interpreter helps */
     };

@@ -16,6 +16,8 @@
 
 /* How long to sleep before looking whether there is still somebody to wait for. */
 #define LOOK_NS 10000000
+/* How long an executor may take to start, on however busy a machine. */
+#define START_NS UINT64_C(60000000000)
 
 int64_t nub_now_ns(void)
 {
@@ -165,7 +167,12 @@ enum javm_status nub_cell_start(struct nub_cell *cell, struct javm_error *err)
     if (status != JAVM_OK)
         return status;
     cell->lives = true;
+    /* Nothing of a guest runs yet: the watchdog is for later. */
+    const uint64_t watchdog = cell->options.watchdog_ns;
+    if (watchdog != 0 && watchdog < START_NS)
+        cell->options.watchdog_ns = START_NS;
     status = nub_cell_wait(cell, err);
+    cell->options.watchdog_ns = watchdog;
     if (status == JAVM_E_CRASHED)
         javm_fail(err, status, JAVM_NOWHERE, "isolation: the process died while it started");
     if (status != JAVM_OK)

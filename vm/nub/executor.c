@@ -217,11 +217,13 @@ static void stop(void *state)
 enum javm_status nub_executor_start(const void *arg, struct nub_region *region,
                                     struct nub_service *service, struct javm_error *err)
 {
-    const struct javm_nub_options *options = arg;
+    const struct nub_executor_options *program = arg;
+    const struct javm_nub_options *options = &program->options;
     struct executor *e = calloc(1, sizeof *e);
     if (e == NULL)
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "executor: out of memory");
-    *service = (struct nub_service){e, call, lane_invoke, stop, 500};
+    *service = (struct nub_service){
+        .state = e, .call = call, .invoke = lane_invoke, .stop = stop, .spins = 500};
     e->region = region;
     e->service = *service;
     e->memory_bytes = options->memory_bytes;
@@ -232,7 +234,11 @@ enum javm_status nub_executor_start(const void *arg, struct nub_region *region,
     if (status == JAVM_OK && (e->thread = javm_directory_join(e->dir)) == NULL)
         status = javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "executor: out of memory");
     if (status == JAVM_OK && options->engine == JAVM_ENGINE_JIT)
-        status = javm_jit_create(NULL, &e->jit, err);
+        status = javm_jit_create(&(struct javm_jit_options){.machine = program->machine}, &e->jit,
+                                 err);
+    if (e->jit != NULL)
+        service->machine.used =
+            javm_jit_machine(e->jit, &service->machine.vm, &service->machine.vcpu);
     const struct javm_vm_options vm_options = {
         .engine = options->engine, .gas_model = options->gas_model, .jit = e->jit};
     if (status == JAVM_OK)

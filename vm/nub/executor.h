@@ -5,7 +5,11 @@
 #include "javm/nub_host.h"
 #include "vm/nub/serve.h"
 
-/* For struct nub_program; options is a struct javm_nub_options. */
+/* For struct nub_program; options is a struct nub_executor_options. */
+struct nub_executor_options {
+    struct javm_nub_options options;
+    const char *machine; /* as in struct javm_jit_options */
+};
 enum javm_status nub_executor_start(const void *options, struct nub_region *region,
                                     struct nub_service *service, struct javm_error *err);
 /* Publish what was read from the wire, with its overlays. On failure nothing was published. */

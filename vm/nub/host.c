@@ -35,6 +35,7 @@ struct published {
 
 struct javm_nub {
     struct javm_nub_options options;
+    struct nub_executor_options executor;
     struct nub_program program;
     struct nub_nursery *nursery;
     struct nub_cell *cells;
@@ -53,10 +54,7 @@ static enum javm_status check_options(enum javm_nub_backend backend,
                                       const struct javm_nub_options *options,
                                       struct javm_error *err)
 {
-    if (backend == JAVM_NUB_KVM)
-        return javm_fail(err, JAVM_E_UNSUPPORTED, JAVM_NOWHERE,
-                         "nub: the kvm backend is not in this version");
-    if (backend != JAVM_NUB_THREAD && backend != JAVM_NUB_PROCESS)
+    if ((unsigned)backend > JAVM_NUB_KVM)
         return javm_fail(err, JAVM_E_RANGE, JAVM_NOWHERE, "nub: no such backend: %u",
                          (unsigned)backend);
     if (options->workers > WORKERS_MAX || options->lanes > LANES_MAX ||
@@ -188,13 +186,15 @@ enum javm_status javm_nub_open(enum javm_nub_backend backend,
     set_defaults(&made->options);
     if (backend == JAVM_NUB_THREAD) /* which nobody can kill */
         made->options.watchdog_ns = 0;
-    made->program = (struct nub_program){nub_executor_start, &made->options};
+    made->executor =
+        (struct nub_executor_options){made->options, backend == JAVM_NUB_KVM ? "/dev/kvm" : NULL};
+    made->program = (struct nub_program){nub_executor_start, &made->executor};
     made->cells = calloc(made->options.workers, sizeof *made->cells);
     made->lanes = calloc((size_t)made->options.workers * made->options.lanes, sizeof *made->lanes);
     made->since = calloc(made->options.workers, sizeof *made->since);
     if (made->cells == NULL || made->lanes == NULL || made->since == NULL)
         status = javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "nub: out of memory");
-    else if (backend == JAVM_NUB_PROCESS)
+    else if (backend != JAVM_NUB_THREAD)
         status = nub_nursery_open(&made->program, &made->nursery, err);
     const struct nub_cell_options cell_options = {.program = &made->program,
                                                   .nursery = made->nursery,

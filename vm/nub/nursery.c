@@ -99,7 +99,7 @@ _Noreturn static void live(const struct nub_program *program, int parent, int me
     if (status == JAVM_OK)
         status = program->start(program->options, &region, &service, &err);
     if (status == JAVM_OK)
-        status = nub_sandbox_enter(birth->memory_bytes, &err);
+        status = nub_sandbox_enter(birth->memory_bytes, &service.machine, &err);
     born(region.head, status, &err);
     if (status == JAVM_OK)
         nub_serve(&region, &service);

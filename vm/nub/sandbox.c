@@ -6,6 +6,7 @@
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/kvm.h>
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -127,14 +128,54 @@ static const struct sock_filter FILTER[] = {
     /* realloc tries it and does without. */
     UNLESS(SYS_mremap, 1),
     RETURN(SECCOMP_RET_ERRNO | ENOMEM),
-    DIE,
 };
+#define FILTER_LENGTH  (sizeof FILTER / sizeof *FILTER)
+#define MACHINE_LENGTH 11u
 
-enum javm_status nub_sandbox_enter(uint64_t memory_bytes, struct javm_error *err)
+/* Ends in DIE for all that came so far. Returns the length. */
+static unsigned short complete_filter(struct sock_filter *to, const struct nub_machine *machine)
 {
-    const struct sock_fprog filter = {sizeof FILTER / sizeof *FILTER,
-                                      (struct sock_filter *)(uintptr_t)FILTER};
-    if (!close_from(0, ~0u))
+    const struct sock_filter end = DIE;
+    const struct sock_filter runs[MACHINE_LENGTH] = {
+        UNLESS(SYS_ioctl, 10),
+        LOAD(ARG(1)),
+        UNLESS(KVM_RUN, 3),
+        LOAD(ARG(0)),
+        WHEN((uint32_t)machine->vcpu, 4),
+        DIE,
+        UNLESS(KVM_SET_USER_MEMORY_REGION, 3),
+        LOAD(ARG(0)),
+        UNLESS((uint32_t)machine->vm, 1),
+        RETURN(SECCOMP_RET_ALLOW),
+        DIE,
+    };
+    unsigned short len = FILTER_LENGTH;
+    memcpy(to, FILTER, sizeof FILTER);
+    if (machine->used) {
+        memcpy(to + len, runs, sizeof runs);
+        len += MACHINE_LENGTH;
+    }
+    to[len++] = end;
+    return len;
+}
+
+/* All descriptors but the machine's. */
+static bool close_all(const struct nub_machine *machine)
+{
+    if (!machine->used)
+        return close_from(0, ~0u);
+    const unsigned vm = (unsigned)machine->vm, vcpu = (unsigned)machine->vcpu;
+    const unsigned low = vm < vcpu ? vm : vcpu, high = vm < vcpu ? vcpu : vm;
+    return (low == 0 || close_from(0, low - 1)) && close_from(low + 1, high - 1) &&
+           close_from(high + 1, ~0u);
+}
+
+enum javm_status nub_sandbox_enter(uint64_t memory_bytes, const struct nub_machine *machine,
+                                   struct javm_error *err)
+{
+    struct sock_filter code[FILTER_LENGTH + MACHINE_LENGTH + 1];
+    const struct sock_fprog filter = {complete_filter(code, machine), code};
+    if (!close_all(machine))
         return refused(err, "to close descriptors");
     /* A sanitizer's shadow is larger than any limit. */
     const bool limited =

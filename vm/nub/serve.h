@@ -3,6 +3,7 @@
 #define JAVM_NUB_SERVE_H
 
 #include "vm/nub/region.h"
+#include "vm/nub/sandbox.h"
 
 /* Where a function puts what it has to say. */
 struct nub_answer {
@@ -28,6 +29,7 @@ struct nub_service {
                    struct javm_nub_result *result);
     void (*stop)(void *state);
     unsigned spins; /* before sleeping */
+    struct nub_machine machine; /* that it runs guests in */
 };
 
 /* What an executor runs. `start` is called in the thread or process that serves, before it gives up
