@@ -18,16 +18,16 @@
 #define TSS_OF_VMX      0xFFFBD000u /* three pages that some processors want for themselves */
 #define CPUID_MAX       256u
 
-#define CR0_PE  UINT64_C(0x1)
-#define CR0_EM  UINT64_C(0x4) /* no x87, no SSE: generated code has none */
-#define CR0_NE  UINT64_C(0x20)
-#define CR0_WP  UINT64_C(0x10000)
-#define CR0_PG  UINT64_C(0x80000000)
-#define CR4_TSD UINT64_C(0x4)
-#define CR4_PAE UINT64_C(0x20)
-#define CR4_UMIP (UINT64_C(1) << 11)
-#define CR4_SMEP (UINT64_C(1) << 20)
-#define CR4_SMAP (UINT64_C(1) << 21)
+#define CR0_PE          UINT64_C(0x1)
+#define CR0_EM          UINT64_C(0x4) /* no x87, no SSE: generated code has none */
+#define CR0_NE          UINT64_C(0x20)
+#define CR0_WP          UINT64_C(0x10000)
+#define CR0_PG          UINT64_C(0x80000000)
+#define CR4_TSD         UINT64_C(0x4)
+#define CR4_PAE         UINT64_C(0x20)
+#define CR4_UMIP        (UINT64_C(1) << 11)
+#define CR4_SMEP        (UINT64_C(1) << 20)
+#define CR4_SMAP        (UINT64_C(1) << 21)
 #define EFER_LME_LMA_NX UINT64_C(0xD00) /* and not SCE: no syscall */
 
 struct cpuid {
@@ -55,13 +55,13 @@ static bool set_registers(const struct machine *m, uint64_t cr4, uint64_t begin,
     struct kvm_sregs s;
     if (ioctl(m->vcpu, KVM_GET_SREGS, &s) != 0)
         return false;
-    s.cs = (struct kvm_segment){.limit = ~0u, .selector = KERNEL_CS, .type = 11, .present = 1,
-                                .s = 1, .l = 1, .g = 1};
-    s.ss = (struct kvm_segment){.limit = ~0u, .selector = KERNEL_SS, .type = 3, .present = 1,
-                                .s = 1, .db = 1, .g = 1};
+    s.cs = (struct kvm_segment){
+        .limit = ~0u, .selector = KERNEL_CS, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1};
+    s.ss = (struct kvm_segment){
+        .limit = ~0u, .selector = KERNEL_SS, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1};
     s.ds = s.es = s.fs = s.gs = s.ss;
-    s.tr = (struct kvm_segment){.base = KERNEL_DATA + 0x100, .limit = 0x67, .selector = TSS_AT,
-                                .type = 11, .present = 1};
+    s.tr = (struct kvm_segment){
+        .base = KERNEL_DATA + 0x100, .limit = 0x67, .selector = TSS_AT, .type = 11, .present = 1};
     s.ldt = (struct kvm_segment){.unusable = 1, .type = 2};
     s.gdt.base = KERNEL_DATA;
     s.gdt.limit = TSS_AT + 15;
@@ -71,9 +71,19 @@ static bool set_registers(const struct machine *m, uint64_t cr4, uint64_t begin,
     s.cr3 = root;
     s.cr4 = CR4_PAE | CR4_TSD | cr4;
     s.efer = EFER_LME_LMA_NX;
-    const struct kvm_regs regs = {
-        .rip = begin, .rflags = 2, .rsp = KERNEL_STACK + FRAME_AT};
+    const struct kvm_regs regs = {.rip = begin, .rflags = 2, .rsp = KERNEL_STACK + FRAME_AT};
     return ioctl(m->vcpu, KVM_SET_SREGS, &s) == 0 && ioctl(m->vcpu, KVM_SET_REGS, &regs) == 0;
+}
+
+static bool open_pool(struct machine *m, uint64_t end)
+{
+    const uint64_t open = (end + POOL_STEP - 1) & ~(POOL_STEP - 1);
+    uint8_t *const from =
+        (uint8_t *)m->pool.at + m->pool_open; /* NOLINT(performance-no-int-to-ptr) */
+    const bool opened = mprotect(from, open - m->pool_open, PROT_READ | PROT_WRITE) == 0;
+    if (opened)
+        m->pool_open = open;
+    return opened;
 }
 
 /* ---- creation --------------------------------------------------------------------------- */
@@ -81,12 +91,14 @@ static bool set_registers(const struct machine *m, uint64_t cr4, uint64_t begin,
 static enum javm_status no_device(const char *device, struct javm_error *err)
 {
     const int why = errno;
-    const char *help = why == ENOENT || why == ENXIO || why == ENODEV
-                           ? "switch virtualization on in the firmware and load the module kvm_intel "
-                             "or kvm_amd"
-                       : why == EACCES || why == EPERM ? "join its group (kvm)"
-                                                       : "see the kernel's log";
-    return javm_fail(err, JAVM_E_UNSUPPORTED, JAVM_NOWHERE, "kvm: cannot open %s: %s; %s, or take the "
+    const char *help =
+        why == ENOENT || why == ENXIO || why == ENODEV
+            ? "switch virtualization on in the firmware and load the module kvm_intel "
+              "or kvm_amd"
+        : why == EACCES || why == EPERM ? "join its group (kvm)"
+                                        : "see the kernel's log";
+    return javm_fail(err, JAVM_E_UNSUPPORTED, JAVM_NOWHERE,
+                     "kvm: cannot open %s: %s; %s, or take the "
                      "process backend",
                      device, strerror(why), help);
 }
@@ -120,6 +132,8 @@ static enum javm_status set_up(struct machine *m, int kvm, struct javm_error *er
     }
     m->pool = (struct span){(uintptr_t)pool, POOL_BYTES, 0};
     m->pool.physical = pages_congruent(POOL_PHYSICAL, m->pool.at);
+    if (!open_pool(m, 1)) /* before there are limits: small programs need no more */
+        return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "kvm: no memory: %s", strerror(errno));
     const struct span low = {(uintptr_t)m->low, LOW_BYTES, 0};
     if (!pages_give(m, SLOT_KERNEL, &low, false) || !pages_give(m, SLOT_POOL, &m->pool, true))
         return lacks("memory for a machine", err);
@@ -235,12 +249,8 @@ void *machine_alloc(struct machine *m, size_t bytes)
         return NULL;
     uint8_t *const pool = (uint8_t *)m->pool.at; /* NOLINT(performance-no-int-to-ptr) */
     const uint64_t end = m->pool_used + block;
-    if (end > m->pool_open) {
-        const uint64_t open = (end + POOL_STEP - 1) & ~(POOL_STEP - 1);
-        if (mprotect(pool + m->pool_open, open - m->pool_open, PROT_READ | PROT_WRITE) != 0)
-            return NULL;
-        m->pool_open = open;
-    }
+    if (end > m->pool_open && !open_pool(m, end))
+        return NULL;
     m->pool_used = end;
     return pool + end - block;
 }
