@@ -9,6 +9,9 @@
 
 #include "javm/nub_host.h"
 
+/* A standard stream that was closed by whoever started this stays unusable, but its number is
+ * taken: else a socket could get it, and be printed to. First of all. */
+void args_streams(void);
 /* One line. */
 __attribute__((format(printf, 1, 2))) void complain(const char *fmt, ...);
 

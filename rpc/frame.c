@@ -33,6 +33,12 @@ void frame_head_put(uint8_t bytes[FRAME_HEAD], const struct frame_head *head)
     put(bytes + 8, head->id, 8);
 }
 
+/* Printable ASCII: what executors say goes to terminals, and into strings of other languages. */
+static char plain(char c)
+{
+    return c >= ' ' && c < 0x7F ? c : '?';
+}
+
 void frame_error_get(uint32_t number, const uint8_t *payload, size_t len, struct javm_error *err)
 {
     char text[sizeof err->text] = "";
@@ -41,8 +47,7 @@ void frame_error_get(uint32_t number, const uint8_t *payload, size_t len, struct
         number > 64 && number <= last ? (enum javm_status)(number - 64) : JAVM_E_UNSUPPORTED;
     const uint64_t where = len < FRAME_ERROR_HEAD ? JAVM_NOWHERE : get(payload, FRAME_ERROR_HEAD);
     for (size_t i = 0; FRAME_ERROR_HEAD + i < len && i + 1 < sizeof text; i++) {
-        const uint8_t c = payload[FRAME_ERROR_HEAD + i];
-        text[i] = c >= ' ' && c < 0x7F ? (char)c : '?';
+        text[i] = plain((char)payload[FRAME_ERROR_HEAD + i]);
     }
     javm_fail(err, status, where, "%s", text[0] == '\0' ? javm_nub_error_text(number) : text);
 }
@@ -51,7 +56,8 @@ size_t frame_error_put(uint8_t payload[FRAME_ERROR_MAX], const struct javm_error
 {
     const size_t text = strnlen(err->text, sizeof err->text);
     put(payload, err->where, FRAME_ERROR_HEAD);
-    memcpy(payload + FRAME_ERROR_HEAD, err->text, text);
+    for (size_t i = 0; i < text; i++)
+        payload[FRAME_ERROR_HEAD + i] = (uint8_t)plain(err->text[i]);
     return FRAME_ERROR_HEAD + text;
 }
 

@@ -6,83 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "javm/version.h"
 #include "rpc/args.h"
+#include "rpc/nub_options.h"
 #include "rpc/show.h"
-
-static const char HELP[] =
-    "javm-nub: ask an executor of metered, sandboxed programs.\n"
-    "\n"
-    "Usage:\n"
-    "  javm-nub [OPTIONS] smoke              42, if all is well\n"
-    "  javm-nub [OPTIONS] put-cap FILE...    publish what an image, bundle or ELF file has, or "
-    "one\n"
-    "                                        archived cap; prints what it is called\n"
-    "  javm-nub [OPTIONS] invoke HASH|FILE   run an Instance; FILE: put-cap first\n"
-    "  javm-nub [OPTIONS] heap-stats         of all executors of the server\n"
-    "  javm-nub [OPTIONS] boot-info\n"
-    "  javm-nub [OPTIONS] evict              drop all compiled code\n"
-    "\n"
-    "  --socket PATH   of javm-nubd (default $XDG_RUNTIME_DIR/javm-nub.sock)\n"
-    "  --isolation I   thread, process or kvm: no server, but an executor for this command\n"
-    "  --engine E      of that: interp or jit\n"
-    "  --put FILE      put-cap first; repeatable\n"
-    "  --json          one line of JSON\n"
-    "  --help, --version\n"
-    "\n"
-    "invoke:\n"
-    "  --endpoint N    default 0\n"
-    "  --gas N         default 1000000000\n"
-    "  --arg N         up to four, in their order\n"
-    "  --root NAME     of the FILE (default: the only one that can be invoked)\n"
-    "\n"
-    "Exit codes: 0 done, and the guest halted; 1 it ended otherwise, or the executor refused;\n"
-    "2 bad usage or file; 3 no server, or it is gone.\n";
-
-enum { EXIT_GOOD = 0, EXIT_REFUSED = 1, EXIT_BAD_INPUT = 2, EXIT_LOST = 3 };
-
-enum option_id {
-    OPT_SOCKET = 256,
-    OPT_ISOLATION,
-    OPT_ENGINE,
-    OPT_PUT,
-    OPT_JSON,
-    OPT_ENDPOINT,
-    OPT_GAS,
-    OPT_ARG,
-    OPT_ROOT
-};
-
-static const struct option OPTIONS[] = {{"help", no_argument, NULL, 'h'},
-                                        {"version", no_argument, NULL, 'V'},
-                                        {"socket", required_argument, NULL, OPT_SOCKET},
-                                        {"isolation", required_argument, NULL, OPT_ISOLATION},
-                                        {"engine", required_argument, NULL, OPT_ENGINE},
-                                        {"put", required_argument, NULL, OPT_PUT},
-                                        {"json", no_argument, NULL, OPT_JSON},
-                                        {"endpoint", required_argument, NULL, OPT_ENDPOINT},
-                                        {"gas", required_argument, NULL, OPT_GAS},
-                                        {"arg", required_argument, NULL, OPT_ARG},
-                                        {"root", required_argument, NULL, OPT_ROOT},
-                                        {NULL, 0, NULL, 0}};
-
-struct command;
-struct settings {
-    const struct command *command;
-    const char *socket;
-    bool own; /* no server */
-    enum javm_nub_backend backend;
-    struct javm_nub_options nub;
-    bool json;
-    char **puts; /* owned; the words are argv's */
-    unsigned put_count;
-    struct javm_nub_invoke packet;
-    unsigned arg_count;
-    const char *root;
-    bool about_invoke; /* an option was given that only invoke has */
-    char **words;      /* behind the command */
-    int word_count;
-};
 
 /* ---- answers ---------------------------------------------------------------------------- */
 
@@ -225,9 +151,14 @@ static int do_boot_info(struct remote *remote, const struct settings *settings)
 {
     struct javm_nub_boot_info boot;
     const int code = ask(remote, JAVM_NUB_GET_BOOT_INFO, NULL, 0, &boot, sizeof boot);
-    if (code == EXIT_GOOD)
-        show_boot_info(&boot, settings->json);
-    return code;
+    if (code != EXIT_GOOD)
+        return code;
+    show_boot_info(&boot, settings->json);
+    if (boot.magic == JAVM_NUB_MAGIC && boot.directory_type_id == JAVM_NUB_DIRECTORY_TYPE_ID)
+        return EXIT_GOOD;
+    complain("expected magic 0x%llx and directory_type_id 0x%llx",
+             (unsigned long long)JAVM_NUB_MAGIC, (unsigned long long)JAVM_NUB_DIRECTORY_TYPE_ID);
+    return EXIT_LOST;
 }
 
 static int do_evict(struct remote *remote, const struct settings *settings)
@@ -238,129 +169,11 @@ static int do_evict(struct remote *remote, const struct settings *settings)
     return code;
 }
 
-static const struct command {
-    const char *name;
-    int (*run)(struct remote *remote, const struct settings *settings);
-    int least, most; /* words behind it */
-    const char *wants;
-} COMMANDS[] = {{"smoke", do_smoke, 0, 0, "nothing"},
-                {"put-cap", do_put_cap, 1, INT32_MAX, "a FILE"},
-                {"invoke", do_invoke, 1, 1, "one HASH or FILE"},
-                {"heap-stats", do_heap_stats, 0, 0, "nothing"},
-                {"boot-info", do_boot_info, 0, 0, "nothing"},
-                {"evict", do_evict, 0, 0, "nothing"}};
-
-/* ---- command line ----------------------------------------------------------------------- */
-
-static bool set_option(int id, struct settings *settings)
-{
-    uint64_t value = 0;
-    bool good;
-    settings->about_invoke = settings->about_invoke || id >= OPT_ENDPOINT;
-    switch (id) {
-    case OPT_SOCKET:
-        settings->socket = optarg;
-        return true;
-    case OPT_ISOLATION:
-        settings->own = true;
-        return args_backend(optarg, &settings->backend);
-    case OPT_ENGINE:
-        return args_engine(optarg, &settings->nub.engine);
-    case OPT_PUT:
-        settings->puts[settings->put_count++] = optarg;
-        return true;
-    case OPT_JSON:
-        settings->json = true;
-        return true;
-    case OPT_ENDPOINT:
-        good = args_number("--endpoint", optarg, 0, UINT32_MAX, &value);
-        settings->packet.endpoint_idx = (uint32_t)value;
-        return good;
-    case OPT_GAS:
-        return args_number("--gas", optarg, 0, UINT64_MAX, &settings->packet.initial_gas);
-    case OPT_ARG:
-        if (settings->arg_count == 4) {
-            complain("--arg: expected at most four");
-            return false;
-        }
-        return args_number("--arg", optarg, 0, UINT64_MAX,
-                           &settings->packet.args[settings->arg_count++]);
-    default:
-        settings->root = optarg;
-        return true;
-    }
-}
-
-static bool set_command(struct settings *settings, int argc, char **argv)
-{
-    if (optind == argc) {
-        complain("expected a command");
-        return false;
-    }
-    const char *name = argv[optind];
-    settings->words = argv + optind + 1;
-    settings->word_count = argc - optind - 1;
-    for (size_t i = 0; i < sizeof COMMANDS / sizeof *COMMANDS; i++)
-        if (strcmp(name, COMMANDS[i].name) == 0)
-            settings->command = &COMMANDS[i];
-    if (settings->command == NULL) {
-        complain("there is no command '%s'", name);
-        return false;
-    }
-    const struct command *command = settings->command;
-    if (settings->word_count < command->least || settings->word_count > command->most) {
-        complain("%s: expected %s behind it, found %d words", name, command->wants,
-                 settings->word_count);
-        return false;
-    }
-    if (settings->about_invoke && command->run != do_invoke) {
-        complain("%s: --endpoint, --gas, --arg and --root are of invoke", name);
-        return false;
-    }
-    return true;
-}
-
-static bool set_place(struct settings *settings)
-{
-    if (settings->own && settings->socket != NULL) {
-        complain("--isolation is for an executor without a server: expected no --socket");
-        return false;
-    }
-    if (!settings->own && settings->socket == NULL)
-        settings->socket = args_default_socket();
-    if (settings->own || settings->socket != NULL)
-        return true;
-    complain("expected --socket PATH or --isolation: XDG_RUNTIME_DIR is not set");
-    return false;
-}
-
-/* -1: go on; else the exit code. */
-static int parse(int argc, char **argv, struct settings *settings)
-{
-    char version[512];
-    bool good = true;
-    opterr = 0;
-    while (good) {
-        const int id = getopt_long(argc, argv, ":hV", OPTIONS, NULL);
-        if (id == -1)
-            break;
-        if (id == 'h')
-            return args_print(HELP);
-        if (id == 'V') {
-            snprintf(version, sizeof version, "javm-nub %s\n%s", JAVM_VERSION, javm_build_facts());
-            return args_print(version);
-        }
-        good = id != '?' && id != ':';
-        if (!good)
-            args_unknown(id, argv);
-        else
-            good = set_option(id, settings);
-    }
-    if (good && set_command(settings, argc, argv) && set_place(settings))
-        return -1;
-    fputs("Try 'javm-nub --help'.\n", stderr);
-    return EXIT_BAD_INPUT;
-}
+static int (*const DO[COMMANDS])(struct remote *remote, const struct settings *settings) = {
+    [COMMAND_SMOKE] = do_smoke,         [COMMAND_PUT_CAP] = do_put_cap,
+    [COMMAND_INVOKE] = do_invoke,       [COMMAND_HEAP_STATS] = do_heap_stats,
+    [COMMAND_BOOT_INFO] = do_boot_info, [COMMAND_EVICT] = do_evict,
+};
 
 static int run(const struct settings *settings)
 {
@@ -378,7 +191,7 @@ static int run(const struct settings *settings)
         put_clear(&put);
     }
     if (code == EXIT_GOOD)
-        code = settings->command->run(remote, settings);
+        code = DO[settings->command](remote, settings);
     remote_close(remote);
     return code;
 }
@@ -395,8 +208,9 @@ int main(int argc, char **argv)
         free(settings.puts);
         return EXIT_LOST;
     }
+    args_streams();
     signal(SIGXFSZ, SIG_IGN);
-    int code = parse(argc, argv, &settings);
+    int code = settings_parse(argc, argv, &settings);
     if (code < 0)
         code = run(&settings);
     free(settings.puts);

@@ -328,6 +328,7 @@ int main(int argc, char **argv)
     struct settings settings;
     struct javm_error err;
     struct hub *hub;
+    args_streams();
     int code = parse(argc, argv, &settings);
     if (code >= 0)
         return code;
@@ -341,6 +342,7 @@ int main(int argc, char **argv)
         return 3;
     }
     signal(SIGXFSZ, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN); /* nobody has to listen to what it says */
     if (hub_open(&settings.hub, &hub, &err) != JAVM_OK) {
         complain("--isolation: %s", err.text);
         close(signals);

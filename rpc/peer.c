@@ -316,7 +316,7 @@ void peer_answer(struct peer *peer, struct request *request, int64_t now)
 
 static bool half(const struct peer *peer)
 {
-    return peer->over || (frame_half(&peer->input) && reads(peer, false));
+    return peer->over ? peer->in_flight == 0 : frame_half(&peer->input) && reads(peer, false);
 }
 
 int64_t peer_deadline(const struct peer *peer)

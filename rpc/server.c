@@ -46,7 +46,7 @@ static bool welcome(const struct server *server, uid_t uid)
 static void receive(struct server *server, int fd, int64_t now)
 {
     struct javm_error err = {.where = JAVM_NOWHERE};
-    uid_t uid;
+    uid_t uid = (uid_t)-1;
     server->figures->connections++;
     if (!socket_peer(fd, &uid) || !welcome(server, uid)) {
         (void)javm_fail(&err, JAVM_E_STATE, JAVM_NOWHERE,

@@ -46,6 +46,8 @@ check "a path that is too long" has err 'a path of 200 bytes, expected 1 to 107'
 "$PROGRAM" --isolation thread smoke >/dev/full 2>err
 check "a full disk" [ $? -eq 3 ]
 check "is told" has err 'standard output: No space left on device'
+"$PROGRAM" --isolation thread smoke >&- 2>err
+check "a closed standard output" [ $? -eq 3 ]
 
 for option in --workers --lanes --max-connections --max-in-flight; do
     "$NUBD" --socket s $option 0 >out 2>err
@@ -146,6 +148,15 @@ export XDG_RUNTIME_DIR
 ln -s s javm-nub.sock
 run 0 smoke
 unset XDG_RUNTIME_DIR
+
+"$NUBD" --socket t --workers 1 --isolation thread <&- >&- 2>&- &
+other=$!
+listens() { [ -S t ] && "$PROGRAM" --socket t smoke >out 2>err; }
+await $other listens
+check "standard streams that are closed" [ "$(cat out)" = 42 ]
+kill -TERM $other
+wait $other
+check "its end" [ $? -eq 0 ]
 
 # -- tools in other languages
 instance=$("$PROGRAM" --socket s put-cap "$PREBUILT/fib.jimg" | awk '/^Instance/ { print $2 }')
