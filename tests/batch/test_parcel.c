@@ -30,7 +30,7 @@ static const struct javm_v2_service SERVICES[] = {{.id = 3,
                                                    .last_used = 2,
                                                    .parent = 3,
                                                    .code_hash.bytes = {9},
-                                                   .storage = STORAGE}};
+                                                   .storage = {ITEMS, 2, 76, 2}}};
 static const struct javm_v2_fetch FETCH[] = {{1, false, LIST, 1}, {15, true, LIST, 3}};
 
 static struct v2_job full_job(void)

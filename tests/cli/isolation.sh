@@ -129,6 +129,16 @@ if [ "$LIMITS" = limited ]; then
     grep small whole >small
     grep small little >others
     check "the others are not touched" cmp small others
+    # Each job brings a megabyte that stays. Together they are beyond the limit, and none of them is.
+    echo '{"image":"demo","load":"demo.jimg"}' >many.ndjson
+    for i in $(seq 1 60); do
+        yes "part $i" | head -c 1048576 >part$i
+        printf '{"instance":"d%d","image":"demo","slots":{"10":{"data":"part%d"}}}\n' $i $i
+        printf '{"invoke":"d%d","endpoint":1,"args":[1,%d],"post":true}\n' $i $i
+    done >>many.ndjson
+    run 0 --workers 1 --ordered --reproducible --output whole many.ndjson
+    run 0 --workers 1 --ordered --reproducible --isolation process --mem-limit 50331648 --output many many.ndjson
+    check "what other jobs left in the process does not count" cmp whole many
 fi
 
 # What does not go together.

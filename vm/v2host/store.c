@@ -195,8 +195,9 @@ static void show_entry(const void *node, VISIT visit, void *context)
 
 void store_walk(const struct store *store, javm_v2_visit *visit, void *context)
 {
-    struct walk walk = {store->base->items, store->base->items + store->base->count, visit,
-                        context};
+    const struct javm_v2_map *base = store->base;
+    struct walk walk = {base->items, base->count == 0 ? base->items : base->items + base->count,
+                        visit, context}; /* without items there may be no array either */
     twalk_r(store->tree, show_entry, &walk);
     for (; walk.at != walk.end; walk.at++)
         visit(context, &walk.at->key, &walk.at->value);
