@@ -191,7 +191,7 @@ static bool say_pvm2(const struct javm_image *image, uint64_t *at, char text[LIN
 
 static bool say_pvm(const struct javm_image *image, uint64_t *at, char text[LINE_SIZE])
 {
-    const struct javm_pvm_code code = listing_code_of(image);
+    const struct javm_pvm_code code = javm_pvm_code_of(image);
     const struct javm_pvm_insn insn = javm_pvm_decode(&code, *at);
     javm_pvm_format_insn(&insn, text, LINE_SIZE);
     *at = insn.next;

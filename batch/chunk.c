@@ -16,7 +16,7 @@ static struct chunk *allocate(struct run *run, size_t room)
     chunk->run = run;
     chunk->base = NULL;
     chunk->blobs = NULL;
-    chunk->v2 = NULL;
+    chunk->v2 = (struct v2_memory){.bytes = 0};
     chunk->bytes = bytes;
     chunk->at = (char *)(chunk + 1);
     chunk->end = (char *)chunk + bytes;
@@ -62,7 +62,7 @@ void chunk_release(struct chunk *chunk)
             return;
         for (struct blob_ref *ref = chunk->blobs; ref != NULL; ref = ref->next)
             blob_release(ref->blob);
-        v2_job_free(chunk->v2);
+        v2_memory_free(&chunk->v2);
         struct chunk *base = chunk->base;
         if (chunk->issued)
             atomic_fetch_sub_explicit(&chunk->run->chunk_bytes, chunk->bytes,
@@ -86,12 +86,6 @@ void chunk_hold_blob(struct chunk *chunk, struct blob *blob, bool counted)
     struct blob_ref *ref = chunk_take(chunk, sizeof *ref);
     *ref = (struct blob_ref){blob, chunk->blobs};
     chunk->blobs = ref;
-}
-
-void chunk_hold_v2(struct chunk *chunk, struct v2_job *job)
-{
-    job->next = chunk->v2;
-    chunk->v2 = job;
 }
 
 uint32_t chunk_find(const struct chunk *chunk, uint64_t seq)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "batch/job.h"
+#include "batch/v2_job.h"
 #include "javm/sched.h"
 
 #define CHUNK_JOBS  64
@@ -20,7 +21,6 @@
 
 struct run;
 struct chunk;
-struct v2_job;
 
 struct span {
     struct javm_task task;
@@ -42,10 +42,10 @@ struct chunk {
     struct run *run;
     struct chunk *base; /* where the jobs' bytes are when not here: one reference */
     struct blob_ref *blobs;
-    struct v2_job *v2; /* of its jobs, in any order */
-    size_t bytes;      /* allocated, with blobs made for it */
-    bool issued;       /* its bytes are counted in run->chunk_bytes */
-    char *at, *end;    /* free memory */
+    struct v2_memory v2;
+    size_t bytes;   /* allocated, with blobs made for it */
+    bool issued;    /* its bytes are counted in run->chunk_bytes */
+    char *at, *end; /* free memory */
     struct job *jobs[CHUNK_JOBS];
 };
 
@@ -68,8 +68,6 @@ static inline size_t chunk_room(const struct chunk *chunk)
 /* The chunk takes over the reference. `counted`: the blob's bytes are this chunk's to answer for.
  */
 void chunk_hold_blob(struct chunk *chunk, struct blob *blob, bool counted);
-/* It goes with the chunk. */
-void chunk_hold_v2(struct chunk *chunk, struct v2_job *job);
 /* The job that the unit `seq` belongs to: an index into jobs. */
 uint32_t chunk_find(const struct chunk *chunk, uint64_t seq);
 

@@ -29,9 +29,11 @@ static void print_features(unsigned features)
     putchar('\n');
 }
 
-static bool print_code(const struct javm_pvm_code *code, const struct listing_names *names,
-                       bool assembly)
+bool container_info_code(const struct listing_code *listed, bool assembly, struct javm_jit *jit)
 {
+    const struct javm_pvm_code *code = listed->pvm;
+    struct javm_program *program;
+    struct javm_error err;
     uint64_t instructions, blocks;
     char a[32];
     info_row("code", "%s bytes, %s rules", text_grouped(a, code->code_len),
@@ -41,15 +43,34 @@ static bool print_code(const struct javm_pvm_code *code, const struct listing_na
     javm_pvm_count(code, &instructions, &blocks);
     info_row("instructions", "%s", text_grouped(a, instructions));
     info_row("blocks", "%s", text_grouped(a, blocks));
-    if (!assembly || listing_pvm(code, names))
+    if (!assembly)
         return true;
-    complain("out of memory");
-    return false;
+    if (jit == NULL && listing_pvm(code, listed->names))
+        return true;
+    if (jit == NULL) {
+        complain("out of memory");
+        return false;
+    }
+    enum javm_status status =
+        javm_program_decode(listed->code, listed->len, &listed->key, &program, &err);
+    if (status == JAVM_OK) {
+        status = listing_native(jit, listed, program, &err);
+        javm_program_free(program);
+    }
+    if (status != JAVM_OK)
+        complain("%s", err.text);
+    return status == JAVM_OK;
 }
 
-bool container_info_code(const struct javm_pvm_code *code, bool assembly)
+static bool print_code(const struct javm_pvm_code *code, const struct listing_names *names,
+                       uint64_t pages, bool assembly, struct javm_jit *jit)
 {
-    return print_code(code, NULL, assembly);
+    const struct listing_code listed = {.code = code->code,
+                                        .len = code->code_len,
+                                        .key = javm_pvm_key(code, pages),
+                                        .pvm = code,
+                                        .names = names};
+    return container_info_code(&listed, assembly, jit);
 }
 
 /* ---- programs ---------------------------------------------------------------------------- */
@@ -105,8 +126,8 @@ static void print_entries(const struct javm_pvm_code *code)
                  javm_pvm_is_start(code, ENTRIES[i].pc) ? "" : ": no instruction there");
 }
 
-static int print_program(const struct options *options, const struct javm_pvm_program *program,
-                         size_t len)
+static bool print_program(const struct options *options, const struct javm_pvm_program *program,
+                          size_t len, struct javm_jit *jit)
 {
     static const char *const VERSIONS[] = {"ReviveV1", "", "Latest64", "JamV1"};
     char size[32];
@@ -130,7 +151,7 @@ static int print_program(const struct options *options, const struct javm_pvm_pr
         info_row("skipped", "%s bytes of optional sections", text_grouped(size, program->skipped));
     const struct listing_names names = {program->exports, program->imports, program->export_count,
                                         program->import_count};
-    return print_code(&program->code, &names, options->disassemble) && fflush(stdout) == 0 ? 0 : 3;
+    return print_code(&program->code, &names, 0, options->disassemble, jit);
 }
 
 /* ---- JAR v2 ------------------------------------------------------------------------------ */
@@ -150,7 +171,8 @@ static void print_entry(const struct javm_jar_entry *entry)
              text_grouped(given, entry->data_len));
 }
 
-static int print_jar(const struct options *options, const struct javm_jar *jar, size_t len)
+static bool print_jar(const struct options *options, const struct javm_jar *jar, size_t len,
+                      struct javm_jit *jit)
 {
     char a[32], b[32], size[32];
     bool good = true;
@@ -164,9 +186,9 @@ static int print_jar(const struct options *options, const struct javm_jar *jar, 
     info_row("a job", "{\"program\":\"...\",\"v2\":{}}, docs/jobs.md");
     for (unsigned i = 0; good && i < jar->code_count; i++) {
         printf("\nCODE %u\n", i);
-        good = print_code(&jar->codes[i], NULL, options->disassemble);
+        good = print_code(&jar->codes[i], NULL, jar->memory_pages, options->disassemble, jit);
     }
-    return good && fflush(stdout) == 0 ? 0 : 3;
+    return good;
 }
 
 int container_info(const struct options *options, const uint8_t *bytes, size_t len)
@@ -182,9 +204,13 @@ int container_info(const struct options *options, const uint8_t *bytes, size_t l
         complain("%s: %s", options->path, err.text);
         return status == JAVM_E_NOMEM ? 3 : 2;
     }
-    const int result =
-        is_jar ? print_jar(options, &jar, len) : print_program(options, &program, len);
+    struct javm_jit *jit;
+    const bool good = listing_open(options, &jit) &&
+                      (is_jar ? print_jar(options, &jar, len, jit)
+                              : print_program(options, &program, len, jit)) &&
+                      fflush(stdout) == 0;
+    javm_jit_destroy(jit);
     javm_jar_clear(&jar);
     javm_pvm_clear(&program);
-    return result;
+    return good ? 0 : 3;
 }

@@ -2,6 +2,7 @@
 #ifndef JAVM_BATCH_CONTAINER_INFO_H
 #define JAVM_BATCH_CONTAINER_INFO_H
 
+#include "batch/listing.h"
 #include "batch/options.h"
 #include "javm/container.h"
 
@@ -9,8 +10,8 @@
  * program. */
 int container_info(const struct options *options, const uint8_t *bytes, size_t len);
 
-/* Sizes, instructions, blocks, jump table; with `assembly` the code. False: out of
- * memory, which it has said. */
-bool container_info_code(const struct javm_pvm_code *code, bool assembly);
+/* Of PVM code: sizes, instructions, blocks, jump table; with `assembly` the code, beside what `jit`
+ * makes of it unless that is NULL. False: it could not, and has said why. */
+bool container_info_code(const struct listing_code *code, bool assembly, struct javm_jit *jit);
 
 #endif

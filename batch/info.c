@@ -29,23 +29,22 @@ static uint64_t tier_of(uint64_t pages)
 
 /* ---- code ------------------------------------------------------------------------------- */
 
-static bool print_pvm(const struct javm_image *image, bool assembly)
-{
-    const struct javm_pvm_code code = listing_code_of(image);
-    return container_info_code(&code, assembly);
-}
-
 /* One image's. jit NULL: no native code. */
 static bool print_code(const struct javm_image *image, bool assembly, struct javm_jit *jit)
 {
     struct javm_program *program;
     struct javm_error err;
     char a[32];
-    if (image->isa != JAVM_ISA_PVM2)
-        return print_pvm(image, assembly);
+    const struct javm_pvm_code pvm = javm_pvm_code_of(image);
+    const struct listing_code listed = {.code = image->code,
+                                        .len = image->code_len,
+                                        .key = javm_program_key_of(image),
+                                        .image = image,
+                                        .pvm = image->isa == JAVM_ISA_PVM2 ? NULL : &pvm};
+    if (listed.pvm != NULL)
+        return container_info_code(&listed, assembly, jit);
     info_row("code", "%s bytes", text_grouped(a, image->code_len));
-    const struct javm_program_key key = {.footprint_pages = javm_image_footprint(image)};
-    if (javm_program_decode_pvm2(image->code, image->code_len, &key, &program, &err) != JAVM_OK) {
+    if (javm_program_decode(listed.code, listed.len, &listed.key, &program, &err) != JAVM_OK) {
         complain("%s", err.text);
         return false;
     }
@@ -53,7 +52,7 @@ static bool print_code(const struct javm_image *image, bool assembly, struct jav
     info_row("blocks", "%s", text_grouped(a, javm_program_blocks(program)));
     bool good = true;
     if (assembly && jit != NULL)
-        good = listing_native(jit, image, program, &err) == JAVM_OK;
+        good = listing_native(jit, &listed, program, &err) == JAVM_OK;
     else if (assembly)
         listing_guest(image, program);
     if (!good)
@@ -181,18 +180,6 @@ static bool print_caps(const struct javm_bundle *bundle, bool assembly, struct j
     return good;
 }
 
-/* For the native code, when it is to be shown. False: it was asked for and cannot be. */
-static bool open_jit(const struct options *options, struct javm_jit **jit)
-{
-    struct javm_error err;
-    *jit = NULL;
-    if (!options->disassemble || options->engine != JAVM_ENGINE_JIT ||
-        javm_jit_create(NULL, jit, &err) == JAVM_OK)
-        return true;
-    complain(options->engine_named ? "--engine jit: %s" : "%s; guest code only", err.text);
-    return !options->engine_named;
-}
-
 int info_file(const struct options *options)
 {
     static const char *const KINDS[] = {"unknown", "bundle", "RISC-V ELF, linked on the fly"};
@@ -218,7 +205,7 @@ int info_file(const struct options *options)
         return status == JAVM_E_NOMEM ? 3 : 2;
     }
     struct javm_jit *jit;
-    bool good = open_jit(options, &jit);
+    bool good = listing_open(options, &jit);
     if (good)
         printf("%s: %s, %s, %" PRIu32 " caps\n", options->path, KINDS[kind], text_size(size, len),
                bundle.cap_count);

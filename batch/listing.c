@@ -8,10 +8,22 @@
 
 #include <capstone/capstone.h>
 
+#include "batch/diag.h"
 #include "batch/text.h"
 #include "vm/pvm2.h"
 
 #define GUEST_WIDTH 42
+
+bool listing_open(const struct options *options, struct javm_jit **jit)
+{
+    struct javm_error err;
+    *jit = NULL;
+    if (!options->disassemble || options->engine != JAVM_ENGINE_JIT ||
+        javm_jit_create(NULL, jit, &err) == JAVM_OK)
+        return true;
+    complain(options->engine_named ? "--engine jit: %s" : "%s; guest code only", err.text);
+    return !options->engine_named;
+}
 
 static void print_endpoints(const struct javm_image *image, uint64_t at)
 {
@@ -22,7 +34,7 @@ static void print_endpoints(const struct javm_image *image, uint64_t at)
 
 static void print_gas(const struct javm_block_info *info)
 {
-    if (info->ecall)
+    if (info->ecall && info->cost == 0)
         printf("gas 100, at the call");
     else
         printf("gas %" PRIu64, info->cost);
@@ -187,8 +199,11 @@ static void format_native(const struct listing *l, const struct block *b, char *
         const uint64_t offset = (uint64_t)(target - to->native.code);
         if (offset == 0)
             snprintf(text, size, "%s @%06" PRIx64, insn->mnemonic, to->native.pc);
-        else if (offset < to->tail)
+        else if (offset < to->tail && to == b)
             snprintf(text, size, "%s +%02" PRIx64, insn->mnemonic, offset);
+        else if (offset < to->tail)
+            snprintf(text, size, "%s @%06" PRIx64 "+%02" PRIx64, insn->mnemonic, to->native.pc,
+                     offset);
         else
             snprintf(text, size, "%s tail+%02" PRIx64, insn->mnemonic, offset - to->tail);
     } else if (target != NULL) {
@@ -202,14 +217,19 @@ static void format_native(const struct listing *l, const struct block *b, char *
 }
 
 /* The guest instruction at *at, moved behind it; jumps also with where they go. */
-static void format_guest(const struct javm_image *image, uint64_t *at, char *text, size_t size)
+static void format_guest(const struct listing_code *code, uint64_t *at, char *text, size_t size)
 {
     struct pvm2_insn insn;
-    if (!pvm2_decode(image->code, image->code_len, *at, &insn)) {
-        *at = image->code_len;
+    size_t used = (size_t)snprintf(text, size, "%06" PRIx64 "  ", *at);
+    if (code->pvm != NULL) {
+        *at = listing_pvm_insn(code->pvm, code->names, *at, text + used, size - used);
         return;
     }
-    size_t used = (size_t)snprintf(text, size, "%06" PRIx64 "  ", *at);
+    if (!pvm2_decode(code->code, code->len, *at, &insn)) {
+        *at = code->len;
+        *text = '\0';
+        return;
+    }
     pvm2_format(&insn, text + used, size - used);
     used = strlen(text);
     if (insn.op == PVM2_JAL || (insn.op >= PVM2_BEQ && insn.op <= PVM2_BGEU))
@@ -218,28 +238,50 @@ static void format_guest(const struct javm_image *image, uint64_t *at, char *tex
     *at += insn.len;
 }
 
-static void print_block(const struct listing *l, const struct javm_image *image,
+static void print_labels(const struct listing_code *code, uint64_t at)
+{
+    if (code->image != NULL)
+        print_endpoints(code->image, at);
+    if (code->names != NULL)
+        listing_pvm_exports(code->names, at);
+}
+
+/* Where a block begins, or a jump may come into the middle of one. */
+static void print_head(const struct block *b, const struct javm_block_info *info)
+{
+    printf("@%06" PRIx64 "  ", b->native.pc);
+    if (info->start == b->native.pc)
+        print_gas(info);
+    else
+        printf("a way in");
+    printf(", native %" PRIu64 " bytes\n", b->tail);
+}
+
+static void print_block(const struct listing *l, const struct listing_code *code,
                         const struct block *b, const struct javm_block_info *info)
 {
     uint64_t guest = b->native.pc, native = 0;
     const uint64_t end = guest + b->native.pc_len;
     bool more = true;
-    print_endpoints(image, guest);
-    printf("@%06" PRIx64 "  ", guest);
-    print_gas(info);
-    printf(", native %" PRIu64 " bytes\n", b->tail);
+    if (end > guest)
+        print_labels(code, guest);
+    print_head(b, info);
     for (;;) {
-        char left[128] = "", right[224] = "";
+        char left[512] = "", right[224] = "";
         const uint64_t at = native;
-        if (guest < end)
-            format_guest(image, &guest, left, sizeof left);
+        if (guest < end) {
+            if (guest != b->native.pc)
+                print_labels(code, guest);
+            format_guest(code, &guest, left, sizeof left);
+        }
         more = more && native < b->tail && next_insn(l, b, &native);
         if (more)
             format_native(l, b, right, sizeof right);
         if (left[0] == '\0' && !more)
             break;
         if (more)
-            printf("  %-*s+%02" PRIx64 "  %s\n", GUEST_WIDTH, left, at, right);
+            printf("  %-*s%s+%02" PRIx64 "  %s\n", GUEST_WIDTH, left,
+                   strlen(left) < GUEST_WIDTH ? "" : "  ", at, right);
         else
             printf("  %s\n", left);
     }
@@ -260,7 +302,7 @@ static int by_pc(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void print_blocks(const struct listing *l, const struct javm_image *image,
+static void print_blocks(const struct listing *l, const struct listing_code *code,
                          const struct javm_program *program)
 {
     uint64_t bytes = 0, known = 0;
@@ -271,18 +313,18 @@ static void print_blocks(const struct listing *l, const struct javm_image *image
     puts("\n  code, guest and native (r15: gas; gs: guest memory, below it the engine's own;\n"
          "  @ a block, + an offset in its native code, slot: to a block of another region)");
     for (size_t i = 0; i < l->count; i++) {
-        struct javm_block_info info = {0};
+        struct javm_block_info info = {.start = UINT64_MAX};
         for (; known < javm_program_blocks(program); known++) {
             javm_program_block(program, known, &info);
             if (info.start >= l->by_pc[i]->native.pc)
                 break;
         }
-        print_block(l, image, l->by_pc[i], &info);
+        print_block(l, code, l->by_pc[i], &info);
     }
 }
 
 static enum javm_status list(struct listing *l, struct javm_native *native,
-                             const struct javm_image *image, const struct javm_program *program,
+                             const struct listing_code *code, const struct javm_program *program,
                              struct javm_error *err)
 {
     const enum javm_status status = javm_native_compile(native, err);
@@ -303,21 +345,20 @@ static enum javm_status list(struct listing *l, struct javm_native *native,
     for (size_t i = 0; i < l->count; i++)
         find_tail(l, &l->blocks[i]);
     qsort(l->by_pc, l->count, sizeof(struct block *), by_pc);
-    print_blocks(l, image, program);
+    print_blocks(l, code, program);
     return JAVM_OK;
 }
 
-enum javm_status listing_native(struct javm_jit *jit, const struct javm_image *image,
+enum javm_status listing_native(struct javm_jit *jit, const struct listing_code *code,
                                 const struct javm_program *program, struct javm_error *err)
 {
     struct javm_native *native;
     struct listing l = {0};
-    const struct javm_program_key key = {.footprint_pages = javm_image_footprint(image)};
     enum javm_status status =
-        javm_native_open(jit, NULL, image->code, image->code_len, &key, NULL, &native, err);
+        javm_native_open(jit, NULL, code->code, code->len, &code->key, NULL, &native, err);
     if (status != JAVM_OK)
         return status;
-    status = list(&l, native, image, program, err);
+    status = list(&l, native, code, program, err);
     if (l.insn != NULL)
         cs_free(l.insn, 1);
     if (l.capstone != 0)

@@ -3,31 +3,28 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { NAME_SHOWN = 200, BYTES_SHOWN = 10 };
+enum { NAME_SHOWN = 200, NAME_TEXT = 4 * NAME_SHOWN + 6, BYTES_SHOWN = 10 };
+
+static void format_name(const uint8_t *name, uint64_t len, char text[NAME_TEXT])
+{
+    *text++ = '"';
+    for (uint64_t i = 0; i < len && i < NAME_SHOWN; i++)
+        if (name[i] == '"' || name[i] == '\\')
+            text += snprintf(text, 5, "\\%c", name[i]);
+        else if (name[i] >= 0x20 && name[i] < 0x7F)
+            *text++ = (char)name[i];
+        else
+            text += snprintf(text, 5, "\\x%02x", name[i]);
+    strcpy(text, len > NAME_SHOWN ? "\"..." : "\"");
+}
 
 void listing_name(const uint8_t *name, uint64_t len)
 {
-    putchar('"');
-    for (uint64_t i = 0; i < len && i < NAME_SHOWN; i++)
-        if (name[i] == '"' || name[i] == '\\')
-            printf("\\%c", name[i]);
-        else if (name[i] >= 0x20 && name[i] < 0x7F)
-            putchar(name[i]);
-        else
-            printf("\\x%02x", name[i]);
-    printf("\"%s", len > NAME_SHOWN ? "..." : "");
-}
-
-struct javm_pvm_code listing_code_of(const struct javm_image *image)
-{
-    return (struct javm_pvm_code){.code = image->code,
-                                  .code_len = image->code_len,
-                                  .bitmask = image->bitmask,
-                                  .jump_table = image->jump_table,
-                                  .jump_len = image->jump_count,
-                                  .profile = JAVM_PVM_JAR1,
-                                  .features = JAVM_PVM_UNLIKELY | JAVM_PVM_ECALL};
+    char text[NAME_TEXT];
+    format_name(name, len, text);
+    printf("%s", text);
 }
 
 static int by_pc(const void *a, const void *b)
@@ -67,21 +64,48 @@ static const char *target_problem(const struct javm_pvm_code *code,
     return insn->target < code->code_len ? " ; no instruction there" : " ; outside the code";
 }
 
+/* With what a jump would not find, and what a host call is called. */
+static void format_insn(const struct javm_pvm_code *code, const struct javm_pvm_insn *insn,
+                        const struct listing_names *names, char *text, size_t size)
+{
+    javm_pvm_format_insn(insn, text, size);
+    size_t used = strlen(text);
+    used += (size_t)snprintf(text + used, size - used, "%s", target_problem(code, insn));
+    if (names != NULL && insn->format == JAVM_PVM_I && (uint32_t)insn->x < names->import_count) {
+        const struct javm_pvm_symbol *import = &names->imports[(uint32_t)insn->x];
+        char name[NAME_TEXT];
+        format_name(import->name, import->name_len, name);
+        snprintf(text + used, size - used, " ; %s", name);
+    }
+}
+
+uint64_t listing_pvm_insn(const struct javm_pvm_code *code, const struct listing_names *names,
+                          uint64_t at, char *text, size_t size)
+{
+    const struct javm_pvm_insn insn = javm_pvm_decode(code, at);
+    format_insn(code, &insn, names, text, size);
+    return insn.next;
+}
+
+void listing_pvm_exports(const struct listing_names *names, uint64_t at)
+{
+    for (uint32_t i = 0; i < names->export_count; i++)
+        if (names->exports[i].pc == at) {
+            printf("export ");
+            listing_name(names->exports[i].name, names->exports[i].name_len);
+            puts(":");
+        }
+}
+
 static void print_insn(const struct javm_pvm_code *code, const struct javm_pvm_insn *insn,
                        bool starts, const struct listing_names *names)
 {
-    char text[96];
+    char text[NAME_TEXT + 160];
     const uint64_t end = insn->next < code->code_len ? insn->next : code->code_len;
     printf("%c %06" PRIx64, starts ? '*' : ' ', insn->pc);
     print_bytes(code, insn->pc, end);
-    javm_pvm_format_insn(insn, text, sizeof text);
-    printf("%s%s", text, target_problem(code, insn));
-    if (insn->format == JAVM_PVM_I && (uint32_t)insn->x < names->import_count) {
-        const struct javm_pvm_symbol *import = &names->imports[(uint32_t)insn->x];
-        printf(" ; ");
-        listing_name(import->name, import->name_len);
-    }
-    putchar('\n');
+    format_insn(code, insn, names, text, sizeof text);
+    puts(text);
 }
 
 /* The code up to the next start has no instruction: what stands there never runs. */

@@ -3,7 +3,6 @@
 #define JAVM_BATCH_PVM_LISTING_H
 
 #include "javm/container.h"
-#include "javm/image.h"
 
 /* A label before an instruction, or what a host call is called. */
 struct listing_names {
@@ -11,12 +10,15 @@ struct listing_names {
     uint32_t export_count, import_count;
 };
 
-/* The code of an image for PVM, whose parts it borrows. */
-struct javm_pvm_code listing_code_of(const struct javm_image *image);
-
 /* Instruction by instruction, from the first to the last, whatever the bytes are; block starts are
  * marked. `names` may be NULL. False: out of memory. */
 bool listing_pvm(const struct javm_pvm_code *code, const struct listing_names *names);
+
+/* The instruction at `at` as text, for the side of a listing; where the next one is. */
+uint64_t listing_pvm_insn(const struct javm_pvm_code *code, const struct listing_names *names,
+                          uint64_t at, char *text, size_t size);
+/* A line for each export at `at`. */
+void listing_pvm_exports(const struct listing_names *names, uint64_t at);
 
 /* In quotes, what is no printable ASCII as \xNN; cut after 200 bytes. */
 void listing_name(const uint8_t *name, uint64_t len);

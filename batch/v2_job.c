@@ -1,10 +1,11 @@
 #include "batch/v2_job.h"
 
+#include <endian.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK_BYTES 1024
+#define BLOCK_BYTES 8192
 
 struct v2_block {
     struct v2_block *next;
@@ -12,62 +13,89 @@ struct v2_block {
     _Alignas(8) unsigned char bytes[];
 };
 
-struct v2_job *v2_job_new(void)
+void v2_memory_free(struct v2_memory *memory)
 {
-    return calloc(1, sizeof(struct v2_job));
+    while (memory->blocks != NULL) {
+        struct v2_block *block = memory->blocks;
+        memory->blocks = block->next;
+        free(block);
+    }
 }
 
-void v2_job_free(struct v2_job *job)
+static void *take(struct v2_memory *memory, size_t size)
 {
-    while (job != NULL) {
-        struct v2_job *next = job->next;
-        while (job->blocks != NULL) {
-            struct v2_block *block = job->blocks;
-            job->blocks = block->next;
-            free(block);
-        }
-        free(job);
-        job = next;
+    struct v2_block *block = memory->blocks;
+    size = (size + 7) & ~(size_t)7;
+    if (block == NULL || block->size - block->used < size) {
+        const size_t room = size > BLOCK_BYTES ? size : BLOCK_BYTES;
+        block = malloc(sizeof *block + room);
+        if (block == NULL)
+            return NULL;
+        block->used = 0;
+        block->size = room;
+        block->next = memory->blocks;
+        memory->blocks = block;
+        memory->bytes += sizeof *block + room;
     }
+    void *taken = block->bytes + block->used;
+    block->used += size;
+    return memset(taken, 0, size);
+}
+
+struct v2_job *v2_job_new(struct v2_memory *memory)
+{
+    struct v2_job *job = take(memory, sizeof *job);
+    if (job != NULL)
+        job->memory = memory;
+    return job;
 }
 
 void *v2_job_take(struct v2_job *job, size_t size)
 {
-    struct v2_block *block = job->blocks;
-    size = (size + 7) & ~(size_t)7;
-    if (block == NULL || block->size - block->used < size) {
-        const size_t room = size > BLOCK_BYTES ? size : BLOCK_BYTES;
-        block = calloc(1, sizeof *block + room);
-        if (block == NULL)
-            return NULL;
-        block->size = room;
-        block->next = job->blocks;
-        job->blocks = block;
-        job->bytes += sizeof *block + room;
-    }
-    void *taken = block->bytes + block->used;
-    block->used += size;
-    return taken;
+    return take(job->memory, size);
 }
 
 /* ---- the digest ------------------------------------------------------------------------- */
 
-static void add_number(crypto_generichash_state *hash, uint64_t number)
+/* Most of what is hashed are numbers: the hash gets them together. */
+struct digest {
+    crypto_generichash_state hash;
+    size_t used;
+    unsigned char bytes[512];
+};
+
+static void flush(struct digest *digest)
 {
-    unsigned char bytes[8];
-    for (unsigned i = 0; i < 8; i++)
-        bytes[i] = (unsigned char)(number >> (8 * i));
-    crypto_generichash_update(hash, bytes, sizeof bytes);
+    if (digest->used != 0)
+        crypto_generichash_update(&digest->hash, digest->bytes, digest->used);
+    digest->used = 0;
 }
 
-static void add_bytes(crypto_generichash_state *hash, const void *bytes, size_t len)
+static void add_some(struct digest *digest, const void *bytes, size_t len)
 {
-    add_number(hash, len);
-    if (len != 0)
-        crypto_generichash_update(hash, bytes, len);
+    if (len > sizeof digest->bytes - digest->used)
+        flush(digest);
+    if (len > sizeof digest->bytes) {
+        crypto_generichash_update(&digest->hash, bytes, len);
+    } else if (len != 0) {
+        memcpy(digest->bytes + digest->used, bytes, len);
+        digest->used += len;
+    }
 }
 
-static void add_map(crypto_generichash_state *hash, const struct javm_v2_map *map)
+static void add_number(struct digest *digest, uint64_t number)
+{
+    const uint64_t bytes = htole64(number);
+    add_some(digest, &bytes, sizeof bytes);
+}
+
+static void add_bytes(struct digest *digest, const void *bytes, size_t len)
+{
+    add_number(digest, len);
+    add_some(digest, bytes, len);
+}
+
+static void add_map(struct digest *hash, const struct javm_v2_map *map)
 {
     add_number(hash, map->count);
     for (size_t i = 0; i < map->count; i++) {
@@ -76,7 +104,7 @@ static void add_map(crypto_generichash_state *hash, const struct javm_v2_map *ma
     }
 }
 
-static void add_service(crypto_generichash_state *hash, const struct javm_v2_service *service)
+static void add_service(struct digest *hash, const struct javm_v2_service *service)
 {
     const uint64_t numbers[] = {service->id,
                                 service->created,
@@ -94,12 +122,13 @@ static void add_service(crypto_generichash_state *hash, const struct javm_v2_ser
     add_map(hash, &service->preimages);
 }
 
-void v2_job_close(struct v2_job *job)
+static uint64_t digest_of(const struct v2_job *job)
 {
-    crypto_generichash_state hash;
-    unsigned char out[crypto_generichash_BYTES_MIN];
+    struct digest hash;
+    uint64_t out[crypto_generichash_BYTES_MIN / sizeof(uint64_t)];
     const struct javm_v2_state *state = &job->state;
-    crypto_generichash_init(&hash, NULL, 0, sizeof out);
+    hash.used = 0;
+    crypto_generichash_init(&hash.hash, NULL, 0, sizeof out);
     add_bytes(&hash, job->program->hash.bytes, sizeof job->program->hash.bytes);
     add_bytes(&hash, job->args.data, job->args.len);
     const uint64_t numbers[] = {
@@ -126,15 +155,20 @@ void v2_job_close(struct v2_job *job)
         add_number(&hash, job->exports.text != NULL);
         add_bytes(&hash, job->exports.text, job->exports.len);
     }
-    crypto_generichash_final(&hash, out, sizeof out);
-    job->digest = 0;
-    for (unsigned i = 0; i < 8; i++)
-        job->digest |= (uint64_t)out[i] << (8 * i);
+    flush(&hash);
+    crypto_generichash_final(&hash.hash, (unsigned char *)out, sizeof out);
+    return le64toh(out[0]);
 }
 
 uint64_t v2_job_hash(const struct job *job, uint64_t rep)
 {
-    const uint64_t numbers[] = {job->v2->digest, job->gas, job->output, rep, job->expect_digest};
+    struct v2_job *v2 = (struct v2_job *)(uintptr_t)job->v2; /* for its digest only */
+    uint64_t digest = atomic_load_explicit(&v2->digest, memory_order_relaxed);
+    if (digest == 0) {
+        digest = digest_of(v2);
+        atomic_store_explicit(&v2->digest, digest, memory_order_relaxed);
+    }
+    const uint64_t numbers[] = {digest, job->gas, job->output, rep, job->expect_digest};
     unsigned char form[sizeof numbers];
     for (unsigned i = 0; i < sizeof form; i++)
         form[i] = (unsigned char)(numbers[i / 8] >> (8 * (i % 8)));

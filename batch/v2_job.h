@@ -3,14 +3,22 @@
 #ifndef JAVM_BATCH_V2_JOB_H
 #define JAVM_BATCH_V2_JOB_H
 
+#include <stdatomic.h>
+
 #include "batch/job.h"
 #include "batch/v2_programs.h"
 #include "javm/v2_world.h"
 
 struct v2_block;
 
+/* Of all such jobs of a chunk. Zeroed: none. */
+struct v2_memory {
+    struct v2_block *blocks;
+    size_t bytes; /* taken for blocks and not counted yet */
+};
+
 struct v2_job {
-    struct v2_job *next; /* of the chunk */
+    struct v2_memory *memory;
     const struct v2_program *program;
     struct javm_v2_state state;
     struct javm_bytes args;
@@ -20,20 +28,18 @@ struct v2_job {
     struct job_text storage_text;   /* as results have it */
     struct job_text calls, exports; /* the same, expected; NULL when not compared */
     struct expect expect;           /* a copy of the job's, when it compares */
-    uint64_t digest;                /* of all that can change the result */
-    struct v2_block *blocks;        /* the memory of all this */
-    size_t bytes;
+    /* Of all that can change the result; 0 until somebody asks, which is a worker mostly and not
+     * the one thread that reads. Who comes at the same time finds the same number (relaxed). */
+    _Atomic uint64_t digest;
 };
 
-/* Empty. NULL: out of memory. */
-struct v2_job *v2_job_new(void);
-/* It and those behind it; NULL: nothing. */
-void v2_job_free(struct v2_job *job);
+/* Frees all that was taken from it. */
+void v2_memory_free(struct v2_memory *memory);
+/* Empty; it goes with the memory. NULL: out of memory. */
+struct v2_job *v2_job_new(struct v2_memory *memory);
 /* Memory that goes with the job, 8-aligned and zeroed. NULL: out of memory. */
 void *v2_job_take(struct v2_job *job, size_t size);
-/* Sets job->digest, when all else is there. */
-void v2_job_close(struct v2_job *job);
-/* The "job" of a result, of a job that has v2. */
+/* The "job" of a result, of a job that has v2 and is read to its end. */
 uint64_t v2_job_hash(const struct job *job, uint64_t rep);
 
 #endif

@@ -130,10 +130,9 @@ bool v2_read(const struct v2_sources *sources, const struct fields *fields,
     if (program == NULL)
         return problem_at(problem, v2->key_offset,
                           "v2: expected with a field program, the name of a JAR v2 blob's file");
-    struct v2_reading reading = {sources, fields, v2_job_new(), problem};
+    struct v2_reading reading = {sources, fields, v2_job_new(&chunk->v2), problem};
     if (reading.v2 == NULL)
         return v2_no_memory(&reading, v2);
-    chunk_hold_v2(chunk, reading.v2);
     job->v2 = reading.v2;
     if (v2->type != JSON_OBJECT)
         return problem_at(problem, v2->offset, "v2: expected an object");
@@ -229,7 +228,7 @@ bool v2_read_end(const struct json_node *node, struct chunk *chunk, struct job *
         job->expect = &v2->expect;
         job->expect_digest = expect_digest(&v2->expect);
     }
-    v2_job_close(v2);
-    chunk->bytes += v2->bytes;
+    chunk->bytes += chunk->v2.bytes;
+    chunk->v2.bytes = 0;
     return true;
 }

@@ -301,7 +301,8 @@ bool v2_services(struct v2_reading *reading, const struct json_node *node,
     for (uint32_t i = node != NULL ? node->first : 0; i != 0; i = reading->fields->nodes[i].next)
         if (!read_service(reading, &reading->fields->nodes[i], &services[made++]))
             return false;
-    qsort(services, count, sizeof *services, by_id);
+    if (count > 1)
+        qsort(services, count, sizeof *services, by_id);
     for (size_t i = 0; i < count; i++) {
         if (services[i].id == own->id)
             state->own = i;

@@ -7,6 +7,17 @@
 
 enum { MAX_CODE = JAVM_PVM_CODE_MAX, MAX_TABLE = JAVM_PVM_JUMPS_MAX };
 
+struct javm_pvm_code javm_pvm_code_of(const struct javm_image *image)
+{
+    return (struct javm_pvm_code){.code = image->code,
+                                  .code_len = image->code_len,
+                                  .bitmask = image->bitmask,
+                                  .jump_table = image->jump_table,
+                                  .jump_len = image->jump_count,
+                                  .profile = JAVM_PVM_JAR1,
+                                  .features = JAVM_PVM_UNLIKELY | JAVM_PVM_ECALL};
+}
+
 struct javm_program_key javm_pvm_key(const struct javm_pvm_code *code, uint64_t memory_pages)
 {
     return (struct javm_program_key){.footprint_pages = memory_pages,

@@ -27,7 +27,7 @@ static const char usage[] =
     "  --isa SET      pvm2 (default), or pvm: translate the code to PVM\n"
     "  --map FILE     write old and new offsets, markers and block costs by function\n"
     "  --check        write nothing; of an ELF, check that its code needs no marker; of an\n"
-    "                 image or bundle, check that targets and endpoints are block starts\n"
+    "                 image or bundle, check where jumps, jump tables and endpoints lead\n"
     "  --help, --version\n"
     "\n"
     "Exit code: 0 done, 1 the file cannot be linked or has problems, 2 bad usage.\n";
@@ -252,7 +252,9 @@ static int parse(int argc, char **argv, struct command *command)
     if (command->check && (command->output != NULL || command->map != NULL))
         return bad_usage("--check writes nothing: it goes with neither -o nor --map", "");
     if (command->check && command->link.pvm)
-        return bad_usage("--check looks at PVM2: it does not go with --isa pvm", "");
+        return bad_usage("of an ELF file --check looks for markers, which PVM has not: it does not "
+                         "go with --isa pvm",
+                         "");
     return -1;
 }
 

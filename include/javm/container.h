@@ -36,6 +36,9 @@ struct javm_pvm_code {
     unsigned features; /* as in struct javm_program_key, never 0 */
 };
 
+/* The code of an image for PVM (JAVM_ISA_PVM), whose parts it borrows. */
+struct javm_pvm_code javm_pvm_code_of(const struct javm_image *image);
+
 /* The key of its program with this page budget; it borrows the code's parts. */
 struct javm_program_key javm_pvm_key(const struct javm_pvm_code *code, uint64_t memory_pages);
 

@@ -75,10 +75,11 @@ enum javm_status javm_link_elf(const uint8_t *elf, size_t len,
                                char **map, struct javm_error *err);
 
 /* Look at the code of an image made by others, as `javm-link --check` does: every branch and jal
- * should go to a block start, every endpoint should be one. *findings (malloc'ed text, one line
- * each) lists what is wrong and every reserved encoding, each kind at most 100 times; *problems
- * counts what is wrong, not the reserved encodings, which only panic when they are reached.
- * UNSUPPORTED for PVM images. */
+ * should go to a block start, every endpoint should be one; of PVM code: every jump and every entry
+ * of the jump table to where an instruction starts, every endpoint be such a place. *findings
+ * (malloc'ed text, one line each) lists what is wrong and every reserved encoding, each kind at
+ * most 100 times; *problems counts what is wrong, not the reserved encodings and opcodes, which
+ * only panic when they are reached. LIMIT for more PVM2 code than the engine takes, NOMEM. */
 enum javm_status javm_image_check(const struct javm_image *image, char **findings,
                                   uint64_t *problems, struct javm_error *err);
 

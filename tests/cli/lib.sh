@@ -91,3 +91,24 @@ finish() {
     [ "$FAILURES" -eq 0 ]
     exit
 }
+
+# check_native WHAT LISTING : of a listing with native code; what its jumps lead to is in ./targets
+check_native() {
+    # The gas of a block is what its code takes first.
+    awk '/^@/ { gas = $2 == "gas" && $4 != "at" ? $3 + 0 : 0 }
+        / \+00  sub r15, / { if (gas > 0 && strtonum_hex($NF) != gas) bad++; seen++ }
+        function strtonum_hex(s,  v, i) {
+            if (substr(s, 1, 2) != "0x") return s + 0
+            for (i = 3; i <= length(s); i++) v = v * 16 + index("0123456789abcdef", substr(s, i, 1)) - 1
+            return v
+        }
+        END { exit seen == 0 || bad }' "$2"
+    check "$1: gas in the native code" [ $? -eq 0 ]
+    check "$1: no jump out of it" sh -c "! grep -q elsewhere $2"
+    # Where native code jumps to is a block of the list.
+    sed -n 's/^@\([0-9a-f]*\) .*/\1/p' "$2" | sort -u >blocks
+    sed -n 's/.*+[0-9a-f]*  [a-z]* @\([0-9a-f]*\)$/\1/p' "$2" | sort -u >targets
+    check "$1: are blocks" [ -z "$(comm -13 blocks targets)" ]
+    check "$1: sizes" awk '/^  native code / { gsub(",", ""); want += $3 } /, native [0-9]+ bytes$/ { got += $(NF - 1) }
+        END { exit want == 0 || got != want }' "$2"
+}

@@ -190,23 +190,7 @@ for file in demo.jimg two.jbundle prebuilt/fib.jimg prebuilt/sha256.jimg prebuil
     check "$file: each instruction once, in order" diff instructions got
     sed -n 's/^\(@.*\), native [0-9]* bytes$/\1/p' native >got
     check "$file: each block and its gas" diff gas got
-    # The gas of a block is what its code takes first.
-    awk '/^@/ { gas = $2 == "gas" && $4 != "at" ? $3 + 0 : 0 }
-        / \+00  sub r15, / { if (strtonum_hex($NF) != gas) bad++; seen++ }
-        function strtonum_hex(s,  v, i) {
-            if (substr(s, 1, 2) != "0x") return s + 0
-            for (i = 3; i <= length(s); i++) v = v * 16 + index("0123456789abcdef", substr(s, i, 1)) - 1
-            return v
-        }
-        END { exit seen == 0 || bad }' native
-    check "$file: gas in the native code" [ $? -eq 0 ]
-    check "$file: no jump out of it" sh -c '! grep -q elsewhere native'
-    # Where native code jumps to is a block of the list.
-    sed -n 's/^@\([0-9a-f]*\) .*/\1/p' native | sort -u >blocks
-    sed -n 's/.*+[0-9a-f]*  [a-z]* @\([0-9a-f]*\)$/\1/p' native | sort -u >targets
+    check_native "$file" native
     check "$file: targets" [ -s targets ]
-    check "$file: are blocks" [ -z "$(comm -13 blocks targets)" ]
-    check "$file: sizes" awk '/^  native code / { gsub(",", ""); want += $3 } /, native [0-9]+ bytes$/ { got += $(NF - 1) }
-        END { exit want == 0 || got != want }' native
 done
 finish

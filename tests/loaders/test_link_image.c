@@ -226,10 +226,39 @@ Test(link_image, the_check_finds_what_is_wrong)
     free(findings);
 }
 
-Test(link_image, the_check_is_for_pvm2)
+Test(link_image, the_check_finds_what_is_wrong_with_pvm)
 {
-    const struct javm_image image = {.isa = JAVM_ISA_PVM};
+    /* jump +1 (into itself); branch_eq_imm a0, 0, +0x7F00 (behind the code); an opcode that is none;
+     * jump -5 to the branch, which is fine; jump -20 (before the code) */
+    static const uint8_t code[] = {40, 1, 81, 7, 0, 127, 101, 40, (uint8_t)-5, 40, (uint8_t)-20};
+    static const uint8_t bitmask[] = {0xC5, 0x02};
+    static const uint32_t jump_table[] = {2, 3, 0x80000000};
+    const struct javm_endpoint endpoints[] = {{.index = 1, .entry_pc = 7},
+                                              {.index = 2, .entry_pc = 8}};
+    struct javm_image image = {.isa = JAVM_ISA_PVM,
+                               .code = code,
+                               .code_len = sizeof code,
+                               .bitmask = bitmask,
+                               .jump_table = jump_table,
+                               .jump_count = 3,
+                               .endpoints = endpoints,
+                               .endpoint_count = 2};
     char *findings;
     uint64_t problems;
-    cr_expect_eq(javm_image_check(&image, &findings, &problems, NULL), JAVM_E_UNSUPPORTED);
+    cr_assert_eq(javm_image_check(&image, &findings, &problems, NULL), JAVM_OK);
+    cr_expect_str_eq(findings,
+                     "0x000000: jump @000001 goes to where no instruction starts\n"
+                     "0x000002: branch_eq_imm a0, 0, @007f02 goes to where no instruction starts\n"
+                     "0x000006: invalid 0x65 (panics when reached)\n"
+                     "0x000009: jump @fffffffffffffff5 goes to where no instruction starts\n"
+                     "jump table entry 1: no instruction starts at 0x000003\n"
+                     "jump table entry 2: no instruction starts at 0x80000000\n"
+                     "endpoint 2: 0x000008 is not where an instruction starts\n");
+    cr_expect_eq(problems, 6);
+    free(findings);
+    image.code_len = image.endpoint_count = image.jump_count = 0;
+    cr_assert_eq(javm_image_check(&image, &findings, &problems, NULL), JAVM_OK);
+    cr_expect_str_eq(findings, "");
+    cr_expect_eq(problems, 0);
+    free(findings);
 }

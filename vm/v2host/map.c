@@ -24,7 +24,7 @@ const struct javm_v2_item *javm_v2_map_make(struct javm_v2_item *items, size_t c
                                             struct javm_v2_map *map)
 {
     struct javm_v2_map made = {.items = items, .count = count};
-    if (count != 0)
+    if (count > 1)
         qsort(items, count, sizeof *items, compare_items);
     for (size_t i = 0; i < count; i++) {
         if (items[i].value.len == 0 || (i > 0 && compare_items(&items[i - 1], &items[i]) == 0))
