@@ -193,8 +193,6 @@ void INTERP_RUN(struct javm_exec *exec)
     const struct ir_insn *const insns = program->insns;
     const uint32_t *const landing = program->landing;
     const uint32_t landing_count = (uint32_t)program->landing_count;
-    const uint32_t *const jumps = program->jumps;
-    const uint32_t jump_count = program->front.key.jump_count;
     uint8_t *const base = exec->memory->base;
     const uint8_t *const access = exec->memory->access;
 #ifdef INTERP_PROFILE
@@ -273,8 +271,8 @@ djump : {
     /* An odd one becomes a very large one, and so does 0. */
     const uint32_t at = (target - 2) >> 1 | (target - 2) << 31;
     uint32_t header = 0;
-    if (at < jump_count)
-        header = jumps[at];
+    if (at < program->front.key.jump_count)
+        header = program->jumps[at];
     if (__builtin_expect(header == 0, 0)) {
         if (target == PVM_HALT)
             goto halt;
