@@ -124,7 +124,7 @@ bool parcel_job_get(const uint8_t **at, const uint8_t *end, struct parcel_open *
     open->timeout_ms = parcel.timeout_ms;
     if (parcel.kind != INMATE_V2)
         return true;
-    open->v2 = (struct v2_job){.next = NULL};
+    open->v2 = (struct v2_job){.memory = NULL};
     open->job.v2 = &open->v2;
     open->carry = carry_read(v2, (size_t)parcel.v2_len);
     parcel_v2_job(&open->carry, &open->v2);

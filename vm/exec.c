@@ -82,24 +82,30 @@ static bool run_sliced(struct javm_exec *exec, uint64_t deadline_ns)
     }
 }
 
-void javm_exec_run(struct javm_exec *exec, uint64_t deadline_ns)
+/* False at the deadline. */
+static bool run_until(struct javm_exec *exec, uint64_t deadline_ns)
 {
-    const struct front *front = exec_front(exec);
-    exec->failed = false;
-    if (front_is_pvm(front) && !pvm_exec_begin(exec, front))
-        return;
     if (deadline_ns == 0) {
         run(exec);
     } else if (!run_sliced(exec, deadline_ns)) {
         exec->exit = JAVM_EXIT_NONE;
-        return;
+        return false;
     }
     exec->failed |= exec->memory->failed;
-    if (front_is_pvm(front)) {
-        pvm_exec_end(exec, front);
+    return true;
+}
+
+void javm_exec_run(struct javm_exec *exec, uint64_t deadline_ns)
+{
+    const struct front *front = exec_front(exec);
+    exec->failed = false;
+    if (__builtin_expect(front_is_pvm(front), 0)) {
+        if (pvm_exec_begin(exec, front) && run_until(exec, deadline_ns))
+            pvm_exec_end(exec, front);
         return;
     }
-    if (exec->exit != JAVM_EXIT_HOST_CALL && exec->exit != JAVM_EXIT_ECALL_JAR)
+    if (!run_until(exec, deadline_ns) ||
+        (exec->exit != JAVM_EXIT_HOST_CALL && exec->exit != JAVM_EXIT_ECALL_JAR))
         return;
     const uint64_t floor = JAVM_HOST_CALL_FLOOR;
     _Static_assert(JAVM_HOST_CALL_FLOOR == JAVM_MANAGEMENT_FLOOR, "one floor serves both ecalls");

@@ -193,8 +193,6 @@ void INTERP_RUN(struct javm_exec *exec)
     const struct ir_insn *const insns = program->insns;
     const uint32_t *const landing = program->landing;
     const uint32_t landing_count = (uint32_t)program->landing_count;
-    const uint32_t *const jumps = program->jumps;
-    const uint32_t jump_count = program->front.key.jump_count;
     uint8_t *const base = exec->memory->base;
     const uint8_t *const access = exec->memory->access;
 #ifdef INTERP_PROFILE

@@ -366,15 +366,15 @@ static inline uint64_t op_ctzw(uint64_t v)
 
 /* Through the jump table; `link` is done when there is an entry. An odd target becomes a very large
  * index, and so do 0 and the one that halts. */
-#define TABLE_JUMP(I, a, offset, link)                                     \
-    do {                                                                   \
-        const uint32_t to_ = (uint32_t)((a) + U64((int64_t)(offset))) - 2; \
-        const uint32_t at_ = to_ >> 1 | to_ << 31;                         \
-        const uint32_t header_ = at_ < jump_count ? jumps[at_] : 0;        \
-        if (__builtin_expect(header_ == 0, 0))                             \
-            LEAVE(I, no_entry);                                            \
-        link;                                                              \
-        ENTER(insns + header_);                                            \
+#define TABLE_JUMP(I, a, offset, link)                                                          \
+    do {                                                                                        \
+        const uint32_t to_ = (uint32_t)((a) + U64((int64_t)(offset))) - 2;                      \
+        const uint32_t at_ = to_ >> 1 | to_ << 31;                                              \
+        const uint32_t header_ = at_ < program->front.key.jump_count ? program->jumps[at_] : 0; \
+        if (__builtin_expect(header_ == 0, 0))                                                  \
+            LEAVE(I, no_entry);                                                                 \
+        link;                                                                                   \
+        ENTER(insns + header_);                                                                 \
     } while (0)
 #define BODY_DJUMP(I, a, b)    TABLE_JUMP(I, a, (I)->lo, (void)0)
 #define BODY_LI_DJUMP(I, a, b) TABLE_JUMP(I, a, (I)->hi, D(I, U64((int64_t)(I)->lo)))

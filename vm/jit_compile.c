@@ -8,7 +8,7 @@
  * the region's end. A call pushes its native return address as well as writing the link; a return
  * pops it, and the code it comes to compares the link register with its own link: one compare and a
  * well-predicted branch instead of a lookup. When the two differ, the table decides. */
-#include "vm/jit_compile.h"
+#include "vm/jit_block.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -143,7 +143,7 @@ uint64_t jit_next_start(struct javm_native *n, uint64_t from)
     return UINT64_MAX;
 }
 
-static bool is_there(const struct javm_native *n, uint64_t offset)
+static inline bool is_there(const struct javm_native *n, uint64_t offset)
 {
     return front_is_pvm(&n->front) || pvm2_is_whole(n->front.code, n->front.len, offset);
 }
@@ -159,32 +159,18 @@ static inline bool room_for_site(struct jit_compiler *c)
     return true;
 }
 
-bool jit_add_label(struct jit_compiler *c, uint32_t pc)
+bool jit_more_labels(struct jit_compiler *c, uint32_t index)
 {
-    const uint32_t index = (pc - c->entry) >> c->native->front.shift;
-    if (index >= c->label_room) {
-        const uint32_t room = index * 2 + 1024;
-        uint32_t *bigger = realloc(c->labels, room * sizeof *bigger);
-        if (bigger == NULL) {
-            c->failed = c->starved = true;
-            return false;
-        }
-        memset(bigger + c->label_room, 0, (room - c->label_room) * sizeof *bigger);
-        c->labels = bigger;
-        c->label_room = room;
+    const uint32_t room = index * 2 + 1024;
+    uint32_t *bigger = realloc(c->labels, room * sizeof *bigger);
+    if (bigger == NULL) {
+        c->failed = c->starved = true;
+        return false;
     }
-    if (index >= c->label_count)
-        c->label_count = index + 1;
-    c->labels[index] = jit_here(c) + 1;
+    memset(bigger + c->label_room, 0, (room - c->label_room) * sizeof *bigger);
+    c->labels = bigger;
+    c->label_room = room;
     return true;
-}
-
-uint32_t jit_label_of(const struct jit_compiler *c, uint32_t pc)
-{
-    const uint32_t shift = c->native->front.shift, index = (pc - c->entry) >> shift;
-    return pc >= c->entry && c->entry + (index << shift) == pc && index < c->label_count
-               ? c->labels[index]
-               : 0;
 }
 
 /* ---- ways out --------------------------------------------------------------------------- */
@@ -337,45 +323,6 @@ static void align_head(struct jit_compiler *c)
     }
 }
 
-uint8_t *jit_open_gate(struct jit_compiler *c)
-{
-    struct x64 *e = &c->e;
-    uint8_t *number;
-    if (c->cow) { /* 64 bits: the reserve is the user's number; it is given back at once */
-        x64_put(e, 0xB948, 2);
-        number = e->at;
-        x64_put64(e, 0);
-        x64_alu(e, true, X64_SUB, HOST_GAS, HOST_TEMP);
-    } else {
-        x64_rr(e, true, 0x81, X64_SUB, HOST_GAS);
-        number = e->at;
-        x64_put32(e, 0);
-    }
-    x64_jcc(e, X64_B);
-    jit_note(c, &c->gates);
-    if (c->cow) {
-        x64_put(e, 0xB948, 2);
-        x64_put64(e, 0);
-        x64_alu(e, true, X64_ADD, HOST_GAS, HOST_TEMP);
-    }
-    return number;
-}
-
-void jit_close_gate(struct jit_compiler *c, uint8_t *number, uint64_t cost, uint64_t stores)
-{
-    if (!c->cow) {
-        if (cost > INT32_MAX)
-            c->failed = true;
-        const uint32_t need = (uint32_t)cost;
-        memcpy(number, &need, 4);
-        return;
-    }
-    uint64_t reserve;
-    const uint64_t need = jit_need(&c->native->front.key, cost, stores, &reserve);
-    memcpy(number, &need, 8);
-    memcpy(number + 8 + 3 + 6 + 2, &reserve, 8);
-}
-
 uint64_t jit_need(const struct javm_program_key *key, uint64_t cost, uint64_t stores,
                   uint64_t *reserve)
 {
@@ -390,9 +337,17 @@ uint64_t jit_need(const struct javm_program_key *key, uint64_t cost, uint64_t st
     return need;
 }
 
-static bool decode(const struct jit_compiler *c, uint64_t offset, struct ir_step *step)
+/* The functions with `set` exist for each instruction set, so that PVM2 does not pay for asking
+ * which one it is, several times for each instruction. */
+#define FOR_EACH_SET static inline __attribute__((always_inline))
+enum set { PVM2, PVM };
+
+FOR_EACH_SET bool decode(const struct jit_compiler *c, enum set set, uint64_t offset,
+                         struct ir_step *step)
 {
-    return front_next(&c->native->front, offset, step);
+    const struct front *f = &c->native->front;
+    return set == PVM ? pvm_next(f, offset, step)
+                      : pvm2_next(f->code, f->len, offset, f->memory_cycles, step);
 }
 
 static bool is_set(uint16_t op)
@@ -516,11 +471,17 @@ static inline const struct jit_memo *remembered(const struct jit_compiler *c, ui
  */
 static inline unsigned second_of(uint32_t word)
 {
+    if ((word & 3) != 3) /* c.j, c.beqz and c.bnez */
+        return (word & 3) != 1 || word >> 13 < 5 ? UINT8_MAX
+               : word >> 13 == 5                 ? 0
+                                                 : JIT_PAIR_BRANCH;
     switch (word & 0x7F) {
     case 0x63:
         return JIT_PAIR_BRANCH;
     case 0x67:
         return JIT_PAIR_FAR_JUMP;
+    case 0x0B: /* fallthrough and the like */
+    case 0x17:
     case 0x6F:
         return 0;
     default:
@@ -544,6 +505,12 @@ static inline uint32_t word_at(const struct javm_native *n, uint32_t at)
     uint32_t word;
     memcpy(&word, n->front.code + at, sizeof word);
     return word & ((word & 3) == 3 ? UINT32_MAX : 0xFFFF);
+}
+
+/* Is the word of custom-0, as ecalls are? */
+static inline bool may_be_ecall(uint32_t word)
+{
+    return (word & 0x7F) == 0x0B;
 }
 
 /* Compile what is remembered of the instructions from c->pc on, up to one that is not, or that may
@@ -626,27 +593,28 @@ static enum ending ending_of(const struct jit_compiler *c, const struct ir_insn 
 }
 
 /* May the instruction at `pc` be taken together with the one before it? */
-static bool may_follow(const struct jit_compiler *c, uint64_t pc)
+FOR_EACH_SET bool may_follow(const struct jit_compiler *c, enum set set, uint64_t pc)
 {
-    return !c->pvm || pc >= c->native->front.len || !pvm_bit(c->native->targets.middle, pc);
+    return set != PVM || pc >= c->native->front.len || !pvm_bit(c->native->targets.middle, pc);
 }
 
-static inline void count_gas(struct jit_compiler *c, const struct ir_step *step)
+FOR_EACH_SET void count_gas(struct jit_compiler *c, enum set set, const struct ir_step *step)
 {
-    c->count++;
-    if (__builtin_expect(c->pvm, 0))
+    if (set == PVM) {
+        c->count++;
         front_add(&c->gas, step);
-    else
+    } else {
         gas_add(&c->gas, &step->row);
+    }
 }
 
 /* The instruction behind `step`, if the two may become a pair. */
-static const struct ir_step *pair_of(const struct jit_compiler *c, const struct ir_step *step,
-                                     struct ir_step *next)
+FOR_EACH_SET const struct ir_step *pair_of(const struct jit_compiler *c, enum set set,
+                                           const struct ir_step *step, struct ir_step *next)
 {
     const uint8_t first = step->executes ? jit_pairs_first[step->insn.op] : 0;
-    return first != 0 && may_follow(c, (uint64_t)c->pc + step->len) &&
-                   decode(c, c->pc + step->len, next) && next->executes &&
+    return first != 0 && may_follow(c, set, (uint64_t)c->pc + step->len) &&
+                   decode(c, set, c->pc + step->len, next) && next->executes &&
                    (first & jit_pairs_second[next->insn.op]) != 0
                ? next
                : NULL;
@@ -654,26 +622,26 @@ static const struct ir_step *pair_of(const struct jit_compiler *c, const struct 
 
 /* Compile the instruction at c->pc and move c->pc behind it, or behind the pair that it begins.
  * True: it is the block's last one. */
-static bool compile_insn(struct jit_compiler *c, const struct ir_step *step, uint64_t *stores,
-                         enum ending *ending)
+FOR_EACH_SET bool compile_insn(struct jit_compiler *c, enum set set, const struct ir_step *step,
+                               uint64_t *stores, enum ending *ending)
 {
     const uint32_t native = jit_here(c), sites = c->sites.count;
     struct ir_step behind, sum;
-    const struct ir_step *next = pair_of(c, step, &behind);
+    const struct ir_step *next = pair_of(c, set, step, &behind);
     unsigned taken = 1;
-    count_gas(c, step);
+    count_gas(c, set, step);
     if (next != NULL && jit_scaled_sum(&step->insn, &next->insn, &sum.insn)) {
-        count_gas(c, next);
+        count_gas(c, set, next);
         sum = (struct ir_step){
             .insn = sum.insn, .len = (uint8_t)(step->len + next->len), .executes = true};
         step = &sum;
-        next = pair_of(c, step, &behind);
+        next = pair_of(c, set, step, &behind);
     }
     const struct ir_insn *insn = &step->insn;
     *stores += step->store;
     *ending = FALLS;
     if (next != NULL && (fuse_far_jump(c, step, next) || fuse_set_branch(c, step, next))) {
-        count_gas(c, next);
+        count_gas(c, set, next);
         c->pc += next->len;
         *ending = next->insn.op == IR_JALR && next->insn.rd != 0 ? LEAVES : FALLS;
         return true;
@@ -689,7 +657,7 @@ static bool compile_insn(struct jit_compiler *c, const struct ir_step *step, uin
         taken = jit_emit(c, insn, next != NULL ? &next->insn : NULL);
     }
     if (next != NULL && taken == 2) {
-        count_gas(c, next);
+        count_gas(c, set, next);
         *stores += next->store;
         c->pc += next->len;
     } else if (step->anywhere && !step->terminator) {
@@ -700,7 +668,7 @@ static bool compile_insn(struct jit_compiler *c, const struct ir_step *step, uin
 }
 
 /* Compile the block at c->pc, where an instruction is, and move c->pc behind it. */
-static enum ending compile_block(struct jit_compiler *c)
+FOR_EACH_SET enum ending compile_block(struct jit_compiler *c, enum set set)
 {
     const struct javm_native *n = c->native;
     const uint32_t start = c->pc;
@@ -708,11 +676,8 @@ static enum ending compile_block(struct jit_compiler *c)
     uint64_t stores = 0;
     uint8_t *number = NULL;
     enum ending ending = FALLS;
-    bool ecall = false; /* none is remembered, PVM has none */
-    if (c->pvm)
-        ;
-    else if (n->front.len - start < 4 || remembered(c, word_at(n, start)) == NULL)
-        ecall = decode(c, start, &step) && step.ecall;
+    const bool ecall = set != PVM && n->front.len - start >= 4 && may_be_ecall(word_at(n, start)) &&
+                       decode(c, set, start, &step) && step.ecall;
     if (!ecall) {
         number = jit_open_gate(c);
     } else { /* keeps the list in step with the blocks */
@@ -723,17 +688,17 @@ static enum ending compile_block(struct jit_compiler *c)
     gas_begin(&c->gas);
     c->count = 0;
     for (bool last = false; !last;) {
-        if (!c->pvm && room_for_site(c))
+        if (set != PVM && room_for_site(c))
             paste(c, &stores);
         if (c->e.at + JIT_INSN_ROOM > c->limit)
             c->failed = true;
         if (c->failed)
             return LEAVES;
-        if (!decode(c, c->pc, &step) || (step.ecall && c->pc != start))
+        if (!decode(c, set, c->pc, &step) || (step.ecall && c->pc != start))
             break;
-        if (c->pc != start && !may_follow(c, c->pc))
+        if (c->pc != start && !may_follow(c, set, c->pc))
             jit_note_entry(c);
-        last = compile_insn(c, &step, &stores, &ending);
+        last = compile_insn(c, set, &step, &stores, &ending);
     }
     if (number != NULL)
         jit_close_gate(c, number, n->front.flat ? c->count : gas_cost(&c->gas), stores);
@@ -750,7 +715,7 @@ static uint64_t tail_room(const struct jit_compiler *c)
            (uint64_t)c->entries.count * (JIT_ENTRY_ROOM + 10);
 }
 
-static void compile_blocks(struct jit_compiler *c)
+FOR_EACH_SET void compile_blocks(struct jit_compiler *c, enum set set)
 {
     struct javm_native *n = c->native;
     uint64_t noted = c->pc; /* up to where backward jumps were looked for */
@@ -760,7 +725,8 @@ static void compile_blocks(struct jit_compiler *c)
             c->failed = true;
             return;
         }
-        if (!is_there(n, pc)) { /* behind the last instruction: it panics there */
+        if (set != PVM && !pvm2_is_whole(n->front.code, n->front.len,
+                                         pc)) { /* behind the last instruction: it panics there */
             leave(c, JIT_STOP, pc);
             return;
         }
@@ -770,18 +736,18 @@ static void compile_blocks(struct jit_compiler *c)
             through_slot(c, false, pc);
             return;
         }
-        if (!c->pvm && noted < (uint64_t)pc + SCAN_AHEAD) {
+        if (set != PVM && noted < (uint64_t)pc + SCAN_AHEAD) {
             pvm2_note_heads(&n->walk, noted, (uint64_t)pc + SCAN_AHEAD + SCAN_STEP);
             noted = (uint64_t)pc + SCAN_AHEAD + SCAN_STEP;
         }
-        if (c->pvm ? pvm_bit(n->targets.heads, pc) : bit_at(n->walk.heads, pc))
+        if (set == PVM ? pvm_bit(n->targets.heads, pc) : bit_at(n->walk.heads, pc))
             align_head(c);
         jit_note_pair(c, &c->blocks, pc);
         if (c->failed || !jit_add_label(c, pc)) {
             c->failed = true;
             return;
         }
-        const enum ending ending = compile_block(c);
+        const enum ending ending = compile_block(c, set);
         if (c->failed || (ending == LEAVES && c->pc > c->reach))
             return;
     }
@@ -915,7 +881,10 @@ static struct jit_region *attempt(struct jit_compiler *c, uint32_t entry)
     if (c->label_count != 0)
         memset(c->labels, 0, c->label_count * sizeof *c->labels);
     c->label_count = 0;
-    compile_blocks(c);
+    if (c->pvm)
+        compile_blocks(c, PVM);
+    else
+        compile_blocks(c, PVM2);
     if (c->failed)
         return NULL;
     const uint32_t end = c->pc;

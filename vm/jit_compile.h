@@ -62,15 +62,6 @@ void jit_compiler_put(struct javm_jit *jit, struct jit_compiler *compiler);
 struct jit_region *jit_compile(struct jit_compiler *compiler, struct javm_native *native,
                                uint32_t entry);
 
-/* ---- parts of it (jit_compile.c) -------------------------------------------------------- */
-
-/* Where the block at `pc` was put in this region, 0: nowhere (yet). The value is the offset + 1. */
-uint32_t jit_label_of(const struct jit_compiler *c, uint32_t pc);
-bool jit_add_label(struct jit_compiler *c, uint32_t pc);
-/* A block's check for gas; its number is filled in later. Returns where. */
-uint8_t *jit_open_gate(struct jit_compiler *c);
-void jit_close_gate(struct jit_compiler *c, uint8_t *number, uint64_t cost, uint64_t stores);
-
 /* ---- PVM (jit_pvm.c) -------------------------------------------------------------------- */
 
 /* Some jump may lead to the instruction at c->pc, in the middle of a block: control may arrive

@@ -10,7 +10,7 @@
 
 #include "vm/gas.h"
 
-#define JIT_MEMO_BITS 14u
+#define JIT_MEMO_BITS 15u
 #define JIT_MEMO_CODE 16u /* longer code is not remembered */
 
 struct jit_memo {

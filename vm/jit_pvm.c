@@ -1,6 +1,6 @@
 /* What compiling PVM needs beyond PVM2: jumps into the middle of blocks and through the jump table.
  */
-#include "vm/jit_compile.h"
+#include "vm/jit_block.h"
 
 void jit_note_entry(struct jit_compiler *c)
 {

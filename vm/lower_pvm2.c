@@ -236,6 +236,8 @@ static bool finish(const struct op_row *row, uint64_t offset, uint64_t code_len,
         insn->hi = target_of(offset, imm, code_len);
         break;
     case JUMPS_BY_REGISTER:
+        if (insn->rd == IR_ZERO)
+            insn->rd = row->other;
         step->row.dst = GAS_NONE;
         insn->lo = (int32_t)imm;
         insn->hi = (int32_t)(JAVM_CODE_BASE + offset + step->len);

@@ -50,7 +50,8 @@ static const uint8_t functs[128] = {
 
 /* ---- what comes out --------------------------------------------------------------------- */
 
-/* A usual instruction: its registers are not x3 or x4, and where it has a destination, not x0. */
+/* A usual instruction: its registers are not x3 or x4, and where it has a destination, not x0,
+ * which only jumps may have. */
 struct pvm2_fast {
     uint32_t op;    /* enum pvm2_op or one of those below */
     uint32_t slots; /* of rd, rs1, rs2 from the low byte up, IR_ZERO for what it does not use */
@@ -67,12 +68,14 @@ enum { FAST_ADDI = PVM2_OP_COUNT, FAST_ADD, FAST_MOVE, FAST_LI, FAST_OPS };
 #define NO_RS1       AT_RS1(IR_ZERO)
 #define NO_RS2       AT_RS2(IR_ZERO)
 
-/* x register -> slot, or U. */
+/* x register -> slot, or U. Of a destination; and, 32 places on, of that of a jump. */
 /* clang-format off */
 #define U 0xF0
-static const uint8_t rd_slot[32] = {
+static const uint8_t rd_slot[64] = {
     U, 0, 1, U, U, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
     U, U, U, U, U, U, U, U, U, U, U, U, U, U,  U,  U,
+    IR_ZERO, 0, 1, U, U, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
+    U,       U, U, U, U, U, U, U, U, U, U, U, U, U,  U,  U,
 };
 static const uint8_t rs_slot[32] = {
     IR_ZERO, 0, 1, U, U, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
@@ -107,6 +110,7 @@ static const struct imm32 imm32[] = {
 struct fast32 {
     uint32_t unused;
     uint8_t imm, op, by_funct;
+    uint8_t jumps; /* 32: into the second part of rd_slot */
 };
 
 #define IS(op)    (PVM2_##op + 1)
@@ -151,7 +155,7 @@ static const uint8_t by_funct[][32] = {
 };
 
 #define UPPER(op) {USES_RD, IMM_U, IS(op), NO_FUNCT}
-#define FAR       {USES_RD, IMM_J, IS(JAL), NO_FUNCT}
+#define FAR       {USES_RD, IMM_J, IS(JAL), NO_FUNCT, 32}
 static const struct fast32 fast32[256] = {
     [FORM32(0x03, 0)] = {USES_RI, IMM_I, IS(LB), NO_FUNCT},
     [FORM32(0x03, 1)] = {USES_RI, IMM_I, IS(LH), NO_FUNCT},
@@ -200,18 +204,25 @@ static const struct fast32 fast32[256] = {
     [FORM32(0x63, 5)] = {USES_SS, IMM_B, IS(BGE), NO_FUNCT},
     [FORM32(0x63, 6)] = {USES_SS, IMM_B, IS(BLTU), NO_FUNCT},
     [FORM32(0x63, 7)] = {USES_SS, IMM_B, IS(BGEU), NO_FUNCT},
-    [FORM32(0x67, 0)] = {USES_RI, IMM_I, IS(JALR), NO_FUNCT},
+    [FORM32(0x67, 0)] = {USES_RI, IMM_I, IS(JALR), NO_FUNCT, 32},
     ALL_FUNCT3(0x6F, FAR),
 };
 /* clang-format on */
 
+#define FALLTHROUGH_WORD UINT32_C(0x0000400B)
+
 /* False: not a usual one. */
 static inline bool fast_decode32(uint32_t word, struct pvm2_fast *fast, int64_t *imm)
 {
+    if (word == FALLTHROUGH_WORD) {
+        *fast = (struct pvm2_fast){PVM2_FALLTHROUGH, NO_RD | NO_RS1 | NO_RS2};
+        *imm = 0;
+        return true;
+    }
     const struct fast32 *row = &fast32[form32(word)];
     uint32_t op = (uint32_t)row->op | by_funct[row->by_funct][functs[word >> 25]];
-    uint32_t slots = AT_RD(rd_slot[word >> 7 & 31]) | AT_RS1(rs_slot[word >> 15 & 31]) |
-                     AT_RS2(rs_slot[word >> 20 & 31]);
+    uint32_t slots = AT_RD(rd_slot[(word >> 7 & 31) | row->jumps]) |
+                     AT_RS1(rs_slot[word >> 15 & 31]) | AT_RS2(rs_slot[word >> 20 & 31]);
     slots = (slots & ~row->unused) | (row->unused & (NO_RD | NO_RS1 | NO_RS2));
     if (op == 0 || !fast_usual(slots))
         return false;

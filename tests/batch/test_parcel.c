@@ -66,7 +66,7 @@ static uint8_t *write_job(struct v2_job *v2, size_t *len)
 
 Test(parcel, jar_job_there_and_back)
 {
-    struct v2_job job = full_job(), read = {.next = NULL};
+    struct v2_job job = full_job(), read = {.memory = NULL};
     size_t len, again;
     uint8_t *bytes = write_job(&job, &len);
     struct carry carry = carry_read(bytes, len);
@@ -97,7 +97,7 @@ Test(parcel, jar_job_cut_anywhere)
     uint8_t *bytes = write_job(&job, &len);
     for (size_t cut = 0; cut < len; cut++) {
         uint8_t *part = malloc(cut + 1);
-        struct v2_job read = {.next = NULL};
+        struct v2_job read = {.memory = NULL};
         REQUIRE(part != NULL);
         memcpy(part, bytes, cut);
         struct carry carry = carry_read(part, cut);
@@ -117,7 +117,7 @@ Test(parcel, jar_job_without_memory)
     uint8_t *bytes = write_job(&job, &len);
     unsigned failures = 0;
     for (uint64_t n = 1;; n++) {
-        struct v2_job read = {.next = NULL};
+        struct v2_job read = {.memory = NULL};
         struct carry carry = carry_read(bytes, len);
         countdown = n;
         refused = false;
