@@ -53,8 +53,8 @@ enum javm_status isolation_open(const struct options *options, enum javm_engine 
     struct isolation *made = calloc(1, sizeof *made);
     if (made == NULL)
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "out of memory");
-    made->options = (struct inmate_options){
-        engine, options->gas_model, options->in_machine ? "/dev/kvm" : NULL};
+    made->options = (struct inmate_options){engine, options->gas_model,
+                                            options->in_machine ? "/dev/kvm" : NULL};
     made->program = (struct nub_program){inmate_start, &made->options};
     if (options->timeout_ms > 0)
         made->watchdog_ns = options->timeout_ms * 1000000 + GRACE_NS;

@@ -3,6 +3,7 @@
 #   programs sets fresh cold compile scheduler kernel modules executor   javm-bench, see bench/README.md
 #   trivial   trivial jobs from file to file, both engines
 #   hashes    jobs of some 10 us: two workers against one, one against a native loop
+#   isolation the same jobs in threads, processes and virtual machines
 #   sieve     jobs of 5 ms: two workers against one
 #   orchestrators  jobs that spawn two workers, meter them and top one up: two workers against one
 #   v2        programs of the JAR v2 kernel that read and write storage: two workers against one
@@ -12,7 +13,7 @@ set -eu
 cd "$(dirname "$0")/.."
 build=$1
 shift
-parts=${*:-programs sets fresh cold compile scheduler kernel modules executor trivial hashes sieve orchestrators v2 long}
+parts=${*:-programs sets fresh cold compile scheduler kernel modules executor trivial hashes isolation sieve orchestrators v2 long}
 batch=$build/batch/javm-batch
 images=$PWD/guest/prebuilt
 jobs=${BENCH_JOBS:-10000000}
@@ -49,7 +50,7 @@ bench=
 for part in $parts; do
     case $part in
     programs | sets | fresh | cold | compile | scheduler | kernel | modules | executor) bench="$bench $part" ;;
-    trivial | hashes | sieve | orchestrators | v2 | long) ;;
+    trivial | hashes | isolation | sieve | orchestrators | v2 | long) ;;
     *)
         echo "run.sh: no part is called $part" >&2
         exit 2
@@ -94,6 +95,27 @@ hashes() {
     awk '{ print $2 * 10 }' "$work/hashes" | spread "  a job of one worker           %6.2f us  (%.2f to %.2f)"
     awk '{ print $2 / $1 }' "$work/hashes" | spread "  one worker / native loop      %6.2f     (%.2f to %.2f)"
     awk '{ print $2 / $3 }' "$work/hashes" | spread "  speed-up of two workers       %6.2f     (%.2f to %.2f)"
+}
+
+isolation() {
+    echo "batch by --isolation, recompiler, one worker, 5 rounds: 50,000 trivial jobs; 20,000 of blake2b over 5,000 bytes"
+    printf '{"image":"nop","load":"%s/nop.jimg"}\n{"invoke":"nop","repeat":50000}\n' "$images" >"$work/isolation-50000.ndjson"
+    printf '{"image":"blake2b","load":"%s/blake2b.jimg"}\n{"invoke":"blake2b","args":[5000,0,1],"repeat":20000}\n' "$images" \
+        >"$work/isolation-20000.ndjson"
+    backends="thread process kvm"
+    [ -w /dev/kvm ] || { backends="thread process"; echo "  (no kvm: /dev/kvm is missing or not ours to open)"; }
+    for jobs_each in 50000 20000; do
+        for _ in 1 2 3 4 5; do
+            for backend in $backends; do
+                run --engine jit --workers 1 --isolation "$backend" "$work/isolation-$jobs_each.ndjson"
+                figure seconds | awk -v n=$jobs_each '{ print $1 * 1e6 / n }' >>"$work/isolation-$backend-$jobs_each"
+            done
+        done
+        [ $jobs_each = 50000 ] && name="a trivial job" || name="a job of blake2b"
+        for backend in $backends; do
+            spread "  $backend, $name %8.2f us  (%.2f to %.2f)" <"$work/isolation-$backend-$jobs_each"
+        done
+    done
 }
 
 sieve() {
@@ -167,7 +189,7 @@ long() {
 
 for part in $parts; do
     case $part in
-    trivial | hashes | sieve | orchestrators | v2 | long)
+    trivial | hashes | isolation | sieve | orchestrators | v2 | long)
         echo
         $part
         ;;

@@ -75,8 +75,8 @@ void jit_free_tables(struct javm_jit *jit)
 {
     for (unsigned size = 0; size < JIT_TABLE_SIZES; size++)
         for (unsigned i = 0; i < JIT_IDLE_TABLES; i++)
-            jit_free(jit,
-                     (void *)atomic_exchange_explicit(&jit->tables[size][i], NULL,
-                                                      memory_order_acquire),
-                     table_bytes(UINT64_C(2) << (size + SMALLEST)));
+            jit_free(
+                jit,
+                (void *)atomic_exchange_explicit(&jit->tables[size][i], NULL, memory_order_acquire),
+                table_bytes(UINT64_C(2) << (size + SMALLEST)));
 }

@@ -99,8 +99,8 @@ static void call(void *state, uint32_t fn, const uint8_t *payload, size_t len,
 enum javm_status prison_start(const void *options, struct nub_region *region,
                               struct nub_service *service, struct javm_error *err)
 {
-    const uint32_t words[] = {ADDI(10, 0, 999), LUI(11, RW_BASE), SD(10, 8, 11), LD(10, 8, 11),
-                              ADDI(10, 10, 1),  REPLY};
+    const uint32_t words[] = {ADDI(10, 0, 999), LUI(11, RW_BASE), SD(10, 8, 11),
+                              LD(10, 8, 11),    ADDI(10, 10, 1),  REPLY};
     const struct javm_program_key key = {0};
     (void)options;
     (void)region;

@@ -71,8 +71,7 @@ void machine_enter(struct machine *m, struct javm_memory *memory, struct jit_con
     if (c->reason == JIT_FAULT) /* what was refused has been opened */
         (void)pages_fill(window, c->fault_address, false, false);
     c->reason = 0;
-    *frame = (struct kernel_frame){
-        .rip = m->enter, .cs = USER_CS, .flags = 2, .ss = USER_SS};
+    *frame = (struct kernel_frame){.rip = m->enter, .cs = USER_CS, .flags = 2, .ss = USER_SS};
     for (;;) {
         select_window(m, window);
         run(m);

@@ -46,8 +46,8 @@ static void write_tables(uint8_t *page, uint64_t handlers)
     gdt[KERNEL_SS / 8] = 0x00CF93000000FFFFu;
     gdt[USER_SS / 8] = 0x00CFF3000000FFFFu;
     gdt[USER_CS / 8] = 0x00AFFB000000FFFFu;
-    gdt[TSS_AT / 8] = 0x67u | (tss & 0xFFFFFF) << 16 | UINT64_C(0x8B) << 40 | (tss >> 24 & 0xFF)
-                                                                                   << 56;
+    gdt[TSS_AT / 8] =
+        0x67u | (tss & 0xFFFFFF) << 16 | UINT64_C(0x8B) << 40 | (tss >> 24 & 0xFF) << 56;
     gdt[TSS_AT / 8 + 1] = tss >> 32;
     memcpy(page + GDT_AT, gdt, sizeof gdt);
     memcpy(page + TSS_DATA + 4, &stack, 8); /* rsp0 */

@@ -18,16 +18,16 @@
 #define TSS_OF_VMX      0xFFFBD000u /* three pages that some processors want for themselves */
 #define CPUID_MAX       256u
 
-#define CR0_PE  UINT64_C(0x1)
-#define CR0_EM  UINT64_C(0x4) /* no x87, no SSE: generated code has none */
-#define CR0_NE  UINT64_C(0x20)
-#define CR0_WP  UINT64_C(0x10000)
-#define CR0_PG  UINT64_C(0x80000000)
-#define CR4_TSD UINT64_C(0x4)
-#define CR4_PAE UINT64_C(0x20)
-#define CR4_UMIP (UINT64_C(1) << 11)
-#define CR4_SMEP (UINT64_C(1) << 20)
-#define CR4_SMAP (UINT64_C(1) << 21)
+#define CR0_PE          UINT64_C(0x1)
+#define CR0_EM          UINT64_C(0x4) /* no x87, no SSE: generated code has none */
+#define CR0_NE          UINT64_C(0x20)
+#define CR0_WP          UINT64_C(0x10000)
+#define CR0_PG          UINT64_C(0x80000000)
+#define CR4_TSD         UINT64_C(0x4)
+#define CR4_PAE         UINT64_C(0x20)
+#define CR4_UMIP        (UINT64_C(1) << 11)
+#define CR4_SMEP        (UINT64_C(1) << 20)
+#define CR4_SMAP        (UINT64_C(1) << 21)
 #define EFER_LME_LMA_NX UINT64_C(0xD00) /* and not SCE: no syscall */
 
 struct cpuid {
@@ -55,13 +55,13 @@ static bool set_registers(const struct machine *m, uint64_t cr4, uint64_t begin,
     struct kvm_sregs s;
     if (ioctl(m->vcpu, KVM_GET_SREGS, &s) != 0)
         return false;
-    s.cs = (struct kvm_segment){.limit = ~0u, .selector = KERNEL_CS, .type = 11, .present = 1,
-                                .s = 1, .l = 1, .g = 1};
-    s.ss = (struct kvm_segment){.limit = ~0u, .selector = KERNEL_SS, .type = 3, .present = 1,
-                                .s = 1, .db = 1, .g = 1};
+    s.cs = (struct kvm_segment){
+        .limit = ~0u, .selector = KERNEL_CS, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1};
+    s.ss = (struct kvm_segment){
+        .limit = ~0u, .selector = KERNEL_SS, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1};
     s.ds = s.es = s.fs = s.gs = s.ss;
-    s.tr = (struct kvm_segment){.base = KERNEL_DATA + 0x100, .limit = 0x67, .selector = TSS_AT,
-                                .type = 11, .present = 1};
+    s.tr = (struct kvm_segment){
+        .base = KERNEL_DATA + 0x100, .limit = 0x67, .selector = TSS_AT, .type = 11, .present = 1};
     s.ldt = (struct kvm_segment){.unusable = 1, .type = 2};
     s.gdt.base = KERNEL_DATA;
     s.gdt.limit = TSS_AT + 15;
@@ -71,8 +71,7 @@ static bool set_registers(const struct machine *m, uint64_t cr4, uint64_t begin,
     s.cr3 = root;
     s.cr4 = CR4_PAE | CR4_TSD | cr4;
     s.efer = EFER_LME_LMA_NX;
-    const struct kvm_regs regs = {
-        .rip = begin, .rflags = 2, .rsp = KERNEL_STACK + FRAME_AT};
+    const struct kvm_regs regs = {.rip = begin, .rflags = 2, .rsp = KERNEL_STACK + FRAME_AT};
     return ioctl(m->vcpu, KVM_SET_SREGS, &s) == 0 && ioctl(m->vcpu, KVM_SET_REGS, &regs) == 0;
 }
 
@@ -81,12 +80,14 @@ static bool set_registers(const struct machine *m, uint64_t cr4, uint64_t begin,
 static enum javm_status no_device(const char *device, struct javm_error *err)
 {
     const int why = errno;
-    const char *help = why == ENOENT || why == ENXIO || why == ENODEV
-                           ? "switch virtualization on in the firmware and load the module kvm_intel "
-                             "or kvm_amd"
-                       : why == EACCES || why == EPERM ? "join its group (kvm)"
-                                                       : "see the kernel's log";
-    return javm_fail(err, JAVM_E_UNSUPPORTED, JAVM_NOWHERE, "kvm: cannot open %s: %s; %s, or take the "
+    const char *help =
+        why == ENOENT || why == ENXIO || why == ENODEV
+            ? "switch virtualization on in the firmware and load the module kvm_intel "
+              "or kvm_amd"
+        : why == EACCES || why == EPERM ? "join its group (kvm)"
+                                        : "see the kernel's log";
+    return javm_fail(err, JAVM_E_UNSUPPORTED, JAVM_NOWHERE,
+                     "kvm: cannot open %s: %s; %s, or take the "
                      "process backend",
                      device, strerror(why), help);
 }

@@ -160,8 +160,8 @@ enum javm_status javm_nub_open(enum javm_nub_backend backend,
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "nub: out of memory");
     made->options = *options;
     set_defaults(&made->options);
-    made->executor = (struct nub_executor_options){
-        made->options, backend == JAVM_NUB_KVM ? "/dev/kvm" : NULL};
+    made->executor =
+        (struct nub_executor_options){made->options, backend == JAVM_NUB_KVM ? "/dev/kvm" : NULL};
     made->program = (struct nub_program){nub_executor_start, &made->executor};
     made->cells = calloc(made->options.workers, sizeof *made->cells);
     made->lanes = calloc((size_t)made->options.workers * made->options.lanes, sizeof *made->lanes);
