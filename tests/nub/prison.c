@@ -13,6 +13,7 @@ static struct {
     struct javm_native *native;
     struct javm_memory *memory, *other;
     struct javm_region regions[2];
+    struct nub_region region;
 } prison;
 
 static uint64_t own_data = 0x5EC2E7;
@@ -62,6 +63,7 @@ static struct prison_map map(void)
                              .other = (uintptr_t)prison.other->base,
                              .own = (uintptr_t)&own_data,
                              .stack = here,
+                             .shared = (uintptr_t)prison.region.head,
                              .writable = (uintptr_t)prison.jit->arena->writable,
                              .executable = (uintptr_t)prison.jit->arena->executable,
                              .table = (uintptr_t)prison.native->table,
@@ -103,7 +105,7 @@ enum javm_status prison_start(const void *options, struct nub_region *region,
                               LD(10, 8, 11),    ADDI(10, 10, 1),  REPLY};
     const struct javm_program_key key = {0};
     (void)options;
-    (void)region;
+    prison.region = *region;
     memcpy(program, words, sizeof words);
     *service = (struct nub_service){.call = call};
     const struct javm_jit_options jit = {.machine = "/dev/kvm"};

@@ -188,7 +188,7 @@ Test(nub_machine, memory)
             const struct place PLACES[] = {
                 {"data of the process", m->own, ALL},
                 {"its stack", m->stack, ALL},
-                {"the region it shares with the host", m->own & ~UINT64_C(0xFFFFF), ALL},
+                {"the region it shares with the host", m->shared, ALL},
                 {"code where it is written", m->writable, ALL},
                 {"another guest's page", m->other + 0x10000008, ALL},
                 {"another guest's context", m->other + (uint64_t)(int64_t)MEMORY_CONTEXT, ALL},
