@@ -371,14 +371,15 @@ static bool fits_ranks(const struct options *options)
     const struct {
         const char *name;
         bool named;
-    } alone[] = {{"--trace", options->trace != NULL},
-                 {"--report", options->report != NULL},
-                 {"--metrics", options->metrics != NULL},
-                 {"--save-chains", options->save_chains != NULL},
-                 {"--record", options->record != NULL},
-                 {"--shard", options->shards > 1},
-                 {options->in_machine ? "--isolation kvm" : "--isolation process", options->isolated},
-                 {"jobs from standard input", strcmp(options->path, "-") == 0}};
+    } alone[] = {
+        {"--trace", options->trace != NULL},
+        {"--report", options->report != NULL},
+        {"--metrics", options->metrics != NULL},
+        {"--save-chains", options->save_chains != NULL},
+        {"--record", options->record != NULL},
+        {"--shard", options->shards > 1},
+        {options->in_machine ? "--isolation kvm" : "--isolation process", options->isolated},
+        {"jobs from standard input", strcmp(options->path, "-") == 0}};
     for (size_t i = 0; options->mpi && i < sizeof alone / sizeof *alone; i++)
         if (alone[i].named) {
             complain("--mpi: %s cannot be had with it", alone[i].name);

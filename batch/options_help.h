@@ -50,7 +50,7 @@ static const char OPTIONS_HELP[] =
     "  --max-in-flight N   jobs read but not yet written, at most (default 65536)\n"
     "  --numa auto|off     bind workers and their memory (default auto)\n"
     "  --isolation I       thread (default), process: guests run in processes that may\n"
-    "                      die of them\n"
+    "                      die of them, kvm: and in virtual machines of those\n"
     "  --mem-limit BYTES   memory of each of these processes (default 8589934592)\n"
     "  --cache DIR         keep compiled code there between runs\n"
     "  --perf-map          write /tmp/perf-PID.map, which perf reads\n"

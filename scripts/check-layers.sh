@@ -14,6 +14,7 @@ allow() {
 allow caps 'caps/|javm/(status|hash|cap|image|handle)\.h'
 allow cache 'cache/|javm/(status|hash|cap|image|handle|directory)\.h'
 allow vm 'vm/|javm/(status|hash|cap|image|handle|directory|engine|pvm|vm|assist|version)\.h'
+allow vm/kvm 'vm/|javm/(status|engine)\.h'
 # The executor stands on the driver's public face, as any other host would.
 allow vm/nub 'vm/nub/|javm/(status|hash|cap|image|directory|engine|vm|version|nub|nub_host)\.h'
 allow vm/v2 'vm/|javm/(status|hash|cap|engine|container|v2)\.h'

@@ -11,7 +11,10 @@
 /* With a deadline the gas is handed to the engine in slices, so that engines need no clock: some
  * ten microseconds of interpreted work, or, at two stores to new pages for a unit of gas, the time
  * in which the system can provide 40,000 pages. */
-#define SLICE UINT64_C(20000)
+#define SLICE         UINT64_C(20000)
+/* A machine is left at the end of each, which takes microseconds. More pages than a guest has
+ * cannot be provided in it either. */
+#define SLICE_MACHINE (100 * SLICE)
 
 const char *javm_exit_name(enum javm_exit exit)
 {
@@ -56,11 +59,22 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
+static uint64_t usual_slice(const struct javm_exec *exec)
+{
+#if defined(__x86_64__)
+    if (exec->engine == JAVM_ENGINE_JIT && exec->native->jit->machine != NULL)
+        return SLICE_MACHINE;
+#endif
+    (void)exec;
+    return SLICE;
+}
+
 /* True when the run came to an exit of its own, false at the deadline. */
 static bool run_sliced(struct javm_exec *exec, uint64_t deadline_ns)
 {
+    const uint64_t usual = usual_slice(exec);
     uint64_t held = 0; /* gas kept back from the engine */
-    uint64_t slice = SLICE;
+    uint64_t slice = usual;
     for (;;) {
         if (exec->gas > slice) {
             held += exec->gas - slice;
@@ -72,7 +86,7 @@ static bool run_sliced(struct javm_exec *exec, uint64_t deadline_ns)
             return true;
         const bool hungry = exec->exit == JAVM_EXIT_OUT_OF_GAS && held != 0;
         /* A block that costs more than a slice needs a larger one. */
-        slice = hungry && exec->gas == given && slice <= UINT64_MAX / 2 ? slice * 2 : SLICE;
+        slice = hungry && exec->gas == given && slice <= UINT64_MAX / 2 ? slice * 2 : usual;
         exec->gas += held;
         held = 0;
         if (!hungry)

@@ -263,8 +263,8 @@ static bool is_slot(struct javm_native *n, uint64_t at)
     pthread_mutex_lock(&n->lock);
     for (const struct jit_region *r = n->regions; r != NULL && !found; r = r->next) {
         const uint64_t from = at - r->code_at - r->slots_at;
-        found = from % sizeof(struct jit_slot) == 0 &&
-                from / sizeof(struct jit_slot) < r->slot_count;
+        found =
+            from % sizeof(struct jit_slot) == 0 && from / sizeof(struct jit_slot) < r->slot_count;
     }
     pthread_mutex_unlock(&n->lock);
     return found;
@@ -306,7 +306,8 @@ static enum step djump(struct javm_exec *exec, struct jit_context *c)
     }
     const enum step next = jump(exec, c, n->jumps[at / 2 - 1], c->jump_pc);
     if (next == GO_ON) /* relaxed would do for us: release is for other threads, as in the table */
-        atomic_store_explicit(&n->ways[at / 2 - 1], (uint32_t)(c->target - (uintptr_t)n->jit->arena->executable),
+        atomic_store_explicit(&n->ways[at / 2 - 1],
+                              (uint32_t)(c->target - (uintptr_t)n->jit->arena->executable),
                               memory_order_release);
     return next;
 }

@@ -383,9 +383,9 @@ static enum javm_status open_machine(struct javm_jit *jit, const char *device,
                                      struct javm_error *err)
 {
     const enum javm_status status = machine_create(device, &jit->machine, err);
-    return status != JAVM_OK ? status
-                             : machine_set_code(jit->machine, jit->arena->executable,
-                                                jit->arena->bytes, err);
+    return status != JAVM_OK
+               ? status
+               : machine_set_code(jit->machine, jit->arena->executable, jit->arena->bytes, err);
 }
 
 bool javm_jit_machine(const struct javm_jit *jit, int *vm, int *vcpu)

@@ -1,6 +1,6 @@
 /* The code that all generated code shares: ways in and out, and the return that found another link
- * than the one on the stack of return addresses. It lies in the arena's first page. In a machine the
- * context is all that is exchanged, and the way out is an exception at one address (vm/kvm). */
+ * than the one on the stack of return addresses. It lies in the arena's first page. In a machine
+ * the context is all that is exchanged, and the way out is an exception at one address (vm/kvm). */
 #include "vm/jit_context.h"
 #include "vm/x64.h"
 

@@ -39,19 +39,21 @@ void jit_free(struct javm_jit *jit, void *at, size_t bytes)
         machine_free(jit->machine, at, bytes);
 }
 
-static _Atomic jit_table *idle_of(struct javm_jit *jit, uint64_t code_len)
+/* Where tables of this size are kept, JIT_TABLE_SIZES: nowhere. */
+static unsigned shelf_of(uint64_t code_len)
 {
     const unsigned bits = bits_of(code_len);
-    return bits >= SMALLEST && bits - SMALLEST < JIT_TABLE_SIZES ? jit->tables[bits - SMALLEST]
-                                                                 : NULL;
+    return bits >= SMALLEST && bits - SMALLEST < JIT_TABLE_SIZES ? bits - SMALLEST
+                                                                 : JIT_TABLE_SIZES;
 }
 
 jit_table jit_table_take(struct javm_jit *jit, uint64_t code_len)
 {
-    _Atomic jit_table *idle = idle_of(jit, code_len);
-    for (unsigned i = 0; i < JIT_IDLE_TABLES && idle != NULL; i++) {
+    const unsigned shelf = shelf_of(code_len);
+    for (unsigned i = 0; i < JIT_IDLE_TABLES && shelf < JIT_TABLE_SIZES; i++) {
         /* Acquire: pairs with the exchange that put it there, after it was cleared. */
-        jit_table table = atomic_exchange_explicit(&idle[i], NULL, memory_order_acquire);
+        jit_table table =
+            atomic_exchange_explicit(&jit->tables[shelf][i], NULL, memory_order_acquire);
         if (table != NULL)
             return table;
     }
@@ -60,12 +62,12 @@ jit_table jit_table_take(struct javm_jit *jit, uint64_t code_len)
 
 void jit_table_put(struct javm_jit *jit, jit_table table, uint64_t code_len)
 {
-    _Atomic jit_table *idle = idle_of(jit, code_len);
-    for (unsigned i = 0; i < JIT_IDLE_TABLES && idle != NULL && table != NULL; i++) {
+    const unsigned shelf = shelf_of(code_len);
+    for (unsigned i = 0; i < JIT_IDLE_TABLES && shelf < JIT_TABLE_SIZES && table != NULL; i++) {
         jit_table none = NULL;
         /* Release: its next user acquires. */
-        if (atomic_compare_exchange_strong_explicit(&idle[i], &none, table, memory_order_release,
-                                                    memory_order_relaxed))
+        if (atomic_compare_exchange_strong_explicit(&jit->tables[shelf][i], &none, table,
+                                                    memory_order_release, memory_order_relaxed))
             return;
     }
     jit_free(jit, (void *)table, table_bytes(code_len));
@@ -75,8 +77,8 @@ void jit_free_tables(struct javm_jit *jit)
 {
     for (unsigned size = 0; size < JIT_TABLE_SIZES; size++)
         for (unsigned i = 0; i < JIT_IDLE_TABLES; i++)
-            jit_free(jit,
-                     (void *)atomic_exchange_explicit(&jit->tables[size][i], NULL,
-                                                      memory_order_acquire),
-                     table_bytes(UINT64_C(2) << (size + SMALLEST)));
+            jit_free(
+                jit,
+                (void *)atomic_exchange_explicit(&jit->tables[size][i], NULL, memory_order_acquire),
+                table_bytes(UINT64_C(2) << (size + SMALLEST)));
 }

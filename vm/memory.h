@@ -67,9 +67,9 @@ struct memory_mirror {
 
 struct javm_memory {
     uint8_t *base;
-    uint8_t *access;            /* MEMORY_PAGES, at base + MEMORY_ACCESS */
-    bool failed;                /* the system refused a page: what the run came to is no result */
-    struct memory_pager *pager; /* borrowed; NULL: the layout says what is where */
+    uint8_t *access;              /* MEMORY_PAGES, at base + MEMORY_ACCESS */
+    bool failed;                  /* the system refused a page: what the run came to is no result */
+    struct memory_pager *pager;   /* borrowed; NULL: the layout says what is where */
     struct memory_mirror *mirror; /* NULL: none */
     /* Private to memory.c. */
     bool cramped;          /* the system refused once: open few large runs from now on */

@@ -163,8 +163,8 @@ struct javm_jit_options {
  * else can write to. It is created if it is missing. */
 enum javm_status javm_jit_create(const struct javm_jit_options *options, struct javm_jit **jit,
                                  struct javm_error *err);
-/* The descriptors of the virtual machine, which system calls are made with as long as it runs: ioctl
- * of KVM_RUN at `vcpu`, of KVM_SET_USER_MEMORY_REGION at `vm`. False: there is none. */
+/* The descriptors of the virtual machine, which system calls are made with as long as it runs:
+ * ioctl of KVM_RUN at `vcpu`, of KVM_SET_USER_MEMORY_REGION at `vm`. False: there is none. */
 bool javm_jit_machine(const struct javm_jit *jit, int *vm, int *vcpu);
 /* Write what was compiled to cache_dir, of programs that nobody has open; opening waits for it. The
  * first error that any write had since the last call, also one of a program that was forgotten.

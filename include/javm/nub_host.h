@@ -17,7 +17,7 @@ struct javm_nub;
 enum javm_nub_backend {
     JAVM_NUB_THREAD = 0, /* threads of this process: for trusted work and tests */
     JAVM_NUB_PROCESS,    /* processes without privileges (docs/security.md) */
-    JAVM_NUB_KVM         /* not in this version */
+    JAVM_NUB_KVM /* the same, and compiled code in a virtual machine of each: needs /dev/kvm */
 };
 
 struct javm_nub_options {
@@ -25,16 +25,16 @@ struct javm_nub_options {
     enum javm_gas_model gas_model;
     unsigned workers;      /* threads or processes; 0: 1 */
     unsigned lanes;        /* jobs in flight for each worker; 0: 16; at most 1024 */
-    uint64_t memory_bytes; /* PROCESS: private memory of each worker, at most; 0: 8 GiB */
+    uint64_t memory_bytes; /* not THREAD: private memory of each worker, at most; 0: 8 GiB */
     uint64_t heap_bytes;   /* what a call can carry; 0: 64 MiB */
     uint64_t
         watchdog_ns; /* PROCESS: a worker that finishes nothing for so long is killed; 0: never */
 };
 
 /* options may be NULL for the defaults. PROCESS forks: what this process has in memory now, and no
- * file, its workers can see, so open the handle before there are secrets. UNSUPPORTED: KVM, or a
- * system that lacks what PROCESS needs. RANGE, NOMEM, IO; STATE: the executor is of another
- * version.
+ * file, its workers can see, so open the handle before there are secrets. UNSUPPORTED: a
+ * system that lacks what PROCESS or KVM needs, which the text says. RANGE, NOMEM, IO; STATE: the
+ * executor is of another version.
  */
 enum javm_status javm_nub_open(enum javm_nub_backend backend,
                                const struct javm_nub_options *options, struct javm_nub **nub,

@@ -4,7 +4,7 @@ _javm_batch() {
     case $prev in
     --engine) COMPREPLY=($(compgen -W "interp jit" -- "$cur")) && return ;;
     --numa) COMPREPLY=($(compgen -W "auto off" -- "$cur")) && return ;;
-    --isolation) COMPREPLY=($(compgen -W "thread process" -- "$cur")) && return ;;
+    --isolation) COMPREPLY=($(compgen -W "thread process kvm" -- "$cur")) && return ;;
     --progress) COMPREPLY=($(compgen -W "auto bar plain none" -- "$cur")) && return ;;
     --gas-model) COMPREPLY=($(compgen -W "exec full" -- "$cur")) && return ;;
     --cache) COMPREPLY=($(compgen -d -- "$cur")) && return ;;

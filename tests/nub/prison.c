@@ -13,6 +13,7 @@ static struct {
     struct javm_native *native;
     struct javm_memory *memory, *other;
     struct javm_region regions[2];
+    struct nub_region region;
 } prison;
 
 static uint64_t own_data = 0x5EC2E7;
@@ -62,6 +63,7 @@ static struct prison_map map(void)
                              .other = (uintptr_t)prison.other->base,
                              .own = (uintptr_t)&own_data,
                              .stack = here,
+                             .shared = (uintptr_t)prison.region.head,
                              .writable = (uintptr_t)prison.jit->arena->writable,
                              .executable = (uintptr_t)prison.jit->arena->executable,
                              .table = (uintptr_t)prison.native->table,
@@ -99,11 +101,11 @@ static void call(void *state, uint32_t fn, const uint8_t *payload, size_t len,
 enum javm_status prison_start(const void *options, struct nub_region *region,
                               struct nub_service *service, struct javm_error *err)
 {
-    const uint32_t words[] = {ADDI(10, 0, 999), LUI(11, RW_BASE), SD(10, 8, 11), LD(10, 8, 11),
-                              ADDI(10, 10, 1),  REPLY};
+    const uint32_t words[] = {ADDI(10, 0, 999), LUI(11, RW_BASE), SD(10, 8, 11),
+                              LD(10, 8, 11),    ADDI(10, 10, 1),  REPLY};
     const struct javm_program_key key = {0};
     (void)options;
-    (void)region;
+    prison.region = *region;
     memcpy(program, words, sizeof words);
     *service = (struct nub_service){.call = call};
     const struct javm_jit_options jit = {.machine = "/dev/kvm"};

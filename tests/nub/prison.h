@@ -11,6 +11,7 @@ enum { FN_WHERE, FN_RUN, FN_CLEAN, FN_IOCTL };
 struct prison_map {
     uint64_t base, other;          /* guest address 0 of the memory that runs, of another window */
     uint64_t own, stack;           /* data of the child's, and its stack */
+    uint64_t shared;               /* the region */
     uint64_t writable, executable; /* the views of compiled code */
     uint64_t code;                 /* where the bytes will lie */
     uint64_t table;

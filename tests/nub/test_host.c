@@ -22,8 +22,8 @@ static bool has_kvm(void)
     return access("/dev/kvm", R_OK | W_OK) == 0;
 }
 
-#define FOR_BACKENDS(backend)                                                                 \
-    for (enum javm_nub_backend backend = JAVM_NUB_THREAD;                                     \
+#define FOR_BACKENDS(backend)                             \
+    for (enum javm_nub_backend backend = JAVM_NUB_THREAD; \
          backend <= (has_kvm() ? JAVM_NUB_KVM : JAVM_NUB_PROCESS); backend++)
 
 /* Where this one is skipped, all others do without it. */

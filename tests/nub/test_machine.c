@@ -140,7 +140,7 @@ Test(nub_machine, allowed)
         uint64_t rax, value, mask;
     } ALLOWED[] = {
         {"a number", "\x90", 12345, 12345, ~UINT64_C(0)},
-        {"the ring", "\x48\x8C\xC8", 0, 3, 3},             /* mov rax, cs */
+        {"the ring", "\x48\x8C\xC8", 0, 3, 3}, /* mov rax, cs */
         {"its page", "\x48\x8B", jail.map.base + 0x10000008, 999, ~UINT64_C(0)},
         {"its code", "\x48\x8B", jail.map.code, 0, 0},
         {"its table", "\x48\x8B", jail.map.table, 0, 0},
@@ -188,7 +188,7 @@ Test(nub_machine, memory)
             const struct place PLACES[] = {
                 {"data of the process", m->own, ALL},
                 {"its stack", m->stack, ALL},
-                {"the region it shares with the host", m->own & ~UINT64_C(0xFFFFF), ALL},
+                {"the region it shares with the host", m->shared, ALL},
                 {"code where it is written", m->writable, ALL},
                 {"another guest's page", m->other + 0x10000008, ALL},
                 {"another guest's context", m->other + (uint64_t)(int64_t)MEMORY_CONTEXT, ALL},
@@ -225,8 +225,11 @@ Test(nub_machine, instructions)
         size_t len;
         bool may_return;
     } CODE[] = {
-#define C(what, text)    {what, text, sizeof text - 1, false}
-#define MAYBE(what, text) {what, text, sizeof text - 1, true}
+#define C(what, text) {what, text, sizeof text - 1, false}
+#define MAYBE(what, text)                 \
+    {                                     \
+        what, text, sizeof text - 1, true \
+    }
         C("syscall", "\x0F\x05"),
         C("sysenter", "\x0F\x34"),
         C("int 0x80", "\xCD\x80"),
@@ -411,8 +414,8 @@ Test(nub_machine, filter)
         {"another descriptor's number", true, 0x5401},
     };
     for (size_t i = 0; i < sizeof FORBIDDEN / sizeof *FORBIDDEN; i++) {
-        const uint32_t payload[2] = {
-            (uint32_t)(FORBIDDEN[i].at_vm ? jail.map.vm : jail.map.vcpu), FORBIDDEN[i].request};
+        const uint32_t payload[2] = {(uint32_t)(FORBIDDEN[i].at_vm ? jail.map.vm : jail.map.vcpu),
+                                     FORBIDDEN[i].request};
         cr_expect_eq(nub_cell_call(&jail.cell, FN_IOCTL, payload, sizeof payload, &err),
                      JAVM_E_CRASHED, "%s", FORBIDDEN[i].what);
         revive(&jail);

@@ -486,16 +486,12 @@ static void print_summary(uint64_t rounds, double seconds)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"engines", required_argument, NULL, 'e'},
-                                            {"seconds", required_argument, NULL, 's'},
-                                            {"rounds", required_argument, NULL, 'r'},
-                                            {"seed", required_argument, NULL, 'n'},
-                                            {"keep", required_argument, NULL, 'k'},
-                                            {"source", required_argument, NULL, 'd'},
-                                            {"threads", required_argument, NULL, 't'},
-                                            {"pvm", required_argument, NULL, 'p'},
-                                            {"machine", required_argument, NULL, 'm'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"engines", required_argument, NULL, 'e'}, {"seconds", required_argument, NULL, 's'},
+        {"rounds", required_argument, NULL, 'r'},  {"seed", required_argument, NULL, 'n'},
+        {"keep", required_argument, NULL, 'k'},    {"source", required_argument, NULL, 'd'},
+        {"threads", required_argument, NULL, 't'}, {"pvm", required_argument, NULL, 'p'},
+        {"machine", required_argument, NULL, 'm'}, {NULL, 0, NULL, 0}};
     enum javm_engine engines[2] = {JAVM_ENGINE_INTERP, javm_engine_available(JAVM_ENGINE_JIT)
                                                            ? JAVM_ENGINE_JIT
                                                            : JAVM_ENGINE_INTERP};

@@ -1,6 +1,6 @@
-/* Compiled code in a virtual machine: what generated code cannot see of its memory, and where there is
- * no machine. That results are the same is lockstep --machine's to say; what an attacker's code can
- * do, tests/nub/test_machine.c's.
+/* Compiled code in a virtual machine: what generated code cannot see of its memory, and where there
+ * is no machine. That results are the same is lockstep --machine's to say; what an attacker's code
+ * can do, tests/nub/test_machine.c's.
  *
  * Would catch: page tables that run out, or show what another memory or an earlier guest had; a
  * memory that goes before the machine or after it; tables of compiled code that are not zero when
@@ -34,7 +34,7 @@ static struct javm_jit *open_jit(void)
 static const uint32_t *walk(size_t *len)
 {
     static uint32_t code[7];
-    const uint32_t words[] = {LD(5, 0, 11),     ADD(10, 10, 5),  ADD(5, 5, 14), SD(5, 0, 11),
+    const uint32_t words[] = {LD(5, 0, 11),    ADD(10, 10, 5),   ADD(5, 5, 14), SD(5, 0, 11),
                               ADD(11, 11, 13), BNE(11, 12, -20), REPLY};
     memcpy(code, words, sizeof words);
     *len = sizeof words;
@@ -51,16 +51,15 @@ static struct rig rig_open(struct javm_jit *jit)
     size_t len;
     const uint8_t *code = (const uint8_t *)walk(&len);
     const struct javm_program_key key = {0};
-    struct rig rig = {
-        .regions = {{.first_page = JAVM_CODE_BASE >> JAVM_PAGE_SHIFT,
-                     .pages = 1,
-                     .kind = JAVM_REGION_BYTES,
-                     .bytes = code,
-                     .len = len},
-                    {.first_page = FIRST >> JAVM_PAGE_SHIFT,
-                     .pages = (uint32_t)(COUNT * STEP >> JAVM_PAGE_SHIFT),
-                     .kind = JAVM_REGION_ZERO,
-                     .writable = true}}};
+    struct rig rig = {.regions = {{.first_page = JAVM_CODE_BASE >> JAVM_PAGE_SHIFT,
+                                   .pages = 1,
+                                   .kind = JAVM_REGION_BYTES,
+                                   .bytes = code,
+                                   .len = len},
+                                  {.first_page = FIRST >> JAVM_PAGE_SHIFT,
+                                   .pages = (uint32_t)(COUNT * STEP >> JAVM_PAGE_SHIFT),
+                                   .kind = JAVM_REGION_ZERO,
+                                   .writable = true}}};
     REQUIRE(javm_native_open(jit, NULL, code, len, &key, NULL, &rig.native, NULL) == JAVM_OK);
     return rig;
 }
@@ -68,8 +67,10 @@ static struct rig rig_open(struct javm_jit *jit)
 static uint64_t run_walk(const struct rig *rig, struct javm_memory *memory, uint64_t count,
                          uint64_t add)
 {
-    struct javm_exec exec = {
-        .native = rig->native, .memory = memory, .engine = JAVM_ENGINE_JIT, .gas = UINT64_C(1) << 40};
+    struct javm_exec exec = {.native = rig->native,
+                             .memory = memory,
+                             .engine = JAVM_ENGINE_JIT,
+                             .gas = UINT64_C(1) << 40};
     exec.regs[slot_of(11)] = FIRST;
     exec.regs[slot_of(12)] = FIRST + count * STEP;
     exec.regs[slot_of(13)] = STEP;

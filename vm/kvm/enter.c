@@ -24,16 +24,12 @@ static void run(const struct machine *m)
         abort(); /* the machine has broken down */
 }
 
+/* What the processor has to take over before it goes on in the window. */
 static void select_window(struct machine *m, struct window *window)
 {
     pages_begin(window);
-    if (m->current == window && m->mailbox->cr3 == window->root) {
-        m->mailbox->reload = 0;
-        return;
-    }
+    m->mailbox->cr3 = m->current == window ? 0 : window->root;
     m->current = window;
-    *m->mailbox = (struct kernel_mailbox){
-        .reload = 1, .cr3 = window->root, .gs = (uintptr_t)window->memory->base};
 }
 
 /* A page fault. True: ring 3 goes on; else it is the guest's. */
@@ -71,10 +67,13 @@ void machine_enter(struct machine *m, struct javm_memory *memory, struct jit_con
     if (c->reason == JIT_FAULT) /* what was refused has been opened */
         (void)pages_fill(window, c->fault_address, false, false);
     c->reason = 0;
+    /* All of what ring 3 can change of the processor is set anew. */
+    m->mailbox->gs = (uintptr_t)memory->base;
     *frame = (struct kernel_frame){.rip = m->enter, .cs = USER_CS, .flags = 2, .ss = USER_SS};
     for (;;) {
         select_window(m, window);
         run(m);
+        m->mailbox->gs = 0;
         if (frame->vector == VECTOR_UD && frame->rip == m->gate)
             return;
         if (frame->vector != VECTOR_PF)

@@ -74,10 +74,13 @@ uint64_t kernel_write(uint8_t *pages)
     x64_land(&e, other);
     x64_put(&e, 0xE6 | EXIT_PORT << 8, 2); /* out EXIT_PORT, al */
     const uint64_t begin = KERNEL_AT + (uint64_t)(e.at - pages);
-    compare(&e, MAIL(reload), 0);
+    compare(&e, MAIL(cr3), 0);
     uint8_t *go = x64_jcc_short(&e, X64_E);
     at_stack(&e, true, 0x8B, RAX, MAIL(cr3));
     x64_put(&e, 0xD8220F, 3); /* mov cr3, rax */
+    x64_land(&e, go);
+    compare(&e, MAIL(gs), 0);
+    go = x64_jcc_short(&e, X64_E);
     at_stack(&e, false, 0x8B, RAX, MAIL(gs));
     at_stack(&e, false, 0x8B, RDX, MAIL(gs) + 4);
     x64_mov_imm(&e, RCX, 0xC0000101); /* GS base */

@@ -34,9 +34,8 @@ struct kernel_frame {
     uint64_t rip, cs, flags, rsp, ss;
 };
 struct kernel_mailbox {
-    uint64_t reload; /* not 0: take cr3 and gs before going on */
-    uint64_t cr3, gs;
-    uint64_t cr2; /* of the last page fault */
+    uint64_t cr3, gs; /* to take before going on; 0: as it is */
+    uint64_t cr2;     /* of the last page fault */
 };
 #define FRAME_AT (STACK_USED - (uint32_t)sizeof(struct kernel_frame))
 

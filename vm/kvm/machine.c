@@ -59,7 +59,11 @@ static bool set_registers(const struct machine *m, uint64_t cr4, uint64_t begin,
         .limit = ~0u, .selector = KERNEL_CS, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1};
     s.ss = (struct kvm_segment){
         .limit = ~0u, .selector = KERNEL_SS, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1};
-    s.ds = s.es = s.fs = s.gs = s.ss;
+    /* Ring 3's: those of ring 0 would lose their base on the way there. */
+    s.ds = s.ss;
+    s.ds.selector = USER_SS;
+    s.ds.dpl = 3;
+    s.es = s.fs = s.gs = s.ds;
     s.tr = (struct kvm_segment){
         .base = KERNEL_DATA + 0x100, .limit = 0x67, .selector = TSS_AT, .type = 11, .present = 1};
     s.ldt = (struct kvm_segment){.unusable = 1, .type = 2};

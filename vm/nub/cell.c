@@ -15,7 +15,7 @@
 #include "vm/nub/sanitized.h"
 
 /* How long to sleep before looking whether there is still somebody to wait for. */
-#define LOOK_NS 10000000
+#define LOOK_NS  10000000
 /* How long an executor may take to start, on however busy a machine. */
 #define START_NS UINT64_C(60000000000)
 

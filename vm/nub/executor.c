@@ -234,8 +234,8 @@ enum javm_status nub_executor_start(const void *arg, struct nub_region *region,
     if (status == JAVM_OK && (e->thread = javm_directory_join(e->dir)) == NULL)
         status = javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "executor: out of memory");
     if (status == JAVM_OK && options->engine == JAVM_ENGINE_JIT)
-        status = javm_jit_create(&(struct javm_jit_options){.machine = program->machine}, &e->jit,
-                                 err);
+        status =
+            javm_jit_create(&(struct javm_jit_options){.machine = program->machine}, &e->jit, err);
     if (e->jit != NULL)
         service->machine.used =
             javm_jit_machine(e->jit, &service->machine.vm, &service->machine.vcpu);

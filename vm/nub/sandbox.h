@@ -17,8 +17,8 @@ struct nub_machine {
 enum javm_status nub_sandbox_begin(int parent, int keep, struct javm_error *err);
 /* Last: no descriptors but the machine's, no new privileges, no capabilities, limits, and a filter
  * that leaves memory (never executable), futexes, clocks, the return from signals, the end, and the
- * two ioctls that a machine runs by. Any other call ends the process. memory_bytes: private memory, at most. Of the calling thread, which has to be the only
- * one. */
+ * two ioctls that a machine runs by. Any other call ends the process. memory_bytes: private memory,
+ * at most. Of the calling thread, which has to be the only one. */
 enum javm_status nub_sandbox_enter(uint64_t memory_bytes, const struct nub_machine *machine,
                                    struct javm_error *err);
 

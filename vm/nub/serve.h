@@ -28,7 +28,7 @@ struct nub_service {
     void (*invoke)(void *state, const struct javm_nub_invoke *packet,
                    struct javm_nub_result *result);
     void (*stop)(void *state);
-    unsigned spins; /* before sleeping */
+    unsigned spins;             /* before sleeping */
     struct nub_machine machine; /* that it runs guests in */
 };
 
