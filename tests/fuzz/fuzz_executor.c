@@ -81,7 +81,8 @@ static void make_job(uint8_t byte, struct kind *kind)
                           .v2.compares = (byte & 12) == 8,
                           .v2.storage = {&item, 1, 36, 1},
                           .v2.storage_text = {"{\"0x61\":\"0x31\"}", 15},
-                          .v2.expect.present = 1u << FIELD_STORAGE};
+                          .v2.expect.present = 1u << FIELD_STORAGE,
+                          .v2.digest = 1}; /* of no program */
     kind->target.foreign = foreign ? &kind->foreign : NULL;
     kind->job = (struct job){.target = v2 ? NULL : &kind->target,
                              .v2 = v2 ? &kind->v2 : NULL,
