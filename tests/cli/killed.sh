@@ -13,7 +13,9 @@ END
 python3 "$HERE/kill_executors.py" "$PROGRAM" "$JOBS" "$KILLS" lines killed 2>err
 code=$?
 crashed=$(grep -c '"exit":"crashed"' killed)
-check "some were crashed, and the exit code says so" [ $code -eq 1 ] && [ "$crashed" -gt 0 ] || cat err
+[ $code -eq 1 ] || cat err
+check "some were crashed" [ "$crashed" -gt 0 ]
+check "and the exit code says so" [ $code -eq 1 ]
 jobs=$(($(lines lines.fed) - 1))
 echo "$jobs jobs, $KILLS kills, $crashed crashed"
 check "enough jobs" [ "$jobs" -ge "$JOBS" ]
