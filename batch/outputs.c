@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,8 @@
 #include "batch/record.h"
 #include "javm/load.h"
 
-#define CLAIMS 4 /* results, figures, trace, report */
+#define PIPE_MAX (1u << 28) /* as javm_file_read */
+#define CLAIMS   4          /* results, figures, trace, report */
 
 static struct {
     dev_t device;
@@ -21,6 +23,7 @@ static unsigned claim_count;
 /* Relaxed: the refusal itself reaches the writer through the end of the batch. */
 static _Atomic bool conflict;
 
+static int stop = -1;
 static struct record *noted;
 static const struct recording *from;
 
@@ -121,18 +124,71 @@ void outputs_record(struct record *record, const struct recording *recording)
     from = recording;
 }
 
+void outputs_stop(int stop_fd)
+{
+    stop = stop_fd;
+}
+
+/* Opening a pipe that nobody writes to would sleep, as would reading from it. */
+static enum javm_status read_pipe(int fd, const char *path, uint8_t **bytes, size_t *len,
+                                  struct javm_error *err)
+{
+    struct pollfd fds[2] = {{fd, POLLIN, 0}, {stop, POLLIN, 0}};
+    size_t capacity = 0;
+    *bytes = NULL;
+    *len = 0;
+    for (;;) {
+        if (*len == capacity) {
+            uint8_t *more = realloc(*bytes, capacity = capacity * 2 + 65536);
+            if (more == NULL)
+                return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "no memory to read %s", path);
+            *bytes = more;
+        }
+        poll(fds, 2, -1); /* errors show at the read */
+        if (fds[1].revents != 0)
+            return javm_fail(err, JAVM_E_STATE, JAVM_NOWHERE, "%s: interrupted", path);
+        const ssize_t n = read(fd, *bytes + *len, capacity - *len);
+        if (n == 0)
+            return JAVM_OK;
+        if (n < 0 && errno != EINTR && errno != EAGAIN)
+            return javm_fail(err, JAVM_E_IO, JAVM_NOWHERE, "cannot read %s: %s", path,
+                             strerror(errno));
+        *len += n > 0 ? (size_t)n : 0;
+        if (*len > PIPE_MAX)
+            return javm_fail(err, JAVM_E_LIMIT, JAVM_NOWHERE,
+                             "%s is larger than the limit of %u bytes", path, PIPE_MAX);
+    }
+}
+
+static enum javm_status read_input(const char *path, bool pipe, uint8_t **bytes, size_t *len,
+                                   struct javm_error *err)
+{
+    if (!pipe || stop < 0)
+        return javm_file_read(path, 0, bytes, len, err);
+    const int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return javm_fail(err, JAVM_E_IO, JAVM_NOWHERE, "cannot open %s: %s", path, strerror(errno));
+    const enum javm_status status = read_pipe(fd, path, bytes, len, err);
+    close(fd);
+    if (status != JAVM_OK)
+        free(*bytes);
+    return status;
+}
+
 enum javm_status outputs_read(const char *path, uint8_t **bytes, size_t *len,
                               struct javm_error *err)
 {
     struct stat st;
     if (from != NULL)
         return recording_file(from, path, bytes, len, err);
-    if (claim_count > 0 && stat(path, &st) == 0 && claimed(&st)) {
+    const bool there = stat(path, &st) == 0;
+    if (there && claimed(&st)) {
         atomic_store_explicit(&conflict, true, memory_order_relaxed);
         return javm_fail(err, JAVM_E_EXISTS, JAVM_NOWHERE,
                          "%s: this batch writes to it, so it cannot be an input", path);
     }
-    const enum javm_status status = javm_file_read(path, 0, bytes, len, err);
+    const enum javm_status status =
+        read_input(path, there && S_ISFIFO(st.st_mode), bytes, len, err);
     if (status == JAVM_OK && noted != NULL)
         record_note(noted, path, *bytes, *len);
     return status;

@@ -27,8 +27,10 @@ enum javm_status outputs_probe_replaced(const char *path, int input_fd, struct j
 void outputs_settle_name(const char *path);
 /* From now on outputs_read notes what it reads, or has it from there. Either may be NULL. */
 void outputs_record(struct record *record, const struct recording *recording);
-/* javm_file_read for inputs of jobs; EXISTS for a file that is claimed; from a recording MISSING.
- */
+/* From now on outputs_read waits for a pipe no longer than until this is readable. */
+void outputs_stop(int stop_fd);
+/* javm_file_read for inputs of jobs; EXISTS for a file that is claimed; from a recording MISSING;
+ * STATE when the wait for a pipe was given up. */
 enum javm_status outputs_read(const char *path, uint8_t **bytes, size_t *len,
                               struct javm_error *err);
 /* Was an input refused because it is claimed? Then what stands in it is left alone. Any thread. */

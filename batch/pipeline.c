@@ -391,6 +391,8 @@ static bool one_line(struct pipeline *p, const struct line *line, enum pipeline_
     case LINE_BAD:
         break;
     }
+    if (run_halted(p->run) != HALT_NONE) /* maybe that is what is wrong with it */
+        return false;
     return bad_line(p, line, job, &problem, end);
 }
 

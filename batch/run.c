@@ -257,6 +257,7 @@ static int set_up(struct parts *parts, const struct options *options)
     run->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (run->stop_fd < 0)
         return no_memory();
+    outputs_stop(run->stop_fd);
     int code = isolate_first(run);
     if (code != EXIT_FINE)
         return code;
@@ -281,10 +282,10 @@ static int set_up(struct parts *parts, const struct options *options)
     code = run->isolation == NULL ? start_engine(run) : EXIT_FINE;
     if (code != EXIT_FINE)
         return code;
-    watcher_block_signals();
     code = open_sink(parts);
     if (code != EXIT_FINE)
         return code;
+    watcher_block_signals();
     if (options->stats != NULL &&
         (status = outputs_probe(options->stats, input_fd(run->input), &err)) != JAVM_OK)
         return fail_setup(status, &err);
@@ -657,6 +658,7 @@ int run_batch(const struct options *options)
     if (parts == NULL)
         return no_memory();
     parts->run.stop_fd = -1;
+    watcher_before();
     int code = open_source(parts, &options);
     if (code == EXIT_FINE)
         code = options->mpi ? set_up_ranks(parts, options) : set_up(parts, options);

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -501,6 +502,17 @@ static bool allocate(struct sink *sink, const struct sink_options *options)
            (!options->ordered || sink->ring != NULL);
 }
 
+/* Signals are for others; while the file is opened, which may take long, they are still heard. */
+static bool start_writer(struct sink *sink)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const bool good = pthread_create(&sink->writer, NULL, writer_main, sink) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return good;
+}
+
 enum javm_status sink_open(const struct sink_options *options, struct sink **out,
                            struct javm_error *err)
 {
@@ -516,8 +528,7 @@ enum javm_status sink_open(const struct sink_options *options, struct sink **out
     sink->hand_on = options->hand_on;
     sink->arg = options->arg;
     enum javm_status status = open_output(sink, options, err);
-    if (status == JAVM_OK &&
-        (!allocate(sink, options) || pthread_create(&sink->writer, NULL, writer_main, sink) != 0))
+    if (status == JAVM_OK && (!allocate(sink, options) || !start_writer(sink)))
         status = javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "%s: out of memory or threads",
                            options->path);
     if (status != JAVM_OK) {

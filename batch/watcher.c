@@ -34,12 +34,30 @@ static void signals_of_interest(sigset_t *set)
     }
 }
 
+static void give_up(int signal)
+{
+    static const char text[] = "javm-batch: interrupted before the first job\n";
+    (void)signal;
+    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    _exit(130);
+}
+
+void watcher_before(void)
+{
+    sigset_t set;
+    signals_of_interest(&set);
+    const struct sigaction action = {.sa_handler = give_up, .sa_mask = set};
+    for (int signal = 1; signal < NSIG; signal++)
+        if (sigismember(&set, signal) == 1)
+            sigaction(signal, &action, NULL);
+    signal(SIGPIPE, SIG_IGN); /* a write says EPIPE instead */
+}
+
 void watcher_block_signals(void)
 {
     sigset_t set;
     signals_of_interest(&set);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN); /* a write says EPIPE instead */
 }
 
 static void show(const struct watcher *watcher)

@@ -7,8 +7,10 @@
 
 struct watcher;
 
-/* SIGINT and SIGTERM no longer end the process (unless they were ignored before, then they still
- * are), SIGPIPE is ignored. Before any thread is started: they inherit the mask. */
+/* While the batch is set up: SIGINT and SIGTERM (unless they are ignored, then they stay so) end
+ * the process with a line and code 130; files may take long to open. SIGPIPE is ignored. */
+void watcher_before(void);
+/* From now on they wait for the watcher. Before threads that do not block them are started. */
 void watcher_block_signals(void);
 
 /* Watches `run` until watcher_stop: the first signal halts it, a second one ends the process with

@@ -99,6 +99,45 @@ for options in '' '--ordered'; do
     check "whole" whole stuck
 done
 
+# Waiting for what may never come: one signal is enough, for a pipe of jobs, of results and of a job's input.
+# (Jobs that are read together with the one that waits wait with it; one with repetitions is handed out at once.)
+mkfifo never
+printf '%s\n' "$D" '{"id":"a","invoke":"d","repeat":5}' '{"id":"b","invoke":"d","endpoint":8,"input":"@never"}' '{"id":"c","invoke":"d"}' >waits.ndjson
+# handles PID : it has a handler for SIGTERM
+handles() {
+    [ "$(readlink "/proc/$1/exe")" = "$(readlink -f "$PROGRAM")" ] || return 1 # the shell that becomes it has one, too
+    caught=$(sed -n 's/^SigCgt:[^0-9a-f]*//p' "/proc/$1/status" 2>/dev/null)
+    [ $((0x${caught:-0} >> 14 & 1)) -eq 1 ]
+}
+for arguments in 'never' '--output never waits.ndjson'; do
+    # shellcheck disable=SC2086
+    "$PROGRAM" --progress none $arguments >out 2>err &
+    child=$!
+    await $child handles $child
+    kill -TERM $child
+    wait $child
+    check "$arguments: the code is 130" [ $? -eq 130 ]
+    check "$arguments: why" has err 'interrupted before the first job'
+done
+"$PROGRAM" --progress none --workers 1 --output waited waits.ndjson 2>err &
+child=$!
+await $child [ -s waited ]
+kill -TERM $child
+wait $child
+check "an input that never comes: the code is 130" [ $? -eq 130 ]
+check "an input that never comes: what was before it" [ "$(lines waited)" -eq 5 ]
+check "an input that never comes: no other message" sh -c '! grep -q never: err'
+check "an input that never comes: how to go on" has err 'to go on: javm-batch run --resume --progress none --workers 1 --output waited waits.ndjson'
+head -c 4000 endless.ndjson >input
+cat input >never &
+run 0 --resume --reproducible --output waited waits.ndjson
+check "one that comes is read" [ "$(lines waited)" -eq 7 ]
+wait
+sed 's/never/input/' waits.ndjson >regular.ndjson
+run 0 --ordered --reproducible --output regular regular.ndjson
+tail -n 2 regular | sort >tail
+check "and is the same as from a file" sh -c 'tail -n 2 waited | sort | cmp - tail'
+
 # The jobs behind one that never ends are run by others.
 {
     echo "$D"
