@@ -84,6 +84,7 @@ struct listing {
     struct block *blocks; /* in the order of the native code */
     struct block **by_pc;
     size_t count, room;
+    struct listing_labels *labels;
     bool failed; /* out of memory */
     csh capstone;
     cs_insn *insn; /* the last one that next_insn found; addresses count from the block's begin */
@@ -238,12 +239,11 @@ static void format_guest(const struct listing_code *code, uint64_t *at, char *te
     *at += insn.len;
 }
 
-static void print_labels(const struct listing_code *code, uint64_t at)
+static void print_labels(const struct listing *l, const struct listing_code *code, uint64_t at)
 {
     if (code->image != NULL)
         print_endpoints(code->image, at);
-    if (code->names != NULL)
-        listing_pvm_exports(code->names, at);
+    listing_labels_print(l->labels, at);
 }
 
 /* Where a block begins, or a jump may come into the middle of one. */
@@ -264,14 +264,14 @@ static void print_block(const struct listing *l, const struct listing_code *code
     const uint64_t end = guest + b->native.pc_len;
     bool more = true;
     if (end > guest)
-        print_labels(code, guest);
+        print_labels(l, code, guest);
     print_head(b, info);
     for (;;) {
         char left[512] = "", right[224] = "";
         const uint64_t at = native;
         if (guest < end) {
             if (guest != b->native.pc)
-                print_labels(code, guest);
+                print_labels(l, code, guest);
             format_guest(code, &guest, left, sizeof left);
         }
         more = more && native < b->tail && next_insn(l, b, &native);
@@ -353,18 +353,22 @@ enum javm_status listing_native(struct javm_jit *jit, const struct listing_code 
                                 const struct javm_program *program, struct javm_error *err)
 {
     struct javm_native *native;
-    struct listing l = {0};
+    struct listing_labels labels;
+    struct listing l = {.labels = &labels};
+    if (!listing_labels_open(&labels, code->names))
+        return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "out of memory");
     enum javm_status status =
         javm_native_open(jit, NULL, code->code, code->len, &code->key, NULL, &native, err);
-    if (status != JAVM_OK)
-        return status;
-    status = list(&l, native, code, program, err);
+    if (status == JAVM_OK) {
+        status = list(&l, native, code, program, err);
+        javm_native_close(native);
+    }
+    free(labels.order);
     if (l.insn != NULL)
         cs_free(l.insn, 1);
     if (l.capstone != 0)
         cs_close(&l.capstone);
     free(l.by_pc);
     free(l.blocks);
-    javm_native_close(native);
     return status;
 }

@@ -34,15 +34,28 @@ static int by_pc(const void *a, const void *b)
     return x->pc != y->pc ? (x->pc > y->pc) - (x->pc < y->pc) : (x > y) - (x < y);
 }
 
-static const struct javm_pvm_symbol **sorted(const struct listing_names *names)
+bool listing_labels_open(struct listing_labels *labels, const struct listing_names *names)
 {
-    const struct javm_pvm_symbol **order =
-        malloc(((size_t)names->export_count + 1) * sizeof *order);
-    for (uint32_t i = 0; order != NULL && i < names->export_count; i++)
-        order[i] = &names->exports[i];
-    if (order != NULL)
-        qsort(order, names->export_count, sizeof *order, by_pc);
-    return order;
+    const uint32_t count = names == NULL ? 0 : names->export_count;
+    *labels = (struct listing_labels){.count = count};
+    labels->order = malloc(((size_t)count + 1) * sizeof *labels->order);
+    for (uint32_t i = 0; labels->order != NULL && i < count; i++)
+        labels->order[i] = &names->exports[i];
+    if (labels->order != NULL)
+        qsort(labels->order, count, sizeof *labels->order, by_pc);
+    return labels->order != NULL;
+}
+
+void listing_labels_print(struct listing_labels *labels, uint64_t at)
+{
+    for (; labels->next < labels->count && labels->order[labels->next]->pc <= at; labels->next++) {
+        const struct javm_pvm_symbol *symbol = labels->order[labels->next];
+        if (symbol->pc < at)
+            continue;
+        printf("export ");
+        listing_name(symbol->name, symbol->name_len);
+        puts(":");
+    }
 }
 
 static void print_bytes(const struct javm_pvm_code *code, uint64_t at, uint64_t end)
@@ -87,16 +100,6 @@ uint64_t listing_pvm_insn(const struct javm_pvm_code *code, const struct listing
     return insn.next;
 }
 
-void listing_pvm_exports(const struct listing_names *names, uint64_t at)
-{
-    for (uint32_t i = 0; i < names->export_count; i++)
-        if (names->exports[i].pc == at) {
-            printf("export ");
-            listing_name(names->exports[i].name, names->exports[i].name_len);
-            puts(":");
-        }
-}
-
 static void print_insn(const struct javm_pvm_code *code, const struct javm_pvm_insn *insn,
                        bool starts, const struct listing_names *names)
 {
@@ -125,25 +128,18 @@ static uint64_t print_gap(const struct javm_pvm_code *code, uint64_t at)
 
 bool listing_pvm(const struct javm_pvm_code *code, const struct listing_names *names)
 {
-    static const struct listing_names none;
+    struct listing_labels labels;
     bool starts = true;
-    uint32_t label = 0;
-    names = names == NULL ? &none : names;
-    const struct javm_pvm_symbol **order = sorted(names);
-    if (order == NULL)
+    if (!listing_labels_open(&labels, names))
         return false;
     puts("\n  code (* starts a block)");
     for (uint64_t at = print_gap(code, 0); at < code->code_len; at = print_gap(code, at)) {
-        for (; label < names->export_count && order[label]->pc <= at; label++) {
-            printf("export ");
-            listing_name(order[label]->name, order[label]->name_len);
-            puts(":");
-        }
+        listing_labels_print(&labels, at);
         const struct javm_pvm_insn insn = javm_pvm_decode(code, at);
         print_insn(code, &insn, starts, names);
         starts = insn.terminator;
         at = insn.next;
     }
-    free(order);
+    free(labels.order);
     return true;
 }

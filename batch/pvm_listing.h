@@ -17,8 +17,15 @@ bool listing_pvm(const struct javm_pvm_code *code, const struct listing_names *n
 /* The instruction at `at` as text, for the side of a listing; where the next one is. */
 uint64_t listing_pvm_insn(const struct javm_pvm_code *code, const struct listing_names *names,
                           uint64_t at, char *text, size_t size);
-/* A line for each export at `at`. */
-void listing_pvm_exports(const struct listing_names *names, uint64_t at);
+/* Exports by place, for a listing that goes up. */
+struct listing_labels {
+    const struct javm_pvm_symbol **order; /* free it */
+    uint32_t next, count;
+};
+/* `names` may be NULL. False: out of memory. */
+bool listing_labels_open(struct listing_labels *labels, const struct listing_names *names);
+/* A line for each export at `at`, which is behind that of the call before. */
+void listing_labels_print(struct listing_labels *labels, uint64_t at);
 
 /* In quotes, what is no printable ASCII as \xNN; cut after 200 bytes. */
 void listing_name(const uint8_t *name, uint64_t len);
