@@ -21,11 +21,6 @@ const char *quote(char buffer[QUOTE_SIZE], const char *text, size_t len)
     return buffer;
 }
 
-bool field_key_is(const struct json_node *node, const char *name)
-{
-    return strlen(name) == node->key_len && memcmp(name, node->key, node->key_len) == 0;
-}
-
 bool field_is_extension(const struct json_node *node)
 {
     return node->key_len >= 2 && node->key[0] == 'x' && node->key[1] == '-';

@@ -51,7 +51,7 @@ static struct javm_cap *receiver(const struct fields *fields, const struct json_
         problem_at(problem, list->offset, "receiver: expected a list of keys");
         return NULL;
     }
-    struct javm_key *keys = malloc((list->count + (size_t)1) * sizeof *keys);
+    struct javm_key *keys = calloc(list->count + (size_t)1, sizeof *keys);
     struct javm_cap *cap = NULL;
     size_t count = 0;
     bool good = keys != NULL;
