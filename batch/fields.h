@@ -29,11 +29,9 @@ bool field_is_hex(const struct json_node *node);
 bool field_bytes(const struct fields *fields, const struct json_node *node, const char *what,
                  uint8_t *to, size_t *len, struct problem *problem);
 bool field_is_extension(const struct json_node *node); /* "x-..." */
-/* `name` is not empty. Most names differ in the first character. */
 static inline bool field_key_is(const struct json_node *node, const char *name)
 {
-    return node->key_len != 0 && node->key[0] == name[0] && strlen(name) == node->key_len &&
-           memcmp(name, node->key, node->key_len) == 0;
+    return json_key_is(node, name, strlen(name));
 }
 
 /* Text from a file, quoted for a one-line message: escaped, cut at about 60 characters. Returns

@@ -318,13 +318,13 @@ bool json_parse(json_parser *parser, const char *text, size_t len, const json_no
     return problem_at(problem, 0, "out of memory");
 }
 
-const json_node *json_member(const json_node *nodes, const json_node *object, const char *key)
+const json_node *json_member_of(const json_node *nodes, const json_node *object, const char *key,
+                                size_t len)
 {
     if (object->type != JSON_OBJECT)
         return nullptr;
-    const size_t len = std::strlen(key);
     for (uint32_t i = object->first; i != 0; i = nodes[i].next)
-        if (nodes[i].key_len == len && std::memcmp(nodes[i].key, key, len) == 0)
+        if (json_key_is(&nodes[i], key, len))
             return &nodes[i];
     return nullptr;
 }

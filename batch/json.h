@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -60,8 +61,20 @@ bool json_parse(struct json_parser *parser, const char *text, size_t len,
 size_t json_padding(void);
 
 /* Member by name, or NULL. */
-const struct json_node *json_member(const struct json_node *nodes, const struct json_node *object,
-                                    const char *key);
+const struct json_node *json_member_of(const struct json_node *nodes,
+                                       const struct json_node *object, const char *key, size_t len);
+
+/* These are inlined, so that the lengths of literals are constants: each line asks many times. */
+static inline bool json_key_is(const struct json_node *node, const char *key, size_t len)
+{
+    return node->key_len == len && memcmp(node->key, key, len) == 0;
+}
+
+static inline const struct json_node *json_member(const struct json_node *nodes,
+                                                  const struct json_node *object, const char *key)
+{
+    return json_member_of(nodes, object, key, strlen(key));
+}
 
 #ifdef __cplusplus
 }

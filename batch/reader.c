@@ -84,28 +84,23 @@ static char *keep(struct chunk *chunk, const char *text, size_t len)
 static bool find_members(const struct json_node *nodes, struct members *members,
                          struct problem *problem)
 {
-    const struct {
+#define KNOWN(name)                                             \
+    {                                                           \
+#name, sizeof #name - 1, offsetof(struct members, name) \
+    }
+    static const struct {
         const char *name;
-        const struct json_node **to;
-    } known[] = {{"id", &members->id},
-                 {"invoke", &members->invoke},
-                 {"endpoint", &members->endpoint},
-                 {"args", &members->args},
-                 {"gas", &members->gas},
-                 {"input", &members->input},
-                 {"output", &members->output},
-                 {"repeat", &members->repeat},
-                 {"expect", &members->expect},
-                 {"chain", &members->chain},
-                 {"post", &members->post},
-                 {"on_pause", &members->on_pause},
-                 {"program", &members->program},
-                 {"v2", &members->v2}};
+        size_t len, at;
+    } known[] = {KNOWN(id),    KNOWN(invoke),   KNOWN(endpoint), KNOWN(args),   KNOWN(gas),
+                 KNOWN(input), KNOWN(output),   KNOWN(repeat),   KNOWN(expect), KNOWN(chain),
+                 KNOWN(post),  KNOWN(on_pause), KNOWN(program),  KNOWN(v2)};
+#undef KNOWN
     for (uint32_t i = nodes[0].first; i != 0; i = nodes[i].next) {
         bool found = false;
         for (size_t k = 0; !found && k < sizeof known / sizeof *known; k++)
-            if (field_key_is(&nodes[i], known[k].name)) {
-                *known[k].to = &nodes[i];
+            if (json_key_is(&nodes[i], known[k].name, known[k].len)) {
+                const struct json_node *member = &nodes[i];
+                memcpy((char *)members + known[k].at, &member, sizeof member);
                 found = true;
             }
         if (found || field_is_extension(&nodes[i]))
