@@ -68,6 +68,7 @@ static struct prison_map map(void)
                              .executable = (uintptr_t)prison.jit->arena->executable,
                              .table = (uintptr_t)prison.native->table,
                              .exits = (uint64_t)(int64_t)CONTEXT_AT(exits[JIT_STOP])};
+    map.gate = map.executable + prison.jit->gate;
     map.code = map.executable + prison.native->regions->code_at;
     REQUIRE(javm_jit_machine(prison.jit, &map.vm, &map.vcpu));
     return map;

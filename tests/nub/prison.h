@@ -15,6 +15,7 @@ struct prison_map {
     uint64_t writable, executable; /* the views of compiled code */
     uint64_t code;                 /* where the bytes will lie */
     uint64_t table;
+    uint64_t gate;  /* the last instruction of all ways out */
     uint64_t exits; /* displacement from GS of the address of the way out that stops a run */
     int32_t vm, vcpu;
 };

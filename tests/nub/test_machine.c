@@ -363,6 +363,32 @@ Test(nub_machine, lies)
     REQUIRE_NO_LEAKS();
 }
 
+/* Out with another base of GS, by the last instruction of the way: it is not the next run's. */
+Test(nub_machine, base)
+{
+    static const char *const CODE[] = {"\x31\xC0\x8E\xE8",      /* mov gs, eax */
+                                       "\x6A\x2B\x58\x8E\xE8",  /* ss in gs */
+                                       "\xF3\x48\x0F\xAE\xD8"}; /* wrgsbase rax */
+    struct jail jail;
+    struct prison_end end;
+    jail_open(&jail, 0);
+    for (unsigned i = 0; i < 3; i++) {
+        struct bytes b = {.len = 0};
+        put_rax(&b, 0);
+        PUT(&b, "\x65\xC7\x04\x25"); /* mov dword gs:[reason], JIT_STOP */
+        put_value(&b, (uint32_t)CONTEXT_AT(reason), 4);
+        put_value(&b, JIT_STOP, 4);
+        put(&b, CODE[i], strlen(CODE[i]));
+        put_rax(&b, jail.map.gate);
+        PUT(&b, "\xFF\xE0");
+        const enum javm_status status = attack(&jail, &b, &end);
+        cr_expect(status == JAVM_OK || i == 2, "way %u", i);
+        expect_clean(&jail, "another base");
+    }
+    jail_close(&jail);
+    REQUIRE_NO_LEAKS();
+}
+
 Test(nub_machine, random_bytes)
 {
     struct jail jail;

@@ -18,7 +18,7 @@ static void run(const struct machine *m)
     int done;
     do
         done = ioctl(m->vcpu, KVM_RUN, 0);
-    while (done != 0 && (errno == EINTR || errno == EAGAIN));
+    while (done != 0 && errno == EINTR);
     if (done != 0 || m->run->exit_reason != KVM_EXIT_IO || m->run->io.port != EXIT_PORT ||
         m->run->io.direction != KVM_EXIT_IO_OUT)
         abort(); /* the machine has broken down */
@@ -30,6 +30,15 @@ static void select_window(struct machine *m, struct window *window)
     pages_begin(window);
     m->mailbox->cr3 = m->current == window ? 0 : window->root;
     m->current = window;
+}
+
+/* What every run touches, so that it need not fault for it. */
+static void show_first(struct window *window, const struct jit_context *c)
+{
+    const uint64_t places[] = {(uintptr_t)c, c->host[RSP], window->machine->enter, c->target,
+                               c->table};
+    for (unsigned i = 0; i < sizeof places / sizeof *places; i++)
+        (void)pages_fill(window, places[i], false, false);
 }
 
 /* A page fault. True: ring 3 goes on; else it is the guest's. */
@@ -64,6 +73,8 @@ void machine_enter(struct machine *m, struct javm_memory *memory, struct jit_con
 {
     struct window *window = (struct window *)(void *)memory->mirror;
     struct kernel_frame *frame = m->frame;
+    if (window->generation != m->generation)
+        show_first(window, c);
     if (c->reason == JIT_FAULT) /* what was refused has been opened */
         (void)pages_fill(window, c->fault_address, false, false);
     c->reason = 0;

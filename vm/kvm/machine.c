@@ -30,18 +30,13 @@
 #define CR4_SMAP        (UINT64_C(1) << 21)
 #define EFER_LME_LMA_NX UINT64_C(0xD00) /* and not SCE: no syscall */
 
-struct cpuid {
-    struct kvm_cpuid2 head;
-    struct kvm_cpuid_entry2 entries[CPUID_MAX];
-};
-
 /* ---- the vcpu --------------------------------------------------------------------------- */
 
 /* What there is of the processor's own walls. */
-static uint64_t walls(const struct cpuid *cpuid)
+static uint64_t walls(const struct kvm_cpuid2 *cpuid)
 {
     uint64_t cr4 = 0;
-    for (uint32_t i = 0; i < cpuid->head.nent; i++) {
+    for (uint32_t i = 0; i < cpuid->nent; i++) {
         const struct kvm_cpuid_entry2 *leaf = &cpuid->entries[i];
         if (leaf->function == 7 && leaf->index == 0)
             cr4 = (leaf->ebx >> 7 & 1 ? CR4_SMEP : 0) | (leaf->ebx >> 20 & 1 ? CR4_SMAP : 0) |
@@ -77,6 +72,24 @@ static bool set_registers(const struct machine *m, uint64_t cr4, uint64_t begin,
     s.efer = EFER_LME_LMA_NX;
     const struct kvm_regs regs = {.rip = begin, .rflags = 2, .rsp = KERNEL_STACK + FRAME_AT};
     return ioctl(m->vcpu, KVM_SET_SREGS, &s) == 0 && ioctl(m->vcpu, KVM_SET_REGS, &regs) == 0;
+}
+
+/* The features that the system can give, and where to begin. */
+static bool set_processor(struct machine *m, int kvm)
+{
+    struct kvm_cpuid2 *cpuid =
+        calloc(1, sizeof *cpuid + CPUID_MAX * sizeof(struct kvm_cpuid_entry2));
+    if (cpuid == NULL)
+        return false;
+    cpuid->nent = CPUID_MAX;
+    /* Any tables with the kernel in them will do to begin with. */
+    struct window first = {.machine = m};
+    pages_begin(&first);
+    const bool done = ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid) == 0 &&
+                      ioctl(m->vcpu, KVM_SET_CPUID2, cpuid) == 0 &&
+                      set_registers(m, walls(cpuid), kernel_write(m->low), first.root);
+    free(cpuid);
+    return done;
 }
 
 static bool open_pool(struct machine *m, uint64_t end)
@@ -115,7 +128,6 @@ static enum javm_status lacks(const char *what, struct javm_error *err)
 
 static enum javm_status set_up(struct machine *m, int kvm, struct javm_error *err)
 {
-    struct cpuid cpuid = {.head = {.nent = CPUID_MAX}};
     const int size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
     errno = 0;
     if (ioctl(kvm, KVM_GET_API_VERSION, 0) != KVM_API_VERSION || size <= 0)
@@ -150,13 +162,7 @@ static enum javm_status set_up(struct machine *m, int kvm, struct javm_error *er
         m->run = NULL;
         return lacks("a processor's page", err);
     }
-    if (ioctl(kvm, KVM_GET_SUPPORTED_CPUID, &cpuid) != 0 ||
-        ioctl(m->vcpu, KVM_SET_CPUID2, &cpuid) != 0)
-        return lacks("a processor's features", err);
-    /* Anything with the kernel in it will do to begin with: the first entry sets its own root. */
-    struct window first = {.machine = m};
-    pages_begin(&first);
-    if (!set_registers(m, walls(&cpuid), kernel_write(m->low), first.root))
+    if (!set_processor(m, kvm))
         return lacks("64-bit mode", err);
     m->frame = (struct kernel_frame *)(void *)(m->low + 2 * 4096 + FRAME_AT);
     m->mailbox = (struct kernel_mailbox *)(void *)(m->low + 2 * 4096 + STACK_USED);
