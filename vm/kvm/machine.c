@@ -318,4 +318,55 @@ bool machine_ready(struct machine *m, struct javm_memory *memory)
     memory->mirror = &window->mirror;
     return true;
 }
+#else
+/* Where there is no recompiler, there are no machines. */
+#include "vm/kvm/machine.h"
+
+enum javm_status machine_create(const char *device, struct machine **machine,
+                                struct javm_error *err)
+{
+    (void)machine;
+    return javm_fail(err, JAVM_E_UNSUPPORTED, JAVM_NOWHERE, "kvm: %s: not in this build", device);
+}
+
+void machine_destroy(struct machine *machine)
+{
+    (void)machine;
+}
+
+void machine_descriptors(const struct machine *machine, int *vm, int *vcpu)
+{
+    (void)machine;
+    *vm = *vcpu = -1;
+}
+
+enum javm_status machine_set_code(struct machine *machine, const uint8_t *executable,
+                                  uint64_t bytes, struct javm_error *err)
+{
+    (void)bytes;
+    (void)machine;
+    (void)executable;
+    return javm_fail(err, JAVM_E_UNSUPPORTED, JAVM_NOWHERE, "kvm: not in this build");
+}
+
+void machine_set_ways(struct machine *machine, uint64_t enter, uint64_t gate)
+{
+    (void)gate;
+    (void)enter;
+    (void)machine;
+}
+
+void *machine_alloc(struct machine *machine, size_t bytes)
+{
+    (void)bytes;
+    (void)machine;
+    return NULL;
+}
+
+void machine_free(struct machine *machine, void *at, size_t bytes)
+{
+    (void)at;
+    (void)bytes;
+    (void)machine;
+}
 #endif
