@@ -93,10 +93,8 @@ static int check_with(struct javm_dir_thread *dir, const struct options *options
         return status == JAVM_E_NOMEM ? 3 : 2;
     }
     struct chains *chains = chains_new();
-    const struct reader_options reader_options = {.gas = options->gas,
-                                                  .post = options->post,
-                                                  .chains = chains,
-                                                  .stubs = &options->stubs};
+    const struct reader_options reader_options = {
+        .gas = options->gas, .post = options->post, .chains = chains, .stubs = &options->stubs};
     char *base = options_base(options->path);
     if (base != NULL && chains != NULL)
         check.reader = reader_new(dir, base, &reader_options);
