@@ -33,7 +33,8 @@ uint64_t isolate_plan(struct isolate *isolate, const struct chunk *chunk, uint32
  * but `us`. With ground->keep, what it leaves is published in the annex that `dir` has open. */
 void isolate_run(struct isolate *isolate, const struct job *job, uint64_t seq,
                  struct ground *ground, uint64_t timeout_ms, struct result *result);
-/* The result of a job of a chain behind one that crashed: nobody knows what that would have left. */
+/* The result of a job of a chain behind one that crashed: nobody knows what that would have left.
+ */
 void isolate_without_ground(struct result *result);
 
 #endif

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -28,6 +29,8 @@ int main(int argc, char **argv)
     struct options options;
     int code = 2;
     take_standard_streams();
+    /* hwloc complains of a system without /sys on standard error, where others look for ours. */
+    setenv("HWLOC_HIDE_ERRORS", "2", 0);
     signal(SIGXFSZ, SIG_IGN); /* a limit on file size is a failed write, not a death */
     if (sodium_init() < 0) {
         complain("libsodium cannot be initialised");

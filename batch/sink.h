@@ -66,8 +66,9 @@ void sink_wait(struct sink *sink, uint64_t wanted, int stop_fd);
 
 /* Nothing will be pushed any more: write the rest, end the compressed stream. Joins the writer. */
 void sink_end(struct sink *sink);
-/* The same, unless that was done, and then see to it that a file is on the disk, and close it. False: *err (IO; its text is ready for printing; the status STATE means that the reader
- * of a pipe went away). */
+/* The same, unless that was done, and then see to it that a file is on the disk, and close it.
+ * False: *err (IO; its text is ready for printing; the status STATE means that the reader of a pipe
+ * went away). */
 bool sink_close(struct sink *sink, struct javm_error *err);
 /* From a second thread, at most once: end the file after the block at hand, with whole lines,
  * without waiting for what is in flight. Returns when that is done or after `ms`. What is

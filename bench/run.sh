@@ -233,7 +233,7 @@ sink() {
     {
         printf '{"image":"blake2b","load":"%s/blake2b.jimg"}\n' "$images"
         awk -v n=$count 'BEGIN { for (i = 0; i < n; i++)
-            printf "{\"id\":%d,\"invoke\":\"blake2b\",\"args\":[%d,0,%d],\"output\":\"bytes\"}\n", i, i * 7919 % 2000, 1 + i % 3 }'
+            printf "{\"id\":%d,\"invoke\":\"blake2b\",\"args\":[0,8,10],\"input\":\"%08d\",\"output\":\"bytes\"}\n", i, i }'
     } >"$work/sink.ndjson"
     for _ in 1 2 3; do
         for workers in 1 "$cores"; do

@@ -99,6 +99,12 @@ grown() {
     # shellcheck disable=SC2086
     [ "$(size $FILES)" -ge "$1" ]
 }
+# Whole at any moment but that of a write, which takes away what is torn in the last line.
+trace_whole() {
+    python3 "$HERE/trace_check.py" disk/trace >out 2>&1 && return
+    { sed '$d' disk/trace | sed '$s/,$//' && echo ']'; } >trace.cut
+    python3 "$HERE/trace_check.py" trace.cut
+}
 # One batch that goes on and ends badly, or well before that could be. True: badly.
 mishap() {
     # shellcheck disable=SC2086
@@ -137,7 +143,7 @@ mishap() {
             victim=$(pick $(guests $child) none)
             [ "$victim" = none ] || { kill -KILL "$victim" 2>/dev/null && DEATHS=$((DEATHS + 1)); }
             kill -CONT $child 2>/dev/null
-            alive $child && ! grown $more || break
+            alive $child && { [ "$victim" = none ] || ! grown $more; } || break
         done
         kill -KILL $child 2>/dev/null
         ;;
@@ -148,7 +154,7 @@ mishap() {
     2) fail "$NAME: $1: $(cat err)" ;;
     0) fail "$NAME: $1: the code does not tell the errors" ;;
     esac
-    [ ! -s disk/trace ] || check "$NAME: the trace is whole at any moment" python3 "$HERE/trace_check.py" disk/trace >out
+    [ ! -s disk/trace ] || check "$NAME: the trace" trace_whole
 }
 # series NAME SHARE RETRY MISHAPS : that part of the KILLS
 series() {
