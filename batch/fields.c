@@ -89,21 +89,23 @@ bool field_i64(const struct json_node *node, const char *what, int64_t *value,
 bool field_bytes(const struct fields *fields, const struct json_node *node, const char *what,
                  uint8_t *to, size_t *len, struct problem *problem)
 {
+    uint32_t i = 2;
     *len = 0;
-    for (uint32_t i = 2; i < node->text_len; i++) {
-        const int digit = hex_digit(node->text[i]);
-        if (digit < 0) {
-            /* Without escapes before it, the character stands where it seems to. */
-            const size_t at = node->offset + 1 + (size_t)i;
-            const bool exact =
-                at < fields->len && memcmp(fields->text + node->offset + 1, node->text, i + 1) == 0;
-            return problem_at(problem, exact ? at : node->offset,
-                              "%s: expected hex digits after 0x", what);
-        }
-        if (i % 2 == 0)
-            to[*len] = (uint8_t)(digit << 4);
-        else
-            to[(*len)++] |= (uint8_t)digit;
+    for (; i + 1 < node->text_len; i += 2) {
+        const int high = hex_digit(node->text[i]), low = hex_digit(node->text[i + 1]);
+        if ((high | low) < 0)
+            break;
+        to[(*len)++] = (uint8_t)(high << 4 | low);
+    }
+    while (i < node->text_len && hex_digit(node->text[i]) >= 0)
+        i++;
+    if (i < node->text_len) {
+        /* Without escapes before it, the character stands where it seems to. */
+        const size_t at = node->offset + 1 + (size_t)i;
+        const bool exact =
+            at < fields->len && memcmp(fields->text + node->offset + 1, node->text, i + 1) == 0;
+        return problem_at(problem, exact ? at : node->offset, "%s: expected hex digits after 0x",
+                          what);
     }
     if (node->text_len % 2 != 0)
         return problem_at(problem, node->offset,

@@ -100,14 +100,6 @@ char *put_json(char *at, const char *text, size_t len)
     return at;
 }
 
-int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    const char lower = (char)(c | 32);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 const char *text_grouped(char *buffer, uint64_t value)
 {
     char plain[TEXT_U64_MAX];

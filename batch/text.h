@@ -28,7 +28,13 @@ static inline char *put_bytes(char *at, const void *bytes, size_t len)
 #define put_literal(at, literal) put_bytes(at, literal, sizeof(literal) - 1)
 
 /* 0..15, or -1. */
-int hex_digit(char c);
+static inline int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    const char lower = (char)(c | 32);
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
 
 /* "1234567" -> "1,234,567" for people; buffer of at least 32 bytes. Returns buffer. */
 const char *text_grouped(char *buffer, uint64_t value);
