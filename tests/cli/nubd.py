@@ -8,6 +8,7 @@ whose death costs more than what was in its lanes; a server that does not end, o
 
 Nothing here looks at the clock: what has to happen is waited for.
 """
+import atexit
 import os
 import random
 import select
@@ -49,6 +50,7 @@ class Server:
         self.path = path
         self.process = subprocess.Popen([NUBD, "--socket", path, *options], stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True)
+        atexit.register(self.process.kill) # when a check fails; does nothing to one that has ended
         same("it listens", self.process.stdout.readline(), f"javm-nubd: listening at {path}\n")
 
     def end(self, code=0):
