@@ -369,7 +369,7 @@ Test(nub_host, woken)
 Test(nub_host, watchdog)
 {
     const struct javm_nub_options options = {
-        .engine = JAVM_ENGINE_INTERP, .workers = 2, .lanes = 2, .watchdog_ns = 200000000};
+        .engine = JAVM_ENGINE_INTERP, .workers = 2, .lanes = 2, .watchdog_ns = 3000000000};
     struct world world;
     struct javm_nub *nub = NULL;
     struct javm_error err = {.text = ""};
