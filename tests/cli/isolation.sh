@@ -4,7 +4,6 @@
 # processes behind.
 #   isolation.sh JAVM_BATCH MKIMAGE [kvm]
 BACKEND=${3:-process}
-. "$(dirname "$0")/kvm.sh"
 . "$(dirname "$0")/lib.sh"
 {
     echo '{"image":"demo","load":"demo.jimg"}'
