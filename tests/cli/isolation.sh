@@ -6,7 +6,6 @@
 IMAGES=$3
 LIMITS=$4
 BACKEND=${5:-process}
-. "$(dirname "$0")/kvm.sh"
 . "$(dirname "$0")/lib.sh"
 {
     echo '{"image":"demo","load":"demo.jimg"}'

@@ -1,6 +1,11 @@
 # Common part of the shell tests. Usage of each test: NAME.sh PROGRAM [MKIMAGE]
 # Works in a fresh folder that is removed at the end; `fail` tells and counts, `finish` sets the exit code.
+# With BACKEND=kvm the test needs virtual machines and is shown as skipped where there are none.
 set -u
+if [ "${BACKEND:-}" = kvm ] && ! (true <>/dev/kvm) 2>/dev/null; then
+    echo "skipped: /dev/kvm is missing or not ours to open"
+    exit 77
+fi
 PROGRAM=$1
 MKIMAGE=${2:-true}
 DIR=$(mktemp -d "${TMPDIR:-/tmp}/javm-cli-XXXXXX") || exit 1
