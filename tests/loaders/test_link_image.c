@@ -228,8 +228,8 @@ Test(link_image, the_check_finds_what_is_wrong)
 
 Test(link_image, the_check_finds_what_is_wrong_with_pvm)
 {
-    /* jump +1 (into itself); branch_eq_imm a0, 0, +0x7F00 (behind the code); an opcode that is none;
-     * jump -5 to the branch, which is fine; jump -20 (before the code) */
+    /* jump +1 (into itself); branch_eq_imm a0, 0, +0x7F00 (behind the code); an opcode that is
+     * none; jump -5 to the branch, which is fine; jump -20 (before the code) */
     static const uint8_t code[] = {40, 1, 81, 7, 0, 127, 101, 40, (uint8_t)-5, 40, (uint8_t)-20};
     static const uint8_t bitmask[] = {0xC5, 0x02};
     static const uint32_t jump_table[] = {2, 3, 0x80000000};
