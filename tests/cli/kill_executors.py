@@ -80,7 +80,7 @@ def main():
             elif kill(running[killed % len(running)], nursery):
                 killed += 1
             if batch.poll() is not None:
-                sys.exit("the batch has ended")
+                sys.exit("the batch has ended, with code %d" % batch.returncode)
         more(max(0, int(jobs) - fed))
     batch.stdin.close()
     sys.exit(batch.wait())
