@@ -3,7 +3,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "batch/bisect.h"
+#include "batch/bisect_foreign.h"
+#include "batch/bisect_image.h"
+#include "batch/definitions.h"
 #include "batch/diag.h"
 #include "batch/text.h"
 
@@ -13,47 +15,72 @@
 struct partings {
     /* Relaxed: counted by workers, read when they were joined. `parted` hands out places, too. */
     _Atomic uint64_t looked, parted, failed, left_out;
-    char *told[TOLD]; /* owned */
+    char *told[TOLD];     /* owned */
+    struct javm_jit *jit; /* owned: of all workers, when the recompiler is the other engine */
 };
 
 struct parting {
     struct partings *all;
-    struct javm_vm *other; /* owned */
-    struct bisect bisect;
+    struct parting_own own;         /* but for its options */
+    enum javm_engine engine;        /* its own */
+    struct javm_vm *vm;             /* the other one; owned */
+    struct foreign_runner *foreign; /* the same */
 };
 
-struct partings *partings_new(void)
+static enum javm_engine other_than(enum javm_engine engine)
 {
-    return calloc(1, sizeof(struct partings));
+    return engine == JAVM_ENGINE_INTERP ? JAVM_ENGINE_JIT : JAVM_ENGINE_INTERP;
+}
+
+enum javm_status partings_new(enum javm_engine engine, struct partings **partings,
+                              struct javm_error *err)
+{
+    struct partings *made = calloc(1, sizeof *made);
+    enum javm_status status = JAVM_OK;
+    if (made == NULL)
+        return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "out of memory");
+    if (other_than(engine) == JAVM_ENGINE_JIT)
+        status = javm_jit_create(NULL, &made->jit, err);
+    if (status != JAVM_OK) {
+        free(made);
+        return status;
+    }
+    *partings = made;
+    return JAVM_OK;
 }
 
 void partings_free(struct partings *partings)
 {
-    for (unsigned i = 0; partings != NULL && i < TOLD; i++)
+    if (partings == NULL)
+        return;
+    for (unsigned i = 0; i < TOLD; i++)
         free(partings->told[i]);
+    if (partings->jit != NULL)
+        javm_jit_destroy(partings->jit);
     free(partings);
 }
 
-enum javm_status parting_new(struct partings *partings, struct javm_vm *vm,
-                             const struct javm_vm_options *options, struct javm_dir_thread *dir,
-                             uint64_t timeout_ms, struct parting **out, struct javm_error *err)
+enum javm_status parting_new(struct partings *partings, const struct parting_own *own,
+                             struct parting **out, struct javm_error *err)
 {
-    static const char *const NAMES[] = {[JAVM_ENGINE_INTERP] = "interp", [JAVM_ENGINE_JIT] = "jit"};
-    struct javm_vm_options other = *options;
-    other.engine = options->engine == JAVM_ENGINE_INTERP ? JAVM_ENGINE_JIT : JAVM_ENGINE_INTERP;
-    other.jit = NULL;
+    struct javm_vm_options other = *own->options;
+    other.engine = other_than(own->options->engine);
+    other.jit = partings->jit;
     struct parting *parting = calloc(1, sizeof *parting);
     if (parting == NULL)
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "out of memory");
-    const enum javm_status status = javm_vm_create(&other, &parting->other, err);
+    parting->all = partings;
+    parting->own = *own;
+    parting->own.options = NULL; /* the caller's */
+    parting->engine = own->options->engine;
+    parting->foreign = foreign_runner_new(other.engine, other.jit);
+    const enum javm_status status =
+        parting->foreign == NULL ? javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "out of memory")
+                                 : javm_vm_create(&other, &parting->vm, err);
     if (status != JAVM_OK) {
-        free(parting);
+        parting_free(parting);
         return status;
     }
-    const struct bisect_side own = {NAMES[options->engine], vm},
-                             others = {NAMES[other.engine], parting->other};
-    parting->all = partings;
-    parting->bisect = (struct bisect){.sides = {own, others}, .dir = dir, .timeout_ms = timeout_ms};
     *out = parting;
     return JAVM_OK;
 }
@@ -62,22 +89,38 @@ void parting_free(struct parting *parting)
 {
     if (parting == NULL)
         return;
-    javm_vm_destroy(parting->other);
+    if (parting->vm != NULL)
+        javm_vm_destroy(parting->vm);
+    foreign_runner_free(parting->foreign);
     free(parting);
 }
 
 void parting_look(struct parting *parting, struct javm_annex *annex, const struct job *job,
                   const struct ground *ground)
 {
+    static const char *const NAMES[] = {[JAVM_ENGINE_INTERP] = "interp", [JAVM_ENGINE_JIT] = "jit"};
+    const struct parting_own *own = &parting->own;
     struct partings *all = parting->all;
+    struct bisect_image image = {.vms = {own->vm, parting->vm},
+                                 .dir = own->dir,
+                                 .annex = annex,
+                                 .timeout_ms = own->timeout_ms,
+                                 .job = job,
+                                 .ground = ground};
+    struct bisect_foreign foreign = {
+        .runners = {own->foreign, parting->foreign}, .timeout_ms = own->timeout_ms, .job = job};
+    const bool is_foreign = job->target != NULL && job->target->foreign != NULL;
+    const struct bisect how = {
+        .names = {NAMES[parting->engine], NAMES[other_than(parting->engine)]},
+        .context = is_foreign ? (void *)&foreign : &image,
+        .probe = is_foreign ? bisect_foreign_probe : bisect_image_probe,
+        .list = is_foreign ? bisect_foreign_list : bisect_image_list};
     struct javm_error err;
     char name[JOB_NAME_SIZE];
     bool parted = false;
     char *text = malloc(TOLD_SIZE);
-    parting->bisect.annex = annex;
     atomic_fetch_add_explicit(&all->looked, 1, memory_order_relaxed);
-    if (text == NULL ||
-        bisect(&parting->bisect, job, ground, &parted, text, TOLD_SIZE, &err) != JAVM_OK) {
+    if (text == NULL || bisect(&how, job->gas, &parted, text, TOLD_SIZE, &err) != JAVM_OK) {
         atomic_fetch_add_explicit(&all->failed, 1, memory_order_relaxed);
     } else if (parted) {
         job_name(name, job);
@@ -107,8 +150,7 @@ uint64_t partings_tell(const struct partings *partings, FILE *to, FILE *log)
     if (failed > 0)
         fprintf(log, "; %llu could not be compared for want of memory", (unsigned long long)failed);
     if (left_out > 0)
-        fprintf(log, "; %llu of PVM programs or the JAR v2 kernel were not compared",
-                (unsigned long long)left_out);
+        fprintf(log, "; %llu of the JAR v2 kernel were not compared", (unsigned long long)left_out);
     fputc('\n', log);
     return parted + failed;
 }
