@@ -100,7 +100,9 @@ static void tell(struct page *page, const struct bisect *b, const struct pair *b
 {
     const struct javm_frame *frame = &before->at[0].frame;
     say(page, "%s and %s part ", b->names[0], b->names[1]);
-    if (before->at[0].stands) {
+    if (b->list == NULL && gas > 0) {
+        say(page, "with %" PRIu64 " gas, and with less they do not:\n", gas);
+    } else if (b->list != NULL && before->at[0].stands) {
         say(page, "in the block at 0x%" PRIx64, frame->pc);
         if (!javm_hash_is_zero(&frame->image)) {
             char image[JAVM_HASH_TEXT];

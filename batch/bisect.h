@@ -3,7 +3,8 @@
  * Both run the job again and again with less gas; where that is used up their whole states
  * (registers, memory, frames, meters) have hashes, which are compared. So a search over the gas
  * finds the block, whatever became of the job afterwards. What a run is, and what is said of the
- * place, is the caller's: bisect_image.h, bisect_foreign.h. */
+ * place, is the caller's: bisect_image.h, bisect_foreign.h,
+ * bisect_v2.h. */
 #ifndef JAVM_BATCH_BISECT_H
 #define JAVM_BATCH_BISECT_H
 
@@ -29,8 +30,9 @@ struct bisect {
      * goes wrong is a state. */
     enum javm_status (*probe)(void *context, unsigned side, uint64_t gas,
                               struct bisect_state *state, struct javm_error *err);
-    /* Write the instruction at *at of the frame's code and move *at behind it. False: the block
-     * ends with it, or there is none and `text` is empty. */
+    /* NULL: where it stands is not known, only its registers. Else: write the instruction at *at of
+     * the frame's code and move *at behind it. False: the block ends with it, or there is none and
+     * `text` is empty. */
     bool (*list)(void *context, const struct javm_frame *frame, uint64_t *at,
                  char text[BISECT_LINE]);
 };

@@ -6,6 +6,7 @@
 
 #include "batch/execute.h"
 #include "batch/foreign_run.h"
+#include "batch/v2_run.h"
 
 struct partings; /* of a batch */
 struct parting;  /* a worker's */
@@ -21,6 +22,7 @@ struct parting_own {
     const struct javm_vm_options *options;
     struct javm_vm *vm;
     struct foreign_runner *foreign;
+    struct v2_runner *v2;
     struct javm_dir_thread *dir;
     uint64_t timeout_ms;
 };
@@ -30,12 +32,9 @@ enum javm_status parting_new(struct partings *partings, const struct parting_own
 void parting_free(struct parting *parting);
 
 /* Before the job runs: nothing that it stands on has changed. `annex` sees that and is not open;
- * afterwards none is. Of a job on a PVM program both may be NULL. */
+ * afterwards none is. Only jobs on images have these two. */
 void parting_look(struct parting *parting, struct javm_annex *annex, const struct job *job,
                   const struct ground *ground);
-
-/* A job of the JAR v2 kernel: it is not compared, and counted as such. */
-void parting_leave_out(struct parting *parting);
 
 /* After the workers were joined: what was found on `to`, the sum on `log`. The number of jobs whose
  * engines part, or that could not be compared. */

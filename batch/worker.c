@@ -36,6 +36,7 @@ static bool start_engine(struct worker *worker, struct javm_error *err)
     const struct parting_own own = {.options = &options,
                                     .vm = worker->vm,
                                     .foreign = worker->foreign,
+                                    .v2 = &worker->v2,
                                     .dir = worker->dir,
                                     .timeout_ms = run->options->timeout_ms};
     return run->partings == NULL ||
@@ -220,11 +221,9 @@ static void execute_on(struct worker *worker, const struct job *job, uint64_t se
     const uint64_t timeout_ms = worker->run->options->timeout_ms;
     const bool foreign = job->target != NULL && job->target->foreign != NULL;
     const bool here = worker->isolate == NULL;
-    if (worker->parting != NULL && job->v2 != NULL)
-        parting_leave_out(worker->parting);
+    if (worker->parting != NULL && job->error == NULL && (foreign || job->v2 != NULL))
+        parting_look(worker->parting, NULL, job, NULL);
     if (foreign && here) {
-        if (worker->parting != NULL && job->error == NULL)
-            parting_look(worker->parting, NULL, job, NULL);
         foreign_run(worker->foreign, job, now, timeout_ms, result);
         return;
     }
