@@ -201,6 +201,12 @@ Test(bisect_foreign, nothing_where_there_is_nothing)
     exports[4] = (struct pvm_export){t.len, "spin"};
     PVM(&t, 40, 0);
     open_with(polkavm_of(&t, exports));
+    /* One side has run it before, the other has not: that makes no difference. */
+    const struct job once = {.gas = 100, .target = &target};
+    struct javm_pvm_call call = {.gas = 100};
+    struct javm_pvm_instance *instance;
+    cr_assert_eq(foreign_call(runners[1], &once, 0, 0, &call, &instance, NULL), JAVM_OK);
+    cr_assert_eq(call.value, 0x2B);
     for (unsigned i = 0; i < 5; i++)
         for (uint64_t gas = 0; gas < 8; gas++)
             cr_expect_not(part(exports[i].pc, gas), "%s with %u gas:\n%s", exports[i].name,
