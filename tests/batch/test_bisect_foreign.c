@@ -9,6 +9,7 @@
 #include "batch/bisect_foreign.h"
 #include "batch/definitions.h"
 #include "batch/foreign.h"
+#include "batch/partings.h"
 #include "tests/batch/spoil.h"
 #include "tests/module/module_support.h"
 
@@ -207,9 +208,55 @@ Test(bisect_foreign, nothing_where_there_is_nothing)
     struct javm_pvm_instance *instance;
     cr_assert_eq(foreign_call(runners[1], &once, 0, 0, &call, &instance, NULL), JAVM_OK);
     cr_assert_eq(call.value, 0x2B);
+    cr_expect_not(part(0, 100), "%s", text);
     for (unsigned i = 0; i < 5; i++)
         for (uint64_t gas = 0; gas < 8; gas++)
             cr_expect_not(part(exports[i].pc, gas), "%s with %u gas:\n%s", exports[i].name,
                           (unsigned)gas, text);
+    close_all();
+}
+
+/* As verify has it: the other engine is made there, and each job goes to the runs of its kind. */
+Test(bisect_foreign, of_a_batch)
+{
+    if (!javm_engine_available(JAVM_ENGINE_JIT))
+        cr_skip_test("no recompiler in this build");
+    const struct javm_vm_options options = {.engine = JAVM_ENGINE_INTERP};
+    struct pvm_text t = {.len = 0};
+    struct partings *partings;
+    struct parting *parting;
+    struct javm_vm *vm;
+    struct v2_runner v2 = {0};
+    struct javm_error err;
+    char *told = NULL, *logged = NULL;
+    size_t sizes[2];
+    PVM(&t, 51, 7, 0x78, 0x56, 0x34, 0x12); /* load_imm a0, CONSTANT */
+    RETURN(&t);
+    const struct pvm_export exports[] = {{0, "go"}, {0}};
+    open_with(polkavm_of(&t, exports));
+    cr_assert_eq(javm_vm_create(&options, &vm, &err), JAVM_OK, "%s", err.text);
+    cr_assert_eq(partings_new(JAVM_ENGINE_INTERP, &partings, &err), JAVM_OK, "%s", err.text);
+    const struct parting_own own = {
+        .options = &options, .vm = vm, .foreign = runners[0], .v2 = &v2};
+    cr_assert_eq(parting_new(partings, &own, &parting, &err), JAVM_OK, "%s", err.text);
+    const struct job job = {.gas = 1000, .target = &target};
+    parting_look(parting, NULL, &job, NULL);
+    cr_assert(spoil(CONSTANT, CONSTANT + 1));
+    parting_look(parting, NULL, &job, NULL);
+    FILE *to = open_memstream(&told, &sizes[0]), *log = open_memstream(&logged, &sizes[1]);
+    cr_assert(to != NULL && log != NULL);
+    cr_expect_eq(partings_tell(partings, to, log), 1);
+    fclose(to);
+    fclose(log);
+    cr_expect_str_eq(logged, "bisect: 2 jobs on both engines, which part in 1 of them\n");
+    cr_expect(strstr(told, "interp and jit part in the block at 0x0") != NULL, "%s", told);
+    free(told);
+    free(logged);
+    parting_free(parting);
+    javm_vm_destroy(vm);
+    foreign_runner_free(runners[0]); /* its instances go before the modules, these before code */
+    runners[0] = NULL;
+    foreign_close(target.foreign);
+    partings_free(partings);
     close_all();
 }
