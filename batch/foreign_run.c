@@ -180,22 +180,28 @@ static void take_end(const struct job *job, const struct javm_pvm_call *call, ui
     }
 }
 
+enum javm_status foreign_call(struct foreign_runner *runner, const struct job *job, int64_t now_ns,
+                              uint64_t timeout_ms, struct javm_pvm_call *call,
+                              struct javm_pvm_instance **instance, struct javm_error *err)
+{
+    call->arg_count = job->arg_count;
+    memcpy(call->args, job->args, sizeof job->args);
+    if (timeout_ms > 0)
+        call->deadline_ns = (uint64_t)now_ns + timeout_ms * 1000000u;
+    enum javm_status status = find(runner, job->target->foreign, instance, err);
+    if (status == JAVM_OK)
+        status = make_fresh(runner, job, *instance, err);
+    return status != JAVM_OK ? status : javm_pvm_instance_call(*instance, job->endpoint, call, err);
+}
+
 void foreign_run(struct foreign_runner *runner, const struct job *job, int64_t now_ns,
                  uint64_t timeout_ms, struct result *result)
 {
-    struct javm_pvm_instance *instance = NULL;
+    struct javm_pvm_instance *instance;
     struct javm_error err;
-    struct javm_pvm_call call = {.arg_count = job->arg_count, .gas = job->gas};
+    struct javm_pvm_call call = {.gas = job->gas};
     result_begin(result);
-    memcpy(call.args, job->args, sizeof job->args);
-    if (timeout_ms > 0)
-        call.deadline_ns = (uint64_t)now_ns + timeout_ms * 1000000u;
-    enum javm_status status = find(runner, job->target->foreign, &instance, &err);
-    if (status == JAVM_OK)
-        status = make_fresh(runner, job, instance, &err);
-    if (status == JAVM_OK)
-        status = javm_pvm_instance_call(instance, job->endpoint, &call, &err);
-    if (status != JAVM_OK) {
+    if (foreign_call(runner, job, now_ns, timeout_ms, &call, &instance, &err) != JAVM_OK) {
         set_failure(result, "", &err);
         return;
     }

@@ -3,7 +3,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "batch/bisect.h"
+#include "batch/bisect_foreign.h"
+#include "batch/bisect_image.h"
+#include "batch/bisect_v2.h"
+#include "batch/definitions.h"
 #include "batch/diag.h"
 #include "batch/text.h"
 
@@ -12,48 +15,78 @@
 
 struct partings {
     /* Relaxed: counted by workers, read when they were joined. `parted` hands out places, too. */
-    _Atomic uint64_t looked, parted, failed, left_out;
-    char *told[TOLD]; /* owned */
+    _Atomic uint64_t looked, parted, failed;
+    char *told[TOLD];     /* owned */
+    struct javm_jit *jit; /* owned: of all workers, when the recompiler is the other engine */
 };
 
 struct parting {
     struct partings *all;
-    struct javm_vm *other; /* owned */
-    struct bisect bisect;
+    struct parting_own own;         /* but for its options */
+    enum javm_engine engine;        /* its own */
+    struct javm_vm *vm;             /* the other one; owned */
+    struct foreign_runner *foreign; /* the same */
+    struct v2_runner v2;            /* the same */
+    struct javm_v2_options v2_options[2];
 };
 
-struct partings *partings_new(void)
+static enum javm_engine other_than(enum javm_engine engine)
 {
-    return calloc(1, sizeof(struct partings));
+    return engine == JAVM_ENGINE_INTERP ? JAVM_ENGINE_JIT : JAVM_ENGINE_INTERP;
+}
+
+enum javm_status partings_new(enum javm_engine engine, struct partings **partings,
+                              struct javm_error *err)
+{
+    struct partings *made = calloc(1, sizeof *made);
+    enum javm_status status = JAVM_OK;
+    if (made == NULL)
+        return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "out of memory");
+    if (other_than(engine) == JAVM_ENGINE_JIT)
+        status = javm_jit_create(NULL, &made->jit, err);
+    if (status != JAVM_OK) {
+        free(made);
+        return status;
+    }
+    *partings = made;
+    return JAVM_OK;
 }
 
 void partings_free(struct partings *partings)
 {
-    for (unsigned i = 0; partings != NULL && i < TOLD; i++)
+    if (partings == NULL)
+        return;
+    for (unsigned i = 0; i < TOLD; i++)
         free(partings->told[i]);
+    if (partings->jit != NULL)
+        javm_jit_destroy(partings->jit);
     free(partings);
 }
 
-enum javm_status parting_new(struct partings *partings, struct javm_vm *vm,
-                             const struct javm_vm_options *options, struct javm_dir_thread *dir,
-                             uint64_t timeout_ms, struct parting **out, struct javm_error *err)
+enum javm_status parting_new(struct partings *partings, const struct parting_own *own,
+                             struct parting **out, struct javm_error *err)
 {
-    static const char *const NAMES[] = {[JAVM_ENGINE_INTERP] = "interp", [JAVM_ENGINE_JIT] = "jit"};
-    struct javm_vm_options other = *options;
-    other.engine = options->engine == JAVM_ENGINE_INTERP ? JAVM_ENGINE_JIT : JAVM_ENGINE_INTERP;
-    other.jit = NULL;
+    struct javm_vm_options other = *own->options;
+    other.engine = other_than(own->options->engine);
+    other.jit = partings->jit;
     struct parting *parting = calloc(1, sizeof *parting);
     if (parting == NULL)
         return javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "out of memory");
-    const enum javm_status status = javm_vm_create(&other, &parting->other, err);
+    parting->all = partings;
+    parting->own = *own;
+    parting->own.options = NULL; /* the caller's */
+    parting->engine = own->options->engine;
+    parting->v2_options[0] =
+        (struct javm_v2_options){.engine = own->options->engine, .jit = own->options->jit};
+    parting->v2_options[1] = (struct javm_v2_options){.engine = other.engine, .jit = other.jit};
+    parting->foreign = foreign_runner_new(other.engine, other.jit);
+    const enum javm_status status =
+        parting->foreign == NULL ? javm_fail(err, JAVM_E_NOMEM, JAVM_NOWHERE, "out of memory")
+                                 : javm_vm_create(&other, &parting->vm, err);
     if (status != JAVM_OK) {
-        free(parting);
+        parting_free(parting);
         return status;
     }
-    const struct bisect_side own = {NAMES[options->engine], vm},
-                             others = {NAMES[other.engine], parting->other};
-    parting->all = partings;
-    parting->bisect = (struct bisect){.sides = {own, others}, .dir = dir, .timeout_ms = timeout_ms};
     *out = parting;
     return JAVM_OK;
 }
@@ -62,22 +95,25 @@ void parting_free(struct parting *parting)
 {
     if (parting == NULL)
         return;
-    javm_vm_destroy(parting->other);
+    if (parting->vm != NULL)
+        javm_vm_destroy(parting->vm);
+    foreign_runner_free(parting->foreign);
+    v2_runner_clear(&parting->v2);
     free(parting);
 }
 
-void parting_look(struct parting *parting, struct javm_annex *annex, const struct job *job,
-                  const struct ground *ground)
+static void look(struct parting *parting, const struct job *job, struct bisect how)
 {
+    static const char *const NAMES[] = {[JAVM_ENGINE_INTERP] = "interp", [JAVM_ENGINE_JIT] = "jit"};
     struct partings *all = parting->all;
     struct javm_error err;
     char name[JOB_NAME_SIZE];
     bool parted = false;
+    how.names[0] = NAMES[parting->engine];
+    how.names[1] = NAMES[other_than(parting->engine)];
     char *text = malloc(TOLD_SIZE);
-    parting->bisect.annex = annex;
     atomic_fetch_add_explicit(&all->looked, 1, memory_order_relaxed);
-    if (text == NULL ||
-        bisect(&parting->bisect, job, ground, &parted, text, TOLD_SIZE, &err) != JAVM_OK) {
+    if (text == NULL || bisect(&how, job->gas, &parted, text, TOLD_SIZE, &err) != JAVM_OK) {
         atomic_fetch_add_explicit(&all->failed, 1, memory_order_relaxed);
     } else if (parted) {
         job_name(name, job);
@@ -88,17 +124,39 @@ void parting_look(struct parting *parting, struct javm_annex *annex, const struc
     free(text);
 }
 
-void parting_leave_out(struct parting *parting)
+void parting_look(struct parting *parting, struct javm_annex *annex, const struct job *job,
+                  const struct ground *ground)
 {
-    atomic_fetch_add_explicit(&parting->all->left_out, 1, memory_order_relaxed);
+    const struct parting_own *own = &parting->own;
+    struct bisect_v2 v2 = {.runners = {own->v2, &parting->v2},
+                           .options = {&parting->v2_options[0], &parting->v2_options[1]},
+                           .timeout_ms = own->timeout_ms,
+                           .job = job};
+    struct bisect_foreign foreign = {
+        .runners = {own->foreign, parting->foreign}, .timeout_ms = own->timeout_ms, .job = job};
+    struct bisect_image image = {.vms = {own->vm, parting->vm},
+                                 .dir = own->dir,
+                                 .annex = annex,
+                                 .timeout_ms = own->timeout_ms,
+                                 .job = job,
+                                 .ground = ground};
+    if (job->v2 != NULL)
+        look(parting, job, (struct bisect){.context = &v2, .probe = bisect_v2_probe});
+    else if (job->target != NULL && job->target->foreign != NULL)
+        look(parting, job,
+             (struct bisect){
+                 .context = &foreign, .probe = bisect_foreign_probe, .list = bisect_foreign_list});
+    else
+        look(parting, job,
+             (struct bisect){
+                 .context = &image, .probe = bisect_image_probe, .list = bisect_image_list});
 }
 
 uint64_t partings_tell(const struct partings *partings, FILE *to, FILE *log)
 {
     const uint64_t looked = atomic_load_explicit(&partings->looked, memory_order_relaxed),
                    parted = atomic_load_explicit(&partings->parted, memory_order_relaxed),
-                   failed = atomic_load_explicit(&partings->failed, memory_order_relaxed),
-                   left_out = atomic_load_explicit(&partings->left_out, memory_order_relaxed);
+                   failed = atomic_load_explicit(&partings->failed, memory_order_relaxed);
     for (unsigned i = 0; i < TOLD; i++)
         if (partings->told[i] != NULL)
             fputs(partings->told[i], to);
@@ -106,9 +164,6 @@ uint64_t partings_tell(const struct partings *partings, FILE *to, FILE *log)
             (unsigned long long)looked, (unsigned long long)parted);
     if (failed > 0)
         fprintf(log, "; %llu could not be compared for want of memory", (unsigned long long)failed);
-    if (left_out > 0)
-        fprintf(log, "; %llu of PVM programs or the JAR v2 kernel were not compared",
-                (unsigned long long)left_out);
     fputc('\n', log);
     return parted + failed;
 }

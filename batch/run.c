@@ -303,8 +303,10 @@ static int set_up(struct parts *parts, const struct options *options)
         ((status = outputs_probe(options->trace, input_fd(run->input), &err)) != JAVM_OK ||
          (status = trace_open(options->trace, options->path, &run->trace, &err)) != JAVM_OK))
         return fail_setup(status, &err);
-    if (options->bisect && (run->partings = partings_new()) == NULL)
-        return no_memory();
+    if (options->bisect && partings_new(run->engine, &run->partings, &err) != JAVM_OK) {
+        complain("--bisect: %s", err.text);
+        return EXIT_UNFINISHED;
+    }
     code = start_workers(parts);
     if (code != EXIT_FINE)
         return code;

@@ -145,9 +145,10 @@ void v2_invoke(struct v2_runner *runner, const struct javm_v2_options *options,
                struct v2_left *left)
 {
     const struct v2_job *v2 = job->v2;
-    struct javm_v2_result ended;
+    struct javm_v2_result *ended = &runner->ended;
     struct javm_error err;
     result_begin(result);
+    *ended = (struct javm_v2_result){.end = JAVM_V2_END_HALT};
     if (!prepare(runner, options, result))
         return;
     struct javm_v2_invocation invocation = {.args = v2->args.data,
@@ -159,13 +160,13 @@ void v2_invoke(struct v2_runner *runner, const struct javm_v2_options *options,
         invocation.deadline_ns = (uint64_t)now_ns + timeout_ms * 1000000u;
     javm_v2_world_begin(runner->world, &v2->state);
     const enum javm_status status =
-        javm_v2_invoke(runner->v2, v2->program->blob, &invocation, &ended, &err);
+        javm_v2_invoke(runner->v2, v2->program->blob, &invocation, ended, &err);
     if (status != JAVM_OK) {
         set_failure(result, "", &err);
         return;
     }
-    javm_v2_world_end(runner->world, runner->v2, &ended);
-    take_end(job, &ended, timeout_ms, result);
+    javm_v2_world_end(runner->world, runner->v2, ended);
+    take_end(job, ended, timeout_ms, result);
     if (result->outcome == OUTCOME_ERROR)
         return;
     v2_left_of_world(runner->world, left);

@@ -9,6 +9,7 @@ struct v2_runner {
     struct javm_v2 *v2;
     struct javm_v2_world *world;
     struct v2_texts texts;
+    struct javm_v2_result ended; /* the last run, as the kernel says; zeroed: it did not run */
 };
 
 /* Fills in everything of *result but `us`. It borrows from the runner until the next run; the

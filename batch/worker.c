@@ -31,10 +31,16 @@ static bool start_engine(struct worker *worker, struct javm_error *err)
         .engine = run->engine, .gas_model = run->options->gas_model, .jit = store_of(run)};
     if (run->isolation != NULL)
         return isolate_open(run->isolation, worker->dir, &worker->isolate, err) == JAVM_OK;
-    return javm_vm_create(&options, &worker->vm, err) == JAVM_OK &&
-           (run->partings == NULL ||
-            parting_new(run->partings, worker->vm, &options, worker->dir, run->options->timeout_ms,
-                        &worker->parting, err) == JAVM_OK);
+    if (javm_vm_create(&options, &worker->vm, err) != JAVM_OK)
+        return false;
+    const struct parting_own own = {.options = &options,
+                                    .vm = worker->vm,
+                                    .foreign = worker->foreign,
+                                    .v2 = &worker->v2,
+                                    .dir = worker->dir,
+                                    .timeout_ms = run->options->timeout_ms};
+    return run->partings == NULL ||
+           parting_new(run->partings, &own, &worker->parting, err) == JAVM_OK;
 }
 
 void *worker_start(void *arg, unsigned index)
@@ -215,8 +221,8 @@ static void execute_on(struct worker *worker, const struct job *job, uint64_t se
     const uint64_t timeout_ms = worker->run->options->timeout_ms;
     const bool foreign = job->target != NULL && job->target->foreign != NULL;
     const bool here = worker->isolate == NULL;
-    if (worker->parting != NULL && (foreign || job->v2 != NULL))
-        parting_leave_out(worker->parting);
+    if (worker->parting != NULL && job->error == NULL && (foreign || job->v2 != NULL))
+        parting_look(worker->parting, NULL, job, NULL);
     if (foreign && here) {
         foreign_run(worker->foreign, job, now, timeout_ms, result);
         return;

@@ -16,6 +16,7 @@
 
 #include "javm/container.h"
 #include "javm/engine.h"
+#include "javm/hash.h"
 #include "javm/status.h"
 
 #ifdef __cplusplus
@@ -126,6 +127,11 @@ uint64_t *javm_pvm_instance_regs(struct javm_pvm_instance *instance);
  * *bytes is malloc'ed, never NULL. LIMIT when they are more than `limit`, NOMEM. */
 enum javm_status javm_pvm_instance_output(struct javm_pvm_instance *instance, uint64_t limit,
                                           uint8_t **bytes, uint64_t *len, struct javm_error *err);
+
+/* Of everything that the program can tell: registers, where it stands, the heap's top, and the
+ * pages that are not as a reset leaves them. The same whatever engine ran; the module and the input
+ * are not in it. */
+struct javm_hash javm_pvm_instance_hash(const struct javm_pvm_instance *instance);
 
 /* ---- calls ------------------------------------------------------------------------------- */
 

@@ -6,7 +6,8 @@
  * chain make the runs unlike what the job does; states that pile up in the annex. */
 #include <stdio.h>
 
-#include "batch/bisect.h"
+#include "batch/bisect_image.h"
+#include "tests/batch/spoil.h"
 #include "tests/vm/kernel_support.h"
 #include "tests/vm/pvm_support.h"
 
@@ -15,28 +16,6 @@
 static struct javm_vm *other; /* the interpreter */
 static struct javm_annex *annex;
 static char text[8192];
-
-/* Replaces the only 32-bit constant of its kind in all native code; false: there is none. */
-static bool spoil(uint32_t from, uint32_t to)
-{
-    FILE *maps = fopen("/proc/self/maps", "r");
-    char line[512];
-    bool found = false;
-    REQUIRE(maps != NULL);
-    while (fgets(line, sizeof line, maps) != NULL) {
-        unsigned long begin, end;
-        if (strstr(line, "javm-code") == NULL || strstr(line, " rw-s ") == NULL)
-            continue;
-        REQUIRE(sscanf(line, "%lx-%lx", &begin, &end) == 2);
-        for (char *at = (char *)begin; !found && at + sizeof from <= (char *)end; at++)
-            if (memcmp(at, &from, sizeof from) == 0) {
-                memcpy(at, &to, sizeof to);
-                found = true;
-            }
-    }
-    fclose(maps);
-    return found;
-}
 
 static void open_both(void)
 {
@@ -59,11 +38,14 @@ static void close_both(void)
 static bool part(const struct job *job, const struct javm_hash *instance)
 {
     const struct ground ground = {.instance = *instance};
-    const struct bisect b = {
-        .sides = {{"interp", other}, {"jit", w.vm}}, .dir = w.dir, .annex = annex};
+    struct bisect_image image = {
+        .vms = {other, w.vm}, .dir = w.dir, .annex = annex, .job = job, .ground = &ground};
+    const struct bisect b = {.names = {"interp", "jit"},
+                             .context = &image,
+                             .probe = bisect_image_probe,
+                             .list = bisect_image_list};
     bool parted;
-    cr_assert_eq(bisect(&b, job, &ground, &parted, text, sizeof text, &err), JAVM_OK, "%s",
-                 err.text);
+    cr_assert_eq(bisect(&b, job->gas, &parted, text, sizeof text, &err), JAVM_OK, "%s", err.text);
     return parted;
 }
 

@@ -49,8 +49,11 @@ for how in '--engine interp --workers 1' '--engine interp --workers 3' '--engine
     check "the same bytes: $how" cmp first out
 done
 
-run 0 verify --bisect jobs.ndjson first
-check "what --bisect does not compare is told" has err "; $(lines first) of PVM programs or the JAR v2 kernel were not compared"
+for how in interp jit; do
+    run 0 verify --bisect --engine $how --workers 2 jobs.ndjson first
+    check "on both engines: $how" has err "bisect: $(lines first) jobs on both engines, which part in 0 of them"
+    check "all of them: $how" sh -c '! grep -q "not compared" err'
+done
 
 # -- answers
 run 0 --host-call now=5 --host-call say=0x10 --host-call 77=18446744073709551615 --ordered --reproducible --output - jobs.ndjson

@@ -101,6 +101,11 @@ for engine in interp jit; do
         check "$engine, $workers workers" cmp out.interp.1 "out.$engine.$workers"
     done
 done
+for engine in interp jit; do
+    run 0 verify --bisect --engine $engine --workers 2 jobs.ndjson out.interp.1
+    check "on both engines: $engine" has err "bisect: $(lines jobs.ndjson) jobs on both engines, which part in 0 of them"
+done
+cp out.interp.1 out
 check "all jobs" [ "$(lines out)" -eq "$(lines jobs.ndjson)" ]
 check "GAS is about what is left" sh -c 'sed -n "/\"gas\"/s/.*\"value\":\([0-9]*\).*/\1/p" out | awk "\$1 > 999980000 && \$1 < 999990000 { good = 1 } END { exit !good }"'
 expect_result fetch "\"value\":$NONE,"

@@ -7,7 +7,7 @@
  * place or asks twice; calls back into an instance that is running; pages of another size than the
  * host chose; a version's opcode that does not run, or one that it lacks and does; a program that
  * is compiled for each of its modules though they share a store, or that goes while the store has
- * its code. */
+ * its code; a hash of a state that misses a part of it, or differs by engine. */
 #include <criterion/criterion.h>
 #include <time.h>
 
@@ -149,6 +149,44 @@ static struct javm_pvm_instance *make(const struct both *both, unsigned engine, 
     REQUIRE(javm_pvm_instance_create(both->module[engine], functions, 3, &instance, NULL) ==
             JAVM_OK);
     return instance;
+}
+
+Test(module, the_hash_of_a_state)
+{
+    struct both both;
+    struct javm_hash fresh[2], counted[2], grown[2];
+    open_sample(&both, 0, 0);
+    EVERY
+    {
+        struct host host = {0};
+        struct javm_pvm_instance *a = make(&both, engine, &host);
+        const uint64_t *regs = javm_pvm_instance_regs(a);
+        fresh[engine] = javm_pvm_instance_hash(a);
+        const uint8_t byte = 1, old = 7;
+        REQUIRE(javm_pvm_instance_write(a, RW, &byte, 1));
+        const struct javm_hash written = javm_pvm_instance_hash(a);
+        cr_expect_not(javm_hash_equal(&fresh[engine], &written), "memory");
+        REQUIRE(javm_pvm_instance_write(a, RW, &old, 1));
+        const struct javm_hash back = javm_pvm_instance_hash(a);
+        cr_expect(javm_hash_equal(&fresh[engine], &back), "what is as at first does not count");
+        javm_pvm_instance_regs(a)[12] = regs[12] + 1;
+        const struct javm_hash other = javm_pvm_instance_hash(a);
+        cr_expect_not(javm_hash_equal(&fresh[engine], &other), "registers");
+        (void)CALL(a, .export = "count");
+        counted[engine] = javm_pvm_instance_hash(a);
+        (void)CALL(a, .export = "grow", ARGS(1));
+        javm_pvm_instance_regs(a)[7] = 0;
+        grown[engine] = javm_pvm_instance_hash(a);
+        (void)CALL(a, .export = "grow", ARGS(1));
+        javm_pvm_instance_regs(a)[7] = 0;
+        const struct javm_hash more = javm_pvm_instance_hash(a);
+        cr_expect_not(javm_hash_equal(&grown[engine], &more), "the heap");
+        javm_pvm_instance_destroy(a);
+    }
+    cr_expect(javm_hash_equal(&fresh[0], &fresh[1]));
+    cr_expect(javm_hash_equal(&counted[0], &counted[1]));
+    cr_expect(javm_hash_equal(&grown[0], &grown[1]));
+    both_close(&both);
 }
 
 /* ---- calls and memory --------------------------------------------------------------------- */

@@ -282,6 +282,25 @@ enum javm_status javm_pvm_instance_output(struct javm_pvm_instance *instance, ui
     return JAVM_OK;
 }
 
+struct javm_hash javm_pvm_instance_hash(const struct javm_pvm_instance *instance)
+{
+    const struct javm_exec *exec = &instance->exec;
+    const uint32_t *pages;
+    const size_t count = instance->attached ? javm_memory_dirty(instance->memory, &pages) : 0;
+    const struct javm_bytes own[] = {{exec->regs, sizeof instance->layout.regs},
+                                     {&exec->pc, sizeof exec->pc},
+                                     {&exec->heap.top, sizeof exec->heap.top}};
+    struct javm_hash hash = javm_hash_pieces(own, sizeof own / sizeof *own);
+    for (size_t i = 0; i < count; i++) {
+        const struct javm_bytes page[] = {
+            {hash.bytes, sizeof hash.bytes},
+            {&pages[i], sizeof pages[i]},
+            {javm_memory_page(instance->memory, pages[i]), JAVM_PAGE_SIZE}};
+        hash = javm_hash_pieces(page, sizeof page / sizeof *page);
+    }
+    return hash;
+}
+
 /* ---- calls ------------------------------------------------------------------------------ */
 
 static const struct javm_pvm_symbol *import_of(const struct javm_pvm_instance *instance)
