@@ -443,6 +443,7 @@ Test(sink, is_on_the_disk_when_it_is_closed, .init = scratch_make, .fini = scrat
 {
     struct javm_error err;
     struct sink *sink = open_sink(scratch_path("out"), false, 0);
+    forced = 0; /* other tests may have run in this process */
     sink_push(sink, make_segment(0, 100, 50));
     sink_end(sink);
     cr_expect_eq(forced, 0, "not before it is asked for");

@@ -322,6 +322,12 @@ Test(nub_host, archived_caps_stay)
             cr_assert_eq(javm_nub_submit(nub, i, &packet, &err), JAVM_OK, "%s", err.text);
         for (uint64_t i = 0; i < 2; i++) {
             cr_assert_eq(javm_nub_poll(nub, true, &done, &err), JAVM_OK, "%s", err.text);
+            if (done.crashed) { /* sent before anybody saw that its worker was dying */
+                cr_assert_eq(round, 1);
+                cr_assert_eq(javm_nub_submit(nub, done.job_id, &packet, &err), JAVM_OK);
+                i--;
+                continue;
+            }
             cr_expect_eq(done.result.return_value, 9, "worker %u", (unsigned)done.job_id);
         }
         pid_t pids[2];
