@@ -86,19 +86,26 @@ trivial() {
 }
 
 hashes() {
-    echo "batch, 100,000 jobs of blake2b over 5,000 bytes, recompiler, 7 rounds"
+    echo "batch, 100,000 jobs of blake2b over 5,000 bytes, recompiler, 11 rounds"
+    printf '{"image":"blake2b","load":"%s/blake2b.jimg"}\n{"invoke":"blake2b","args":[5000,0,1],"repeat":100000}\n' "$images" \
+        >"$work/repeat.ndjson"
     hash_jobs >"$work/hashes.ndjson"
-    for _ in 1 2 3 4 5 6 7; do
-        native=$("$build/bench/javm-bench" "$images" loop blake2b 100000 5000 0 1 0)
-        run --engine jit --workers 1 "$work/hashes.ndjson"
-        one=$(figure seconds)
-        run --engine jit --workers 2 "$work/hashes.ndjson"
-        echo "$native $one $(figure seconds)"
-    done >"$work/hashes"
+    for _ in 1 2 3 4 5 6 7 8 9 10 11; do
+        "$build/bench/javm-bench" "$images" loop blake2b 100000 5000 0 1 0
+        for jobs_of in repeat hashes; do
+            for workers in 1 2; do
+                run --engine jit --workers $workers "$work/$jobs_of.ndjson"
+                figure seconds
+            done
+        done
+    done | paste -d ' ' - - - - - >"$work/hashes"
     awk '{ print $1 * 10 }' "$work/hashes" | spread "  a job natively, in a loop     %6.2f us  (%.2f to %.2f)"
-    awk '{ print $2 * 10 }' "$work/hashes" | spread "  a job of one worker           %6.2f us  (%.2f to %.2f)"
-    awk '{ print $2 / $1 }' "$work/hashes" | spread "  one worker / native loop      %6.2f     (%.2f to %.2f)"
-    awk '{ print $2 / $3 }' "$work/hashes" | spread "  speed-up of two workers       %6.2f     (%.2f to %.2f)"
+    for form in 2 4; do
+        [ $form = 2 ] && echo "one line for all" || echo "a line each, which one more thread reads"
+        awk -v n=$form '{ print $n * 10 }' "$work/hashes" | spread "  a job of one worker           %6.2f us  (%.2f to %.2f)"
+        awk -v n=$form '{ print $n / $1 }' "$work/hashes" | spread "  one worker / native loop      %6.2f     (%.2f to %.2f)"
+        awk -v n=$form '{ print $n / $(n + 1) }' "$work/hashes" | spread "  speed-up of two workers       %6.2f     (%.2f to %.2f)"
+    done
 }
 
 sieve() {

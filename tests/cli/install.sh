@@ -56,11 +56,15 @@ compile() {
 compile embed "$@"
 compile host "$@"
 compile engine "$@"
+compile isolated "$@"
 "$BUILD/tests/module/mkgame" game.polkavm
 for kind in shared static; do
     answer=$(LD_LIBRARY_PATH=$LIB "./embed-$kind" share/javm/prebuilt/fib.jimg 20)
     echo "$kind: $answer"
     case $answer in "value 6765, gas "*) ;; *) exit 1 ;; esac
+    answer=$(LD_LIBRARY_PATH=$LIB "./isolated-$kind" share/javm/prebuilt/fib.jimg 20)
+    echo "$kind, in a process: $answer"
+    case $answer in "value 6765, gas left "*) ;; *) exit 1 ;; esac
     LD_LIBRARY_PATH=$LIB "./host-$kind" share/javm/prebuilt/kernel/journal.jimg 10 >host.got
     diff host.expected host.got
     LD_LIBRARY_PATH=$LIB "./engine-$kind" game.polkavm 10 >engine.got
