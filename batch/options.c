@@ -1,11 +1,11 @@
 #include "batch/options.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "batch/args.h"
 #include "batch/diag.h"
 #include "batch/metrics.h"
 #include "batch/options_help.h"
@@ -93,75 +93,29 @@ static enum options_end bad(void)
     return OPTIONS_BAD;
 }
 
-static bool number(const char *name, const char *text, uint64_t min, uint64_t max, uint64_t *value)
-{
-    char *end;
-    errno = 0;
-    const bool hex = text[0] == '0' && (text[1] | 32) == 'x';
-    const bool digit = text[0] >= '0' && text[0] <= '9'; /* strtoull would take blanks and signs */
-    *value = strtoull(text, &end, hex ? 16 : 10);
-    if (digit && *end == '\0' && errno == 0 && *value >= min && *value <= max)
-        return true;
-    complain("--%s: expected an integer %llu..%llu, found '%s'", name, (unsigned long long)min,
-             (unsigned long long)max, text);
-    return false;
-}
-
-/* The index of `text` in the list, or -1 with a message. */
-static int choice(const char *name, const char *text, const char *const *list)
-{
-    for (int i = 0; list[i] != NULL; i++)
-        if (strcmp(text, list[i]) == 0)
-            return i;
-    char known[128] = "";
-    size_t used = 0;
-    for (int i = 0; list[i] != NULL; i++)
-        used += (size_t)snprintf(known + used, sizeof known - used, "%s%s",
-                                 i == 0                ? ""
-                                 : list[i + 1] == NULL ? " or "
-                                                       : ", ",
-                                 list[i]);
-    complain("--%s: expected %s, found '%s'", name, known, text);
-    return -1;
-}
-
-static bool set_engine(const char *text, struct options *options)
-{
-    static const char *const ENGINES[] = {"interp", "jit", NULL};
-    const int engine = choice("engine", text, ENGINES);
-    if (engine < 0)
-        return false;
-    options->engine = engine == 1 ? JAVM_ENGINE_JIT : JAVM_ENGINE_INTERP;
-    options->engine_named = true;
-    if (javm_engine_available(options->engine))
-        return true;
-    complain("--engine %s: not in this build", text);
-    return false;
-}
-
 static bool set_mode(int id, const char *text, struct options *options)
 {
-    static const char *const GAS_MODELS[] = {"exec", "full", NULL};
     static const char *const NUMA[] = {"auto", "off", NULL};
     static const char *const PROGRESS[] = {"auto", "bar", "plain", "none", NULL};
-    static const char *const ISOLATION[] = {"thread", "process", "kvm", NULL};
     int index;
     switch (id) {
+    case OPT_ENGINE:
+        options->engine_named = true;
+        return args_engine(text, &options->engine);
     case OPT_GAS_MODEL:
-        index = choice("gas-model", text, GAS_MODELS);
-        options->gas_model = index == 1 ? JAVM_GAS_FULL : JAVM_GAS_EXEC;
-        return index >= 0;
+        return args_gas_model(text, &options->gas_model);
     case OPT_ISOLATION:
-        index = choice("isolation", text, ISOLATION);
+        if (!args_isolation(text, &index))
+            return false;
         options->isolated = index >= 1;
         options->in_machine = index == 2;
-        return index >= 0;
+        return true;
     case OPT_NUMA:
-        index = choice("numa", text, NUMA);
+        index = args_choice("--numa", text, NUMA);
         options->numa = index == 1 ? JAVM_NUMA_OFF : JAVM_NUMA_AUTO;
         return index >= 0;
     default:
-        index = choice("progress", text, PROGRESS);
+        index = args_choice("--progress", text, PROGRESS);
         options->progress = (enum progress_mode)index;
         return index >= 0;
     }
@@ -214,21 +168,20 @@ static bool set_option(int id, struct options *options)
     uint64_t value;
     switch (id) {
     case OPT_GAS:
-        return number("gas", optarg, 0, UINT64_MAX, &options->gas);
+        return args_number("--gas", optarg, 0, UINT64_MAX, &options->gas);
     case OPT_TIMEOUT:
-        return number("timeout", optarg, 1, 1u << 31, &options->timeout_ms);
+        return args_number("--timeout", optarg, 1, 1u << 31, &options->timeout_ms);
     case OPT_MAX_IN_FLIGHT:
-        return number("max-in-flight", optarg, 1, MAX_IN_FLIGHT, &options->max_in_flight);
+        return args_number("--max-in-flight", optarg, 1, MAX_IN_FLIGHT, &options->max_in_flight);
     case OPT_MEM_LIMIT:
         options->memory_named = true;
-        return number("mem-limit", optarg, MIN_MEMORY, INT64_MAX, &options->memory_bytes);
+        return args_number("--mem-limit", optarg, MIN_MEMORY, INT64_MAX, &options->memory_bytes);
     case OPT_WORKERS:
-        if (!number("workers", optarg, 1, MAX_WORKERS, &value))
+        if (!args_number("--workers", optarg, 1, MAX_WORKERS, &value))
             return false;
         options->workers = (unsigned)value;
         return true;
     case OPT_ENGINE:
-        return set_engine(optarg, options);
     case OPT_GAS_MODEL:
     case OPT_ISOLATION:
     case OPT_NUMA:
@@ -488,11 +441,7 @@ enum options_end options_parse(int argc, char **argv, struct options *options)
             return OPTIONS_DONE;
         }
         if (id == '?' || id == ':') {
-            if (id == '?' && optopt > 0 && optopt < 256) /* a short one, maybe inside a cluster */
-                complain("unknown option '-%c'", optopt);
-            else
-                complain(id == ':' ? "%s: expected a value" : "unknown option '%s'",
-                         argv[optind - 1]);
+            args_unknown(id, argv);
             return bad();
         }
         if (!fits(options->command, id)) {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "rpc/args.h"
+#include "rpc/command.h"
 #include "rpc/nub_options.h"
 #include "rpc/show.h"
 
@@ -208,7 +208,7 @@ int main(int argc, char **argv)
         free(settings.puts);
         return EXIT_LOST;
     }
-    args_streams();
+    command_streams();
     signal(SIGXFSZ, SIG_IGN);
     int code = settings_parse(argc, argv, &settings);
     if (code < 0)

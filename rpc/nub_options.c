@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "javm/version.h"
-#include "rpc/args.h"
+#include "batch/args.h"
+#include "rpc/command.h"
 
 static const char HELP[] =
     "javm-nub: ask an executor of metered, sandboxed programs.\n"
@@ -73,8 +73,9 @@ static const struct command_words {
     [COMMAND_EVICT] = {"evict", 0, 0, "nothing"},
 };
 
-static bool set_option(int id, struct settings *settings)
+static bool take(int id, void *to)
 {
+    struct settings *settings = to;
     uint64_t value = 0;
     bool good;
     settings->about_invoke = settings->about_invoke || id >= OPT_ENDPOINT;
@@ -84,7 +85,7 @@ static bool set_option(int id, struct settings *settings)
         return true;
     case OPT_ISOLATION:
         settings->own = true;
-        return args_backend(optarg, &settings->backend);
+        return command_backend(optarg, &settings->backend);
     case OPT_ENGINE:
         return args_engine(optarg, &settings->nub.engine);
     case OPT_PUT:
@@ -147,36 +148,20 @@ static bool set_place(struct settings *settings)
         return false;
     }
     if (!settings->own && settings->socket == NULL)
-        settings->socket = args_default_socket();
+        settings->socket = command_default_socket();
     if (settings->own || settings->socket != NULL)
         return true;
     complain("expected --socket PATH or --isolation: XDG_RUNTIME_DIR is not set");
     return false;
 }
 
+static bool finish(int argc, char **argv, void *settings)
+{
+    return set_command(settings, argc, argv) && set_place(settings);
+}
+
 int settings_parse(int argc, char **argv, struct settings *settings)
 {
-    char version[512];
-    bool good = true;
-    opterr = 0;
-    while (good) {
-        const int id = getopt_long(argc, argv, ":hV", OPTIONS, NULL);
-        if (id == -1)
-            break;
-        if (id == 'h')
-            return args_print(HELP);
-        if (id == 'V') {
-            snprintf(version, sizeof version, "javm-nub %s\n%s", JAVM_VERSION, javm_build_facts());
-            return args_print(version);
-        }
-        good = id != '?' && id != ':';
-        if (!good)
-            args_unknown(id, argv);
-        else
-            good = set_option(id, settings);
-    }
-    if (good && set_command(settings, argc, argv) && set_place(settings))
-        return -1;
-    fputs("Try 'javm-nub --help'.\n", stderr);
-    return EXIT_BAD_INPUT;
+    return command_parse(&(struct command_line){"javm-nub", HELP, OPTIONS, take, finish}, argc,
+                         argv, settings);
 }

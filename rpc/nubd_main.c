@@ -11,8 +11,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "javm/version.h"
-#include "rpc/args.h"
+#include "batch/args.h"
+#include "rpc/command.h"
 #include "rpc/server.h"
 
 static const char HELP[] =
@@ -117,7 +117,7 @@ static void set_defaults(struct settings *settings)
         .server = {.max_connections = 64,
                    .max_held = UINT64_C(256) << 20,
                    .peer = {.max_in_flight = 64, .stall_ns = 30 * SECOND, .idle_ns = 600 * SECOND}},
-        .socket = args_default_socket()};
+        .socket = command_default_socket()};
     if (sched_getaffinity(0, sizeof cpus, &cpus) == 0 && CPU_COUNT(&cpus) > 0)
         settings->hub.nub.workers = (unsigned)CPU_COUNT(&cpus);
 }
@@ -142,7 +142,7 @@ static bool set_guests(int id, struct settings *settings)
     bool good;
     switch (id) {
     case OPT_ISOLATION:
-        return args_backend(optarg, &settings->hub.backend);
+        return command_backend(optarg, &settings->hub.backend);
     case OPT_ENGINE:
         return args_engine(optarg, &nub->engine);
     case OPT_GAS_MODEL:
@@ -204,8 +204,14 @@ static bool set_socket(int id, struct settings *settings)
     }
 }
 
-static bool finish_settings(struct settings *settings, int argc, char **argv)
+static bool take(int id, void *settings)
 {
+    return id < OPT_SOCKET ? set_guests(id, settings) : set_socket(id, settings);
+}
+
+static bool finish(int argc, char **argv, void *to)
+{
+    struct settings *settings = to;
     struct server_options *server = &settings->server;
     if (optind < argc) {
         complain("expected options only, found '%s'", argv[optind]);
@@ -226,35 +232,6 @@ static bool finish_settings(struct settings *settings, int argc, char **argv)
     if (server->uid_count == 0)
         server->uids[server->uid_count++] = geteuid();
     return true;
-}
-
-/* -1: go on; else the exit code. */
-static int parse(int argc, char **argv, struct settings *settings)
-{
-    char version[512];
-    bool good = true;
-    set_defaults(settings);
-    opterr = 0;
-    while (good) {
-        const int id = getopt_long(argc, argv, ":hV", OPTIONS, NULL);
-        if (id == -1)
-            break;
-        if (id == 'h')
-            return args_print(HELP);
-        if (id == 'V') {
-            snprintf(version, sizeof version, "javm-nubd %s\n%s", JAVM_VERSION, javm_build_facts());
-            return args_print(version);
-        }
-        good = false;
-        if (id == '?' || id == ':')
-            args_unknown(id, argv);
-        else
-            good = id < OPT_SOCKET ? set_guests(id, settings) : set_socket(id, settings);
-    }
-    if (good && finish_settings(settings, argc, argv))
-        return -1;
-    fputs("Try 'javm-nubd --help'.\n", stderr);
-    return 2;
 }
 
 /* ---- running ---------------------------------------------------------------------------- */
@@ -328,8 +305,10 @@ int main(int argc, char **argv)
     struct settings settings;
     struct javm_error err;
     struct hub *hub;
-    args_streams();
-    int code = parse(argc, argv, &settings);
+    command_streams();
+    set_defaults(&settings);
+    int code = command_parse(&(struct command_line){"javm-nubd", HELP, OPTIONS, take, finish}, argc,
+                             argv, &settings);
     if (code >= 0)
         return code;
     if (sodium_init() < 0) {

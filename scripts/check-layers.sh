@@ -22,7 +22,7 @@ allow sched 'sched/|javm/(status|sched)\.h'
 allow loaders 'loaders/|vm/pvm(2|_encode)\.h|javm/(status|hash|cap|image|handle|directory|engine|load|container|version)\.h'
 allow vm/module 'vm/module/|javm/(status|hash|engine|container|module)\.h'
 allow vm/v2host 'vm/v2host/|javm/(status|hash|container|engine|v2|v2_world)\.h'
-allow rpc 'rpc/|javm/'
+allow rpc 'rpc/|batch/(args|diag)\.h|javm/'
 allow batch 'batch/|vm/pvm2\.h|vm/nub/(serve|cell)\.h|javm/'
 # Every public header compiles on its own, in C and in C++.
 for header in include/javm/*.h; do

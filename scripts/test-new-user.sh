@@ -22,7 +22,7 @@ else
     folder=$(mktemp -d "${TMPDIR:-/tmp}/javm-user-XXXXXX")
 fi
 root=$folder/root
-home=/root/javm-batch
+home=/srv/javm-batch
 cleanup() {
     for place in dev/shm proc; do
         ! mountpoint -q "$root/$place" || umount "$root/$place"

@@ -1,34 +1,13 @@
-#include "rpc/args.h"
+#include "batch/args.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <getopt.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
-#include <unistd.h>
 
-void args_streams(void)
-{
-    for (int fd = 0; fd <= 2; fd++)
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd)
-            _exit(3);
-}
-
-void complain(const char *fmt, ...)
-{
-    char text[512];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    for (char *c = text; *c != '\0'; c++) /* names of files may have anything */
-        if ((unsigned char)*c < ' ' || *c == 0x7F)
-            *c = '?';
-    fprintf(stderr, "%s: %s\n", program_invocation_short_name, text);
-}
+#include "batch/diag.h"
 
 /* strtoull would take blanks and signs. *end is behind the digits. */
 static bool digits(const char *text, uint64_t *value, char **end)
@@ -65,10 +44,9 @@ bool args_bytes(const char *name, const char *text, uint64_t min, uint64_t max, 
     return (*value >= min && *value <= max) || outside(name, "bytes", text, min, max);
 }
 
-/* The index of `text` in the list, or -1 with a message. */
-static int choice(const char *name, const char *text, const char *const *list)
+int args_choice(const char *name, const char *text, const char *const *list)
 {
-    char known[64] = "";
+    char known[128] = "";
     for (int i = 0; list[i] != NULL; i++) {
         const size_t used = strlen(known);
         if (strcmp(text, list[i]) == 0)
@@ -83,21 +61,10 @@ static int choice(const char *name, const char *text, const char *const *list)
     return -1;
 }
 
-bool args_backend(const char *text, enum javm_nub_backend *backend)
-{
-    static const char *const NAMES[] = {"thread", "process", "kvm", NULL};
-    static const enum javm_nub_backend BACKENDS[] = {JAVM_NUB_THREAD, JAVM_NUB_PROCESS,
-                                                     JAVM_NUB_KVM};
-    const int index = choice("--isolation", text, NAMES);
-    if (index >= 0)
-        *backend = BACKENDS[index];
-    return index >= 0;
-}
-
 bool args_engine(const char *text, enum javm_engine *engine)
 {
     static const char *const NAMES[] = {"interp", "jit", NULL};
-    const int index = choice("--engine", text, NAMES);
+    const int index = args_choice("--engine", text, NAMES);
     if (index < 0)
         return false;
     *engine = index == 1 ? JAVM_ENGINE_JIT : JAVM_ENGINE_INTERP;
@@ -110,9 +77,16 @@ bool args_engine(const char *text, enum javm_engine *engine)
 bool args_gas_model(const char *text, enum javm_gas_model *model)
 {
     static const char *const NAMES[] = {"exec", "full", NULL};
-    const int index = choice("--gas-model", text, NAMES);
+    const int index = args_choice("--gas-model", text, NAMES);
     *model = index == 1 ? JAVM_GAS_FULL : JAVM_GAS_EXEC;
     return index >= 0;
+}
+
+bool args_isolation(const char *text, int *kind)
+{
+    static const char *const NAMES[] = {"thread", "process", "kvm", NULL};
+    *kind = args_choice("--isolation", text, NAMES);
+    return *kind >= 0;
 }
 
 void args_unknown(int id, char **argv)
@@ -121,23 +95,4 @@ void args_unknown(int id, char **argv)
         complain("unknown option '-%c'", optopt);
     else
         complain(id == ':' ? "%s: expected a value" : "unknown option '%s'", argv[optind - 1]);
-}
-
-int args_print(const char *text)
-{
-    if (fputs(text, stdout) >= 0 && fflush(stdout) == 0)
-        return 0;
-    complain("standard output: %s", strerror(errno));
-    return 3;
-}
-
-const char *args_default_socket(void)
-{
-    static char path[sizeof(((struct sockaddr_un *)NULL)->sun_path) + 256];
-    const char *folder = getenv("XDG_RUNTIME_DIR");
-    if (folder == NULL || folder[0] != '/')
-        return NULL;
-    snprintf(path, sizeof path, "%s/javm-nub.sock",
-             folder); /* too long: refused where it is used */
-    return path;
 }
