@@ -246,20 +246,6 @@ static void crash(const struct isolate *isolate, struct entry *entry, struct res
     entry->ground.moved = false;
 }
 
-/* What a JAR v2 job left, as the texts of its result. */
-static bool show(struct isolate *isolate, const struct job *job, const struct javm_bytes *bytes,
-                 struct result *result)
-{
-    struct carry carry = carry_read(bytes->data, bytes->len);
-    struct javm_v2_map storage;
-    struct v2_left left;
-    const bool good = parcel_v2_get_left(&carry, job, &storage, &left);
-    if (good)
-        v2_show(&isolate->texts, job, &left, result);
-    carry_clear(&carry);
-    return good;
-}
-
 /* The next result of the answer. False: it is not what it should be. */
 static bool read_result(struct isolate *isolate, struct entry *entry, struct result *result)
 {
@@ -273,7 +259,7 @@ static bool read_result(struct isolate *isolate, struct entry *entry, struct res
         return supply_adopt(isolate->dir, caps.data, caps.len, &entry->ground.instance, &err) ==
                JAVM_OK;
     return entry->job->v2 == NULL || result->outcome == OUTCOME_ERROR ||
-           show(isolate, entry->job, &v2, result);
+           parcel_v2_show(&v2, entry->job, &isolate->texts, result);
 }
 
 /* What is left of the answer does not count, and its process goes. */

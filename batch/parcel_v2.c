@@ -185,3 +185,16 @@ bool parcel_v2_get_left(struct carry *carry, const struct job *job, struct javm_
     }
     return carry_ended(carry);
 }
+
+bool parcel_v2_show(const struct javm_bytes *bytes, const struct job *job, struct v2_texts *texts,
+                    struct result *result)
+{
+    struct carry carry = carry_read(bytes->data, bytes->len);
+    struct javm_v2_map storage;
+    struct v2_left left;
+    const bool good = parcel_v2_get_left(&carry, job, &storage, &left);
+    if (good)
+        v2_show(texts, job, &left, result);
+    carry_clear(&carry);
+    return good;
+}

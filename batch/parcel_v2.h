@@ -4,6 +4,7 @@
 
 #include "batch/carry.h"
 #include "batch/v2_job.h"
+#include "batch/v2_show.h"
 #include "batch/v2_text.h"
 
 /* All of the job that the kernel and its host look at. Written as it is; reading, it becomes one
@@ -16,5 +17,8 @@ void parcel_v2_put_left(struct carry *carry, const struct job *job, const struct
  * from the bytes, *map and `carry`. False: it cannot be, or there is no memory. */
 bool parcel_v2_get_left(struct carry *carry, const struct job *job, struct javm_v2_map *map,
                         struct v2_left *left);
+/* The same as the texts of the job's result, by v2_show. */
+bool parcel_v2_show(const struct javm_bytes *bytes, const struct job *job, struct v2_texts *texts,
+                    struct result *result);
 
 #endif

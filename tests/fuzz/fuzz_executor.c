@@ -94,19 +94,6 @@ static void make_job(uint8_t byte, struct kind *kind)
                              .expect = v2 && kind->v2.compares ? &kind->v2.expect : NULL};
 }
 
-static bool show_left(const struct job *job, const struct javm_bytes *bytes, struct v2_texts *texts,
-                      struct result *result)
-{
-    struct carry carry = carry_read(bytes->data, bytes->len);
-    struct javm_v2_map storage;
-    struct v2_left left;
-    const bool good = parcel_v2_get_left(&carry, job, &storage, &left);
-    if (good)
-        v2_show(texts, job, &left, result);
-    carry_clear(&carry);
-    return good;
-}
-
 static void write_line(const struct job *job, const struct result *result)
 {
     const struct result_style style = {.reproducible = true};
@@ -137,7 +124,7 @@ static void read_results(const uint8_t *data, size_t size)
             demand(!ground.moved || ground.keep);
         }
         if (good && kind.job.v2 != NULL && result.outcome != OUTCOME_ERROR)
-            good = show_left(&kind.job, &v2, &texts, &result);
+            good = parcel_v2_show(&v2, &kind.job, &texts, &result);
         if (good)
             write_line(&kind.job, &result);
         result_clear(&result);
